@@ -1,0 +1,53 @@
+import js from '@eslint/js';
+import nx from '@nx/eslint-plugin';
+import tseslint from 'typescript-eslint';
+
+const only = (sourceTag, ...tags) => ({ sourceTag: `type:${sourceTag}`, onlyDependOnLibsWithTags: tags.map((tag) => `type:${tag}`) });
+
+// Who may import whom. README.md, "Where things live", tells the same in words.
+const boundaries = [
+  only('app', 'service', 'cli', 'runtime'),
+  only('service', 'feature', 'adapter', 'core', 'contract', 'runtime'),
+  only('cli', 'feature', 'core', 'contract', 'runtime'),
+  only('feature', 'feature', 'core', 'contract', 'runtime'),
+  only('adapter', 'feature', 'core', 'contract', 'runtime'),
+  only('runtime', 'core', 'contract', 'runtime'), // contract: the listener answers grpc.health.v1
+  only('contract', 'contract'),
+  { ...only('core', 'core'), bannedExternalImports: ['*'] },
+  { sourceTag: 'type:testing', onlyDependOnLibsWithTags: ['*'] },
+  { sourceTag: 'type:tool', onlyDependOnLibsWithTags: ['*'] },
+];
+
+// Core libraries take time, randomness and bytes as arguments; hashing is the one built-in they may use.
+const core = ['piece', 'piece-codec', 'swarm', 'storage-gc', 'oci'].map((name) => `libs/${name}/src/**/*.ts`);
+
+export default tseslint.config(
+  { ignores: ['**/dist', '**/bundle', '**/coverage', '**/gen/**', '**/migrations', '**/*.mjs', '.nx'] },
+  js.configs.recommended,
+  tseslint.configs.recommendedTypeChecked,
+  { languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } } },
+  {
+    plugins: { '@nx': nx },
+    rules: {
+      '@nx/enforce-module-boundaries': ['error', { depConstraints: boundaries }],
+      '@typescript-eslint/switch-exhaustiveness-check': ['error', { considerDefaultExhaustiveForUnions: true }],
+      '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_', varsIgnorePattern: '^_' }],
+      '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true }],
+      eqeqeq: ['error', 'always'],
+    },
+  },
+  {
+    files: core,
+    ignores: ['**/*.test.ts', '**/_*.ts'],
+    rules: {
+      'no-restricted-imports': ['error', { patterns: [{ regex: '^node:(?!crypto$|zlib$)', message: 'Core libraries do no I/O.' }] }],
+      'no-restricted-globals': ['error', 'process', 'fetch', 'setTimeout', 'setInterval', 'setImmediate', 'queueMicrotask', 'performance'],
+      'no-restricted-properties': [
+        'error',
+        { object: 'Date', property: 'now', message: 'Time is an argument in core libraries.' },
+        { object: 'Math', property: 'random', message: 'Randomness is an argument in core libraries.' },
+      ],
+    },
+  },
+  { files: ['**/*.test.ts', '**/_*.ts', '**/test/**'], rules: { '@typescript-eslint/require-await': 'off', '@typescript-eslint/unbound-method': 'off' } },
+);

@@ -1,0 +1,69 @@
+/** A set of piece numbers, one bit each. Owned and changed by whoever made it; others get it read-only. */
+export interface ReadonlyPieceSet extends Iterable<number> {
+  /** How many pieces are in the set. */
+  readonly size: number;
+  has(pieceNumber: number): boolean;
+  /** The smallest number at or after `from` that is not in the set; may lie past the last piece. */
+  firstMissing(from?: number): number;
+}
+
+export class PieceSet implements ReadonlyPieceSet {
+  #words: Uint32Array;
+  #size = 0;
+
+  /** @param pieceNumbers what the set starts with */
+  constructor(pieceNumbers: Iterable<number> = []) {
+    this.#words = new Uint32Array(16);
+    for (const pieceNumber of pieceNumbers) this.add(pieceNumber);
+  }
+
+  /** The numbers 0 … count-1. */
+  static upTo(count: number): PieceSet {
+    const set = new PieceSet();
+    for (let pieceNumber = 0; pieceNumber < count; pieceNumber++) set.add(pieceNumber);
+    return set;
+  }
+
+  get size(): number {
+    return this.#size;
+  }
+
+  has(pieceNumber: number): boolean {
+    return ((this.#words[pieceNumber >>> 5] ?? 0) & (1 << (pieceNumber & 31))) !== 0;
+  }
+
+  /** @returns whether the set changed */
+  add(pieceNumber: number): boolean {
+    if (this.has(pieceNumber)) return false;
+    const word = pieceNumber >>> 5;
+    if (word >= this.#words.length) {
+      const grown = new Uint32Array(Math.max(word + 1, this.#words.length * 2));
+      grown.set(this.#words);
+      this.#words = grown;
+    }
+    this.#words[word] = (this.#words[word] ?? 0) | (1 << (pieceNumber & 31));
+    this.#size++;
+    return true;
+  }
+
+  /** @returns whether the set changed */
+  delete(pieceNumber: number): boolean {
+    if (!this.has(pieceNumber)) return false;
+    const word = pieceNumber >>> 5;
+    this.#words[word] = (this.#words[word] ?? 0) & ~(1 << (pieceNumber & 31));
+    this.#size--;
+    return true;
+  }
+
+  firstMissing(from = 0): number {
+    let pieceNumber = from;
+    while (this.has(pieceNumber)) pieceNumber++;
+    return pieceNumber;
+  }
+
+  *[Symbol.iterator](): Iterator<number> {
+    for (const [index, word] of this.#words.entries()) {
+      for (let rest = word; rest !== 0; rest &= rest - 1) yield index * 32 + (31 - Math.clz32(rest & -rest));
+    }
+  }
+}
