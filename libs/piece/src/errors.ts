@@ -11,8 +11,10 @@ export class DigestFormatError extends DfError {
   override readonly name = 'DigestFormatError';
   readonly code = 'DIGEST_FORMAT';
   readonly retryable = false;
-  constructor(readonly text: string) {
+  readonly text: string;
+  constructor(text: string) {
     super(`"${text}" is not a digest such as sha256:<64 hex characters>`);
+    this.text = text;
   }
 }
 
@@ -21,10 +23,11 @@ export class PieceOutOfRangeError extends DfError {
   override readonly name = 'PieceOutOfRangeError';
   readonly code = 'PIECE_OUT_OF_RANGE';
   readonly retryable = false;
-  constructor(
-    readonly pieceNumber: number,
-    readonly pieceCount: number,
-  ) {
+  readonly pieceNumber: number;
+  readonly pieceCount: number;
+  constructor(pieceNumber: number, pieceCount: number) {
     super(`piece ${pieceNumber} does not exist: the task has ${pieceCount} pieces`);
+    this.pieceNumber = pieceNumber;
+    this.pieceCount = pieceCount;
   }
 }

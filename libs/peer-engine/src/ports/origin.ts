@@ -1,0 +1,76 @@
+import type { ByteRange } from '@d7y/piece';
+import { DfError } from '@d7y/piece';
+import type { Secret } from '@d7y/service-kit';
+
+/** Content at the origin as one caller may ask for it. */
+export interface OriginRequest {
+  /** http or https. */
+  readonly url: string;
+  /** Headers without secrets, sent as they are; hop-by-hop and Range headers must not be among them. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** Secret headers of this caller by lower-case name (authorization, cookie …); empty for an anonymous caller. */
+  readonly credentials: Readonly<Record<string, Secret>>;
+}
+
+/** What the origin says of the content without sending it. */
+export interface OriginProbe {
+  /** Bytes; undefined when the origin does not know (a chunked answer, and HEAD did not tell either). */
+  readonly contentLength: number | undefined;
+  /** Whether parts can be asked for; otherwise only the whole content from its first byte. */
+  readonly acceptsRanges: boolean;
+  /** End-to-end headers of the answer that describe the content (content-type, etag, docker-content-digest …), lower-case. */
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/** A body under way. Ending the iteration early closes the connection. */
+export interface OriginBody {
+  readonly chunks: AsyncIterable<Uint8Array>;
+}
+
+/** Content back at its source. Implementations verify TLS, follow redirects without leaking credentials, and retry with back-off. */
+export interface Origin {
+  /**
+   * Asks for the first byte only.
+   * @throws {OriginStatusError} the origin answered, but not with the content
+   * @throws {OriginUnreachableError} no answer
+   */
+  probe(request: OriginRequest, options: { signal: AbortSignal }): Promise<OriginProbe>;
+  /**
+   * Reads `range`, or the whole content without one. A cut connection is resumed where it broke; what is delivered is
+   * exactly the range.
+   * @throws {OriginStatusError} @throws {OriginUnreachableError}
+   */
+  fetch(request: OriginRequest, range: ByteRange | undefined, options: { signal: AbortSignal }): Promise<OriginBody>;
+}
+
+/** The origin answered with a status that is not success. */
+export class OriginStatusError extends DfError {
+  override readonly name = 'OriginStatusError';
+  readonly code = 'ORIGIN_STATUS';
+  readonly retryable: boolean;
+  /** HTTP status. */
+  readonly status: number;
+  /** End-to-end headers of the answer, lower-case; www-authenticate and retry-after among them. */
+  readonly headers: Readonly<Record<string, string>>;
+  constructor(url: string, status: number, headers: Readonly<Record<string, string>>) {
+    super(`the origin answered ${status} for ${withoutQuery(url)}`);
+    this.status = status;
+    this.headers = headers;
+    this.retryable = status === 429 || status >= 500;
+  }
+}
+
+/** The origin could not be reached, broke off, or sent something that is not the content asked for. */
+export class OriginUnreachableError extends DfError {
+  override readonly name = 'OriginUnreachableError';
+  readonly code = 'ORIGIN_UNREACHABLE';
+  readonly retryable = true;
+  constructor(url: string, reason: string, options?: ErrorOptions) {
+    super(`${withoutQuery(url)}: ${reason}`, options);
+  }
+}
+
+/** A URL fit for logs: queries carry signatures. */
+export function withoutQuery(url: string): string {
+  return url.replace(/[?#].*$/s, '').replace(/\/\/[^/@]*@/, '//');
+}
