@@ -1,0 +1,40 @@
+import { blobDigestOf, taskIdOf } from '@d7y/piece';
+import type { Secret } from '@d7y/service-kit';
+
+/** What one caller wants: the same for the proxy, for dfget and for a scheduler's trigger. */
+export interface TaskRequest {
+  /** http(s) URL as the caller gave it; may carry a signed query. */
+  readonly url: string;
+  readonly tag?: string | undefined;
+  readonly application?: string | undefined;
+  readonly filteredQueryParams: readonly string[];
+  /** A piece length the caller insists on, in bytes; it becomes part of the task id. */
+  readonly requestedPieceLength?: number | undefined;
+  readonly contentForCalculatingTaskId?: string | undefined;
+  readonly enableTaskIdBasedBlobDigest: boolean;
+  /** 0–6, the published Priority. */
+  readonly priority: number;
+  /** Headers for the origin, without secrets, hop-by-hop headers and Range; lower-case. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** Secret headers for the origin (authorization, cookie …), lower-case. They never leave this host but to the origin. */
+  readonly credentials: Readonly<Record<string, Secret>>;
+  /** `algorithm:encoded` of the whole content, when the caller knows it and the URL does not say. */
+  readonly digest?: string | undefined;
+  /** The caller's Range header as received; resolved against the content length. */
+  readonly rangeHeader?: string | undefined;
+  /** Rather fail than ask the origin. */
+  readonly disableBackToSource: boolean;
+  /** Go to the origin without asking for parents: how a scheduler, or a daemon without one, tells a seed to fetch. */
+  readonly needBackToSource: boolean;
+}
+
+/** Id of the task that the request belongs to. @throws {TypeError} when the URL does not parse */
+export function taskIdOfRequest(request: TaskRequest): string {
+  return taskIdOf({ ...request, pieceLength: request.requestedPieceLength });
+}
+
+/** Digest of the whole content: what the caller says, else what the URL of a registry blob says. */
+export function digestOfRequest(request: TaskRequest): string | undefined {
+  const inUrl = blobDigestOf(request.url);
+  return request.digest ?? (inUrl !== undefined && /^(sha256:[a-f0-9]{64}|sha512:[a-f0-9]{128})$/.test(inUrl) ? inUrl : undefined);
+}
