@@ -1,1 +1,10 @@
-export {};
+export { RangeNotSatisfiableError, TaskAbandonedError, TaskDigestMismatchError, TaskUnavailableError } from './errors.ts';
+export { OriginStatusError, OriginUnreachableError, withoutQuery } from './ports/origin.ts';
+export type { Origin, OriginBody, OriginProbe, OriginRequest } from './ports/origin.ts';
+export type { Parents } from './ports/parents.ts';
+export type { RememberedSeed, SchedulerConnection, Schedulers, SeedMemory } from './ports/schedulers.ts';
+export { NoSpaceError } from './ports/task-store.ts';
+export type { NewTask, StoredTask, TaskStore } from './ports/task-store.ts';
+export { digestOfRequest, taskIdOfRequest } from './task-request.ts';
+export type { TaskRequest } from './task-request.ts';
+export type { TaskOpener, TaskStream, TaskTraffic } from './task-opener.ts';

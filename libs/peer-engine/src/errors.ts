@@ -1,0 +1,44 @@
+import { DfError } from '@d7y/piece';
+
+/** The caller's range starts past the end of the content. */
+export class RangeNotSatisfiableError extends DfError {
+  override readonly name = 'RangeNotSatisfiableError';
+  readonly code = 'RANGE_NOT_SATISFIABLE';
+  readonly retryable = false;
+  /** Bytes in the whole content. */
+  readonly contentLength: number;
+  constructor(contentLength: number) {
+    super(`the range starts past the end of ${contentLength} bytes`);
+    this.contentLength = contentLength;
+  }
+}
+
+/** The complete content does not have the digest it is named by. */
+export class TaskDigestMismatchError extends DfError {
+  override readonly name = 'TaskDigestMismatchError';
+  readonly code = 'TASK_DIGEST_MISMATCH';
+  readonly retryable = true;
+  constructor(taskId: string, expected: string, actual: string) {
+    super(`task ${taskId}: expected ${expected}, got ${actual}`);
+  }
+}
+
+/** Neither peers nor the origin gave the content. */
+export class TaskUnavailableError extends DfError {
+  override readonly name = 'TaskUnavailableError';
+  readonly code = 'TASK_UNAVAILABLE';
+  readonly retryable = true;
+  constructor(taskId: string, reason: string, options?: ErrorOptions) {
+    super(`task ${taskId} cannot be had: ${reason}`, options);
+  }
+}
+
+/** The task ended because nobody wanted it any more, or the daemon stops. */
+export class TaskAbandonedError extends DfError {
+  override readonly name = 'TaskAbandonedError';
+  readonly code = 'TASK_ABANDONED';
+  readonly retryable = true;
+  constructor(taskId: string, reason: string) {
+    super(`task ${taskId} was abandoned: ${reason}`);
+  }
+}
