@@ -57,7 +57,10 @@ export interface Announcement {
   finished(contentLength: number, pieceCount: number): Promise<void>;
   backToSourceFinished(contentLength: number, pieceCount: number): Promise<void>;
   failed(reason: string): Promise<void>;
-  backToSourceFailed(reason: string, origin?: { status: number; headers: Readonly<Record<string, string>> }): Promise<void>;
+  backToSourceFailed(
+    reason: string,
+    origin?: { status: number; headers: Readonly<Record<string, string>> },
+  ): Promise<void>;
   /** Breaks off without a word. */
   abort(): void;
 }

@@ -1,4 +1,4 @@
-import type { common } from '@d7y/api';
+import type { common, dfdaemon } from '@d7y/api';
 
 /** A peer of a task from which its pieces can be fetched, as a scheduler offers it. */
 export interface Parent {
@@ -27,4 +27,48 @@ export interface PieceAnnouncement {
   /** Piece server of the parent. */
   readonly ip: string;
   readonly tcpPort: number;
+}
+
+/** How one of our own processes introduces itself; a stock one cannot. */
+export interface Hello {
+  /** Host id of a daemon, `ip:port` of a scheduler. */
+  readonly instanceId: string;
+  readonly version: string;
+  /** Optional abilities. */
+  readonly features: readonly string[];
+}
+
+/** A daemon's upload gRPC, seen from a child. Streams break with an RpcError and end when their signal is aborted. */
+export interface ParentClient {
+  /** `ip:port`, for logs. */
+  readonly address: string;
+  /**
+   * Where to fetch the interested pieces, each as soon as the parent has it; ends when all were named or the parent's task is over.
+   * @throws {ParentWithoutPiecePortError} the parent serves no pieces over TCP
+   * @throws {InvalidAnnouncementError} what the parent says cannot be true
+   * @throws {RpcError}
+   */
+  syncPieces(
+    request: { readonly taskId: string; readonly hostId: string; readonly interested: Iterable<number> },
+    options: { signal: AbortSignal },
+  ): AsyncIterable<PieceAnnouncement>;
+  /** The parent's network figures, about one message a second, without end. @throws {RpcError} */
+  syncHost(
+    request: { readonly hostId: string; readonly peerId: string },
+    options: { signal: AbortSignal },
+  ): AsyncIterable<common.Host>;
+  /** Makes the daemon fetch a task and tells how it goes. @throws {RpcError} see backendErrorOf for what its origin said */
+  downloadTask(
+    download: common.Download,
+    options: { signal: AbortSignal },
+  ): AsyncIterable<dfdaemon.DownloadTaskResponse>;
+  /** @returns whether the daemon says it is serving; false too when it cannot be reached */
+  checkHealth(options: { signal: AbortSignal }): Promise<boolean>;
+  /** @returns undefined from a stock daemon, which is remembered while the client lives. @throws {RpcError} */
+  hello(options: { signal: AbortSignal }): Promise<Hello | undefined>;
+}
+
+/** Clients of parents by address: connections are shared, and closed when idle. */
+export interface ParentClientPool extends AsyncDisposable {
+  at(address: { readonly ip: string; readonly port: number }): ParentClient;
 }

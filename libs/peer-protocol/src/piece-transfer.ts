@@ -50,3 +50,36 @@ export interface PieceSource {
 
 /** The families of tasks that the piece protocol knows. */
 export type TaskKind = 'standard' | 'persistent' | 'persistentCache';
+
+/** One piece to fetch from one parent. */
+export interface PieceRequest {
+  /** Piece server of the parent, as its announcement named it. */
+  readonly ip: string;
+  readonly tcpPort: number;
+  /** 64 ASCII characters. */
+  readonly taskId: string;
+  readonly kind: TaskKind;
+  /** Counted from 0. */
+  readonly number: number;
+  /** Where the piece lies by our own reckoning, in bytes; a parent that says otherwise is not listened to. */
+  readonly expected: { readonly offset: number; readonly length: number };
+}
+
+/** Fetches pieces from the piece servers of parents. One TCP connection per piece. */
+export interface PieceClient {
+  /**
+   * Receives one piece into a sink, a batch at a time. When it rejects, bytes may have reached the sink: they do not count.
+   * @param options.onBytes sees every run of bytes as it arrives, in order; the buffer is valid only during the call
+   * @throws {PieceDigestMismatchError} the bytes do not hash to what the parent announced
+   * @throws {PieceMismatchError} the parent describes another piece than the one asked for
+   * @throws {PieceRefusedError} the parent answered with an error
+   * @throws {PieceStalledError} bytes came more slowly than the progress floor
+   * @throws {PieceTransferError} no connection, no answer in time, a broken or short answer
+   * @throws what the sink threw, or the reason of the signal
+   */
+  fetchPiece(
+    request: PieceRequest,
+    sink: PieceSink,
+    options: { signal: AbortSignal; onBytes?: ((bytes: Uint8Array) => void) | undefined },
+  ): Promise<ReceivedPiece>;
+}
