@@ -1,1 +1,21 @@
-export {};
+export { PieceAnswerDecoder } from './answer-decoder.ts';
+export { encodeClose, encodeError, encodePieceHeader, encodePieceRequest } from './encode.ts';
+export {
+  FrameFieldError,
+  FrameLengthError,
+  FrameNumberError,
+  FrameTextError,
+  FrameTruncatedError,
+  MalformedFrameError,
+  UnknownTagError,
+} from './errors.ts';
+export type {
+  AnswerFrame,
+  CloseFrame,
+  Decoded,
+  FrameErrorCode,
+  PieceFamily,
+  PieceMetadata,
+  RequestFrame,
+} from './frames.ts';
+export { isPieceRequestStart, PieceRequestDecoder } from './request-decoder.ts';
