@@ -13,7 +13,7 @@ const boundaries = [
   only('adapter', 'feature', 'core', 'contract', 'runtime'),
   only('runtime', 'core', 'contract', 'runtime'), // contract: the listener answers grpc.health.v1
   only('contract', 'contract'),
-  { ...only('core', 'core'), bannedExternalImports: ['*'] },
+  only('core', 'core'),
   { sourceTag: 'type:testing', onlyDependOnLibsWithTags: ['*'] },
   { sourceTag: 'type:tool', onlyDependOnLibsWithTags: ['*'] },
 ];
@@ -40,6 +40,7 @@ export default tseslint.config(
     files: core,
     ignores: ['**/*.test.ts', '**/_*.ts'],
     rules: {
+      '@nx/enforce-module-boundaries': ['error', { depConstraints: [...boundaries, { ...only('core', 'core'), bannedExternalImports: ['*'] }] }],
       'no-restricted-imports': ['error', { patterns: [{ regex: '^node:(?!crypto$|zlib$)', message: 'Core libraries do no I/O.' }] }],
       'no-restricted-globals': ['error', 'process', 'fetch', 'setTimeout', 'setInterval', 'setImmediate', 'queueMicrotask', 'performance'],
       'no-restricted-properties': [

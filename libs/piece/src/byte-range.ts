@@ -67,15 +67,18 @@ export function toContentRangeHeader({ start, length }: ByteRange, contentLength
 }
 
 /**
- * Parses a Content-Range header.
- * @returns the range and, when the sender knows it, the total length; undefined when malformed
+ * Parses a Content-Range header (RFC 9110 §14.4).
+ * @returns the range, absent in an answer 416, and the total length, absent when the sender does not know it; undefined
+ *   when malformed or contradictory
  */
 export function parseContentRange(header: string | undefined): { range?: ByteRange; total?: number } | undefined {
   const [, first, last, total] = /^bytes\s+(?:(\d+)-(\d+)|\*)\/(\d+|\*)$/i.exec(header?.trim() ?? '') ?? [];
   if (total === undefined) return undefined;
-  if (first !== undefined && Number(last) < Number(first)) return undefined;
-  return {
-    ...(first === undefined ? {} : { range: { start: Number(first), length: Number(last) - Number(first) + 1 } }),
-    ...(total === '*' ? {} : { total: Number(total) }),
-  };
+  const contentLength = total === '*' ? undefined : Number(total);
+  if (contentLength !== undefined && !Number.isSafeInteger(contentLength)) return undefined;
+  if (first === undefined) return contentLength === undefined ? undefined : { total: contentLength };
+  const [start, end] = [Number(first), Number(last)];
+  if (end < start || end >= (contentLength ?? Number.MAX_SAFE_INTEGER)) return undefined;
+  const range = { start, length: end - start + 1 };
+  return contentLength === undefined ? { range } : { range, total: contentLength };
 }

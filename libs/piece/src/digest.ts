@@ -20,7 +20,7 @@ export function parseDigest(text: string): Digest {
   const [, algorithm, encoded] = /^([a-z0-9]+):([a-fA-F0-9]+)$/.exec(text) ?? [];
   if (algorithm === undefined || encoded === undefined) throw new DigestFormatError(text);
   if (algorithm === 'crc32') {
-    if (!/^\d{1,10}$/.test(encoded)) throw new DigestFormatError(text);
+    if (!/^\d{1,10}$/.test(encoded) || Number(encoded) > 0xffffffff) throw new DigestFormatError(text);
     return { algorithm, encoded: String(Number(encoded)) };
   }
   if (!Object.hasOwn(HEX_LENGTH, algorithm)) throw new DigestFormatError(text);

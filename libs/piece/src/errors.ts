@@ -13,8 +13,25 @@ export class DigestFormatError extends DfError {
   readonly retryable = false;
   readonly text: string;
   constructor(text: string) {
-    super(`"${text}" is not a digest such as sha256:<64 hex characters>`);
+    const shown = text.length > 200 ? `${text.slice(0, 200)}…` : text;
+    super(`"${shown}" is not a digest such as sha256:<64 hex characters>`);
     this.text = text;
+  }
+}
+
+/** Nothing can be cut into pieces like that: a length that is no whole number of bytes, or too many pieces. */
+export class InvalidLayoutError extends DfError {
+  override readonly name = 'InvalidLayoutError';
+  readonly code = 'INVALID_LAYOUT';
+  readonly retryable = false;
+  /** Bytes. */
+  readonly contentLength: number;
+  /** Bytes. */
+  readonly pieceLength: number;
+  constructor(contentLength: number, pieceLength: number) {
+    super(`${contentLength} bytes cannot be cut into pieces of ${pieceLength}`);
+    this.contentLength = contentLength;
+    this.pieceLength = pieceLength;
   }
 }
 

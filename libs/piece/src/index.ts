@@ -2,9 +2,17 @@ export { parseContentRange, parseRangeHeader, toContentRangeHeader, toRangeHeade
 export type { ByteRange, RangeRequest } from './byte-range.ts';
 export { formatDigest, parseDigest, pieceDigest, pieceDigestOf } from './digest.ts';
 export type { Digest, DigestAlgorithm } from './digest.ts';
-export { DfError, DigestFormatError, PieceOutOfRangeError } from './errors.ts';
+export { DfError, DigestFormatError, InvalidLayoutError, PieceOutOfRangeError } from './errors.ts';
 export { hostIdOf, peerIdOf } from './host-id.ts';
-export { createLayout, MAX_PIECE_LENGTH, MIN_PIECE_LENGTH, pieceLengthFor, pieceRange, piecesOf } from './layout.ts';
+export {
+  createLayout,
+  MAX_PIECE_COUNT,
+  MAX_PIECE_LENGTH,
+  MIN_PIECE_LENGTH,
+  pieceLengthFor,
+  pieceRange,
+  piecesOf,
+} from './layout.ts';
 export type { TaskLayout } from './layout.ts';
 export type { PieceRecord, TrafficType } from './piece-record.ts';
 export { PieceSet } from './piece-set.ts';

@@ -1,5 +1,5 @@
 import type { ByteRange } from './byte-range.ts';
-import { PieceOutOfRangeError } from './errors.ts';
+import { InvalidLayoutError, PieceOutOfRangeError } from './errors.ts';
 
 const MIB = 2 ** 20;
 /** Bounds of the piece length rule, in bytes; a request may choose any length between them. */
@@ -7,6 +7,8 @@ export const MIN_PIECE_LENGTH = 4 * MIB;
 export const MAX_PIECE_LENGTH = 64 * MIB;
 /** The rule aims at no more pieces than this per task. */
 const WANTED_PIECES = 500;
+/** More pieces than this no task may have: 64 TiB by the rule. It bounds every table that has an entry a piece. */
+export const MAX_PIECE_COUNT = 2 ** 20;
 
 /** How the bytes of one task are cut into pieces: number n covers `pieceLength` bytes from n·pieceLength, the last one fewer. */
 export interface TaskLayout {
@@ -32,9 +34,15 @@ export function pieceLengthFor(contentLength: number): number {
 /**
  * @param contentLength bytes in the whole task
  * @param pieceLength an explicit piece length, which then is part of the task id; the rule's otherwise
+ * @throws {InvalidLayoutError} when one is not a whole number of bytes, or the pieces are more than MAX_PIECE_COUNT
  */
 export function createLayout(contentLength: number, pieceLength = pieceLengthFor(contentLength)): TaskLayout {
-  return { contentLength, pieceLength, pieceCount: Math.ceil(contentLength / pieceLength) };
+  const pieceCount = Math.ceil(contentLength / pieceLength);
+  const areWhole = Number.isSafeInteger(contentLength) && Number.isSafeInteger(pieceLength);
+  if (!areWhole || contentLength < 0 || pieceLength < 1 || pieceCount > MAX_PIECE_COUNT) {
+    throw new InvalidLayoutError(contentLength, pieceLength);
+  }
+  return { contentLength, pieceLength, pieceCount };
 }
 
 /**

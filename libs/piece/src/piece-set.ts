@@ -1,3 +1,6 @@
+import { PieceOutOfRangeError } from './errors.ts';
+import { MAX_PIECE_COUNT } from './layout.ts';
+
 /** A set of piece numbers, one bit each. Owned and changed by whoever made it; others get it read-only. */
 export interface ReadonlyPieceSet extends Iterable<number> {
   /** How many pieces are in the set. */
@@ -29,11 +32,15 @@ export class PieceSet implements ReadonlyPieceSet {
   }
 
   has(pieceNumber: number): boolean {
-    return ((this.#words[pieceNumber >>> 5] ?? 0) & (1 << (pieceNumber & 31))) !== 0;
+    return isPieceNumber(pieceNumber) && ((this.#words[pieceNumber >>> 5] ?? 0) & (1 << (pieceNumber & 31))) !== 0;
   }
 
-  /** @returns whether the set changed */
+  /**
+   * @returns whether the set changed
+   * @throws {PieceOutOfRangeError} when no task can have such a piece: memory is not spent on what a peer made up
+   */
   add(pieceNumber: number): boolean {
+    if (!isPieceNumber(pieceNumber)) throw new PieceOutOfRangeError(pieceNumber, MAX_PIECE_COUNT);
     if (this.has(pieceNumber)) return false;
     const word = pieceNumber >>> 5;
     if (word >= this.#words.length) {
@@ -57,7 +64,10 @@ export class PieceSet implements ReadonlyPieceSet {
 
   firstMissing(from = 0): number {
     let pieceNumber = from;
-    while (this.has(pieceNumber)) pieceNumber++;
+    while (this.has(pieceNumber)) {
+      // Whole words at a time where they are full.
+      pieceNumber += (pieceNumber & 31) === 0 && this.#words[pieceNumber >>> 5] === 0xffffffff ? 32 : 1;
+    }
     return pieceNumber;
   }
 
@@ -66,4 +76,8 @@ export class PieceSet implements ReadonlyPieceSet {
       for (let rest = word; rest !== 0; rest &= rest - 1) yield index * 32 + (31 - Math.clz32(rest & -rest));
     }
   }
+}
+
+function isPieceNumber(value: number): boolean {
+  return value >>> 0 === value && value < MAX_PIECE_COUNT;
 }
