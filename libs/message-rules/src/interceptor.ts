@@ -26,6 +26,8 @@ function assertValid(message: Message, check: Check): void {
   throw new ConnectError(`${message.$typeName}: ${violation.field} ${violation.rule}`, Code.InvalidArgument);
 }
 
+const END: IteratorReturnResult<undefined> = { done: true, value: undefined };
+
 /**
  * The same messages up to the first that breaks a rule; there it throws and gives the rest of the stream up. A plain
  * iterator, because a generator would hold a `return` back until the client sends its next message.
@@ -37,15 +39,16 @@ function checkedMessages<T extends Message>(messages: AsyncIterable<T>, check: C
       let isBroken = false;
       return {
         async next() {
-          if (isBroken) return { done: true, value: undefined };
+          if (isBroken) return END;
           const result = await source.next();
           if (result.done === true) return result;
+          if (isBroken) return END; // by a message that was asked for at the same time
           try {
             assertValid(result.value, check);
           } catch (error) {
             isBroken = true;
-            // the stream may fail in its own way while it is given up; what the caller must hear is the broken rule
-            await source.return?.().catch(() => undefined);
+            // neither waited for nor heard: whatever comes of it, what the caller must learn is the broken rule
+            source.return?.().catch(() => undefined);
             throw error;
           }
           return result;
