@@ -66,10 +66,6 @@ export class Progress {
     if (this.#claims.delete(number)) this.changed.beat();
   }
 
-  isClaimed(number: number): boolean {
-    return this.#claims.has(number);
-  }
-
   /** The first `bytes` of a claimed piece came from the origin and are written. */
   wrote(number: number, bytes: number): void {
     if (!this.#claims.has(number)) return;

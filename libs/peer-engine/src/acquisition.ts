@@ -1,0 +1,406 @@
+import type { Announcement, Instruction, Parent, PeerRegistration } from '@d7y/peer-protocol';
+import type { PieceRecord } from '@d7y/piece';
+import type { Logger } from '@d7y/service-kit';
+import { OriginStatusError } from './ports/origin.ts';
+import type { Parents } from './ports/parents.ts';
+import type { RememberedSeed, SchedulerConnection, Schedulers, SeedMemory } from './ports/schedulers.ts';
+import { TaskUnavailableError } from './errors.ts';
+import type { OriginFetcher } from './origin-fetcher.ts';
+import type { PeerFetcher } from './peer-fetcher.ts';
+import type { Progress } from './progress.ts';
+import { seedAsParent } from './seed-parent.ts';
+
+/** How long an acquisition waits for others. All in ms. */
+export interface AcquisitionTimeouts {
+  /** For a scheduler's answer to a registration; our scheduler answers within its lease deadline (10 s). */
+  readonly instructionMs: number;
+  /** Without any new piece or announcement from the parents at hand. */
+  readonly starvationMs: number;
+  /** For a seed to begin, asked directly. */
+  readonly seedMs: number;
+}
+
+/** Requests for other parents per conversation, as many as stock schedulers bear. */
+const MAX_ROUNDS = 5;
+/** Seeds asked directly before the origin. */
+const MAX_SEEDS = 2;
+
+type Event =
+  | { readonly kind: 'instruction'; readonly conversation: Conversation; readonly instruction: Instruction }
+  | { readonly kind: 'conversationEnded'; readonly conversation: Conversation; readonly error: unknown }
+  | { readonly kind: 'exhausted' | 'starved' | 'silent' | 'progress' }
+  | { readonly kind: 'originEnded'; readonly error: unknown }
+  | { readonly kind: 'seedAnswered'; readonly seed: RememberedSeed; readonly error: unknown }
+  | { readonly kind: 'storeFailed'; readonly error: unknown };
+
+interface Conversation {
+  readonly scheduler: SchedulerConnection;
+  readonly announcement: Announcement;
+  /** Requests for parents made so far, the registration among them. */
+  rounds: number;
+  /** An instruction is due. */
+  isWaiting: boolean;
+  /** What the scheduler was told last of how we download. */
+  mode: 'registered' | 'fromParents' | 'backToSource';
+}
+
+export interface AcquisitionInit {
+  readonly progress: Progress;
+  readonly registration: PeerRegistration;
+  readonly schedulers: Schedulers;
+  readonly seeds: SeedMemory;
+  readonly parents: Parents;
+  readonly originFetcher: OriginFetcher;
+  readonly timeouts: AcquisitionTimeouts;
+  readonly isSeed: boolean;
+  /** The content may be had only with credentials: seeds cannot help, and no peer without them may fetch. */
+  readonly isPrivate: boolean;
+  readonly mayAskOrigin: boolean;
+  readonly logger: Logger;
+  readonly signal: AbortSignal;
+  /** A conversation that is under way already, with the instruction it brought. */
+  readonly opened?: { readonly scheduler: SchedulerConnection; readonly announcement: Announcement; readonly instruction: Instruction } | undefined;
+}
+
+/**
+ * Gets what is missing of a task, whoever has to be asked: the scheduler says from whom; without one the remembered
+ * seeds are asked, then the origin. One loop over one queue of events owns all decisions.
+ */
+export class Acquisition {
+  readonly #init: AcquisitionInit;
+  #fetcher: PeerFetcher | undefined;
+  readonly #events: Event[] = [];
+  #wake: (() => void) | undefined;
+  #conversation: Conversation | undefined;
+  readonly #triedSchedulers = new Set<string>();
+  readonly #triedSeeds = new Set<string>();
+  #seedPending = false;
+  #originFailure: unknown;
+  #originGranted = false;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(init: AcquisitionInit) {
+    this.#init = init;
+  }
+
+  /** The fetcher reports through `handlers`; it is given once, before `run`. */
+  use(fetcher: PeerFetcher): void {
+    this.#fetcher = fetcher;
+  }
+
+  readonly handlers = {
+    onPiece: (piece: PieceRecord): void => {
+      this.#conversation?.announcement.pieceFinished(piece);
+      this.#push({ kind: 'progress' });
+    },
+    onPieceFailed: (pieceNumber: number | undefined, parent: Parent): void => {
+      this.#conversation?.announcement.pieceFailed(pieceNumber, parent.peerId);
+    },
+    onExhausted: (): void => this.#push({ kind: 'exhausted' }),
+    onStoreFailure: (error: unknown): void => this.#push({ kind: 'storeFailed', error }),
+  };
+
+  /** A piece came from the origin. */
+  originPiece(piece: PieceRecord): void {
+    this.handlers.onPiece(piece);
+    this.#peers.pump();
+  }
+
+  /** More is wanted, or pieces were discarded: look again. */
+  kick(): void {
+    this.#push({ kind: 'progress' });
+    if (this.#originGranted) this.#startOrigin();
+    this.#peers.pump();
+  }
+
+  /**
+   * Resolves when everything wanted is here; the scheduler has not been told yet.
+   * @throws when neither peers nor the origin can give it
+   */
+  async run(): Promise<void> {
+    const { progress, signal, registration } = this.#init;
+    const abort = () => this.#push({ kind: 'progress' });
+    signal.addEventListener('abort', abort, { once: true });
+    try {
+      this.#begin();
+      while (!progress.isSatisfied) {
+        signal.throwIfAborted();
+        const event = await this.#next();
+        signal.throwIfAborted();
+        this.#handle(event);
+      }
+    } catch (error) {
+      void this.#sayFailed(error);
+      throw error;
+    } finally {
+      clearTimeout(this.#timer);
+      signal.removeEventListener('abort', abort);
+      this.#init.logger.debug({ taskId: registration.taskId, received: progress.received }, 'acquisition ended');
+    }
+  }
+
+  /** Tells the scheduler that all went well. Call once, after the digest has matched. */
+  async sayFinished(): Promise<void> {
+    const { layout } = this.#init.progress;
+    const conversation = this.#conversation;
+    this.#conversation = undefined;
+    if (conversation === undefined) return;
+    const { announcement } = conversation;
+    if (conversation.mode === 'backToSource') await announcement.backToSourceFinished(layout.contentLength, layout.pieceCount);
+    else {
+      if (conversation.mode === 'registered') announcement.started();
+      await announcement.finished(layout.contentLength, layout.pieceCount);
+    }
+  }
+
+  /** Reports pieces whose bytes proved wrong later. */
+  sayPieceWrong(pieceNumber: number, parentId: string): void {
+    this.#conversation?.announcement.pieceFailed(pieceNumber, parentId);
+  }
+
+  get #peers(): PeerFetcher {
+    if (this.#fetcher === undefined) throw new Error('an acquisition runs only after use()');
+    return this.#fetcher;
+  }
+
+  #begin(): void {
+    const { opened } = this.#init;
+    if (opened !== undefined) {
+      this.#converse(opened.scheduler, opened.announcement);
+      if (this.#conversation !== undefined) this.#instructed(this.#conversation, opened.instruction);
+      return;
+    }
+    if (this.#openNextConversation()) return;
+    this.#withoutScheduler();
+  }
+
+  #handle(event: Event): void {
+    switch (event.kind) {
+      case 'instruction':
+        if (event.conversation === this.#conversation) this.#instructed(event.conversation, event.instruction);
+        return;
+      case 'conversationEnded':
+        if (event.conversation !== this.#conversation) return;
+        this.#init.logger.info(
+          { scheduler: event.conversation.scheduler.address, taskId: this.#init.registration.taskId, err: event.error },
+          'the scheduler is gone; the download goes on without it',
+        );
+        this.#conversation = undefined;
+        if (event.conversation.isWaiting || !this.#isGettingSomething()) this.#moveOn('the scheduler is gone');
+        return;
+      case 'exhausted':
+        if (!this.#isGettingSomething()) this.#moveOn('no parent is left');
+        return;
+      case 'starved':
+        this.#init.logger.info({ taskId: this.#init.registration.taskId }, 'parents have given nothing for a while');
+        this.#moveOn('parents have given nothing for a while', { haveStarved: true });
+        return;
+      case 'silent':
+        this.#init.logger.warn(
+          { scheduler: this.#conversation?.scheduler.address, taskId: this.#init.registration.taskId },
+          'the scheduler does not answer',
+        );
+        this.#conversation?.announcement.abort();
+        this.#conversation = undefined;
+        if (!this.#isGettingSomething()) this.#moveOn('the scheduler does not answer');
+        return;
+      case 'seedAnswered':
+        this.#seedPending = false;
+        if (event.error === undefined) this.#peers.add([seedAsParent(event.seed)]);
+        if (!this.#isGettingSomething()) this.#moveOn('the seed cannot help');
+        return;
+      case 'originEnded':
+        if (event.error !== undefined) this.#originFailed(event.error);
+        else if (!this.#isGettingSomething()) this.#moveOn('pieces that peers were fetching are missing');
+        return;
+      case 'storeFailed':
+        throw event.error;
+      case 'progress':
+        this.#watch();
+        return;
+      default:
+        event satisfies never;
+    }
+  }
+
+  #instructed(conversation: Conversation, instruction: Instruction): void {
+    conversation.isWaiting = false;
+    switch (instruction.kind) {
+      case 'parents': {
+        if (conversation.mode === 'registered') {
+          conversation.announcement.started();
+          conversation.mode = 'fromParents';
+        }
+        this.#peers.add(instruction.parents);
+        this.#peers.pump();
+        break;
+      }
+      case 'backToSource':
+        if (!this.#init.mayAskOrigin) {
+          this.#moveOn('the scheduler sends us to the origin, which the caller forbids');
+          return;
+        }
+        conversation.announcement.backToSourceStarted(instruction.reason ?? '');
+        conversation.mode = 'backToSource';
+        this.#startOrigin();
+        break;
+      case 'empty':
+      case 'metadataOnly':
+        // The scheduler is wrong about the length, or answers what was not asked: do without it.
+        conversation.announcement.abort();
+        this.#conversation = undefined;
+        this.#moveOn('the scheduler takes the task for another one');
+        return;
+      default:
+        instruction satisfies never;
+    }
+    this.#watch();
+  }
+
+  /** Parents, origin or a seed are at it: there is something to wait for. */
+  #isGettingSomething(): boolean {
+    return this.#init.originFetcher.isRunning || this.#seedPending || this.#conversation?.isWaiting === true || this.#peers.isLive;
+  }
+
+  /** What is at hand does not suffice: ask the scheduler for others, then the next scheduler, seeds, the origin. */
+  #moveOn(reason: string, { haveStarved = false } = {}): void {
+    if (this.#init.progress.isSatisfied) return;
+    const conversation = this.#conversation;
+    if (conversation !== undefined && !conversation.isWaiting) {
+      if (conversation.rounds < MAX_ROUNDS && conversation.mode !== 'backToSource') {
+        conversation.rounds++;
+        conversation.isWaiting = true;
+        conversation.announcement.reschedule(this.#peers.offered, reason);
+        this.#watch();
+        return;
+      }
+    }
+    if (conversation?.isWaiting) return;
+    if (conversation === undefined && this.#openNextConversation()) return;
+    this.#withoutScheduler({ haveStarved });
+  }
+
+  #withoutScheduler({ haveStarved = false } = {}): void {
+    if (!this.#init.isSeed && !this.#init.isPrivate && this.#askSeed()) return;
+    if (this.#init.mayAskOrigin && this.#originFailure === undefined) {
+      this.#startOrigin();
+      return;
+    }
+    if (!haveStarved && this.#isGettingSomething()) return this.#watch();
+    throw this.#originFailure instanceof OriginStatusError
+      ? this.#originFailure
+      : new TaskUnavailableError(
+          this.#init.registration.taskId,
+          this.#init.mayAskOrigin ? 'no peer has it, and the origin failed' : 'no peer has it, and the origin may not be asked',
+          { cause: this.#originFailure },
+        );
+  }
+
+  #openNextConversation(): boolean {
+    const scheduler = this.#init.schedulers
+      .candidates(this.#init.registration.taskId)
+      .find(({ address }) => !this.#triedSchedulers.has(address));
+    if (scheduler === undefined) return false;
+    this.#converse(scheduler, scheduler.announcePeer(this.#init.registration, { signal: this.#init.signal }));
+    return true;
+  }
+
+  #converse(scheduler: SchedulerConnection, announcement: Announcement): void {
+    this.#triedSchedulers.add(scheduler.address);
+    const conversation: Conversation = { scheduler, announcement, rounds: 1, isWaiting: true, mode: 'registered' };
+    this.#conversation = conversation;
+    void this.#listen(conversation);
+    this.#watch();
+  }
+
+  async #listen(conversation: Conversation): Promise<void> {
+    let error: unknown;
+    try {
+      for await (const instruction of conversation.announcement.instructions) {
+        this.#push({ kind: 'instruction', conversation, instruction });
+      }
+    } catch (caught) {
+      error = caught;
+    }
+    this.#push({ kind: 'conversationEnded', conversation, error });
+  }
+
+  #askSeed(): boolean {
+    const { seeds, registration, parents, timeouts, signal } = this.#init;
+    if (this.#triedSeeds.size >= MAX_SEEDS) return false;
+    const seed = seeds.ordered(registration.taskId).find(({ hostId }) => !this.#triedSeeds.has(hostId));
+    if (seed === undefined) return false;
+    this.#triedSeeds.add(seed.hostId);
+    this.#seedPending = true;
+    const either = AbortSignal.any([signal, AbortSignal.timeout(timeouts.seedMs)]);
+    parents.triggerSeed(seed, { ...registration, needBackToSource: true }, { signal: either }).then(
+      () => this.#push({ kind: 'seedAnswered', seed, error: undefined }),
+      (error: unknown) => this.#push({ kind: 'seedAnswered', seed, error: error ?? new Error('the seed failed') }),
+    );
+    return true;
+  }
+
+  #startOrigin(): void {
+    this.#originGranted = true;
+    const { originFetcher, signal, progress } = this.#init;
+    if (originFetcher.isRunning || progress.missing().size === 0) return;
+    originFetcher.fetchMissing({ signal }).then(
+      () => this.#push({ kind: 'originEnded', error: undefined }),
+      (error: unknown) => this.#push({ kind: 'originEnded', error: error ?? new Error('the origin failed') }),
+    );
+  }
+
+  #originFailed(error: unknown): void {
+    if ((error as { code?: unknown }).code === 'NO_SPACE') throw error;
+    this.#originFailure = error;
+    this.#originGranted = false;
+    const conversation = this.#conversation;
+    if (conversation?.mode === 'backToSource') {
+      const status = error instanceof OriginStatusError ? { status: error.status, headers: error.headers } : undefined;
+      this.#conversation = undefined;
+      void conversation.announcement.backToSourceFailed(String(error), status);
+    }
+    if (!this.#isGettingSomething()) this.#moveOn('the origin failed');
+  }
+
+  async #sayFailed(error: unknown): Promise<void> {
+    const conversation = this.#conversation;
+    this.#conversation = undefined;
+    if (conversation === undefined) return;
+    const reason = error instanceof Error ? error.message : String(error);
+    if (conversation.mode === 'backToSource') await conversation.announcement.backToSourceFailed(reason);
+    else await conversation.announcement.failed(reason);
+  }
+
+  /** Sets the one timer that guards against silence: of the scheduler while its answer is due, else of the parents. */
+  #watch(): void {
+    clearTimeout(this.#timer);
+    const { timeouts, originFetcher } = this.#init;
+    if (this.#conversation?.isWaiting) {
+      this.#timer = setTimeout(() => this.#push({ kind: 'silent' }), timeouts.instructionMs);
+    } else if (!originFetcher.isRunning && !this.#seedPending) {
+      const left = Math.max(timeouts.starvationMs - this.#peers.idleMs(), 1);
+      this.#timer = setTimeout(() => {
+        if (this.#peers.idleMs() >= timeouts.starvationMs) this.#push({ kind: 'starved' });
+        else this.#watch();
+      }, left);
+    }
+    this.#timer?.unref();
+  }
+
+  #push(event: Event): void {
+    this.#events.push(event);
+    this.#wake?.();
+    this.#wake = undefined;
+  }
+
+  async #next(): Promise<Event> {
+    for (;;) {
+      const event = this.#events.shift();
+      if (event !== undefined) return event;
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.#wake = resolve;
+      await promise;
+    }
+  }
+}
