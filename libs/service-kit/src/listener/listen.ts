@@ -1,0 +1,209 @@
+import { chmod } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import { createSecureServer, createServer as createHttp2Server } from 'node:http2';
+import type { Http2Server, ServerHttp2Session } from 'node:http2';
+import type { AddressInfo, Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import type { ConnectRouter, Interceptor } from '@connectrpc/connect';
+import { delay } from '../async/delay.ts';
+import { describeSystemError, StartError } from '../lifecycle/start-error.ts';
+import type { Logger } from '../observe/logger.ts';
+import type { Metrics } from '../observe/metrics.ts';
+import type { Telemetry } from '../observe/telemetry.ts';
+import type { Health } from '../rpc/health.ts';
+import { createServerInterceptors } from '../rpc/interceptors.ts';
+import type { HttpHandler } from './http-handler.ts';
+import { sendLine } from './http-handler.ts';
+import { createRpcHandler } from './rpc-handler.ts';
+import { sniff } from './sniff.ts';
+import { readTlsFiles } from './tls-files.ts';
+import type { TlsFiles } from './tls-files.ts';
+import { removeStaleSocket } from './unix-socket.ts';
+
+export interface ListenOptions {
+  /** Address to listen on; every address unless given. */
+  readonly host?: string | undefined;
+  /** TCP port; 0 lets the system choose. */
+  readonly port?: number;
+  /** Unix socket instead of a TCP port. */
+  readonly path?: string;
+  /** Permissions of the unix socket: 0o777 lets every local user in. */
+  readonly mode?: number;
+  /** Registers RPC services. */
+  readonly grpc?: (router: ConnectRouter) => void;
+  /** Answers what is no RPC, over HTTP/1 and HTTP/2 (through Node's compatible API). Without it: 404. */
+  readonly http?: HttpHandler;
+  /** Takes over CONNECT requests of HTTP/1. Without it they are refused. */
+  readonly connect?: (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
+  /** Run inside of those that map errors, trace and count. */
+  readonly interceptors?: Interceptor[];
+  /** Paths (`/package.Service/Method`) of response streams that stock clients keep open for hours, headers first. */
+  readonly longStreams?: readonly string[];
+  readonly tls?: TlsFiles | undefined;
+  readonly logger: Logger;
+  readonly telemetry?: Telemetry;
+  readonly metrics?: Metrics;
+  readonly health?: Health;
+  /** How long requests under way may take to end when the listener is disposed. */
+  readonly drainMs?: number;
+  /** How long a new connection may be silent. */
+  readonly firstByteTimeoutMs?: number;
+  readonly maxConcurrentStreams?: number;
+}
+
+export interface Listener extends AsyncDisposable {
+  /** The TCP port, also when the system chose it; 0 for a unix socket. */
+  readonly port: number;
+  /** `host:port` to show and to dial on this machine, or the path of the unix socket. */
+  readonly address: string;
+  /** Stops accepting, tells clients to go, waits `drainMs` for requests under way, then cuts them off. */
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+const DEFAULT_DRAIN_MS = 5_000;
+const DEFAULT_FIRST_BYTE_TIMEOUT_MS = 10_000;
+const DEFAULT_MAX_CONCURRENT_STREAMS = 10_000;
+/** Bytes a client may send ahead: per stream and per connection. Node's 64 KiB would hold messages with piece content back. */
+const STREAM_WINDOW_BYTES = 1024 * 1024;
+const SESSION_WINDOW_BYTES = 4 * 1024 * 1024;
+
+/**
+ * One listener for gRPC (HTTP/2 without TLS, by its preface), Connect and plain HTTP/1 on the same TCP port or unix socket.
+ * @throws {StartError} when it cannot listen or its TLS files are unusable, with a line that says what to do
+ */
+export async function listen(options: ListenOptions): Promise<Listener> {
+  const { logger, drainMs = DEFAULT_DRAIN_MS } = options;
+  const rpc = createRpcHandler({
+    routes: (router) => {
+      options.health?.register(router);
+      options.grpc?.(router);
+    },
+    interceptors: [
+      ...createServerInterceptors({ logger, telemetry: options.telemetry, metrics: options.metrics }),
+      ...(options.interceptors ?? []),
+    ],
+    longStreams: options.longStreams ?? [],
+    fallback: options.http ?? ((_request, response) => sendLine(response, 404, 'not found')),
+    logger,
+  });
+  const onRequest = (request: IncomingMessage, response: ServerResponse) =>
+    void answer(rpc.handle, request, response, logger);
+
+  const { front, http2 } = createServers(options, onRequest);
+  const sessions = new Set<ServerHttp2Session>();
+  http2.on('session', (session) => {
+    sessions.add(session);
+    session.once('close', () => sessions.delete(session));
+    session.on('error', (error) => logger.debug({ err: error }, 'http2 session failed'));
+    session.setLocalWindowSize(SESSION_WINDOW_BYTES);
+  });
+  const sockets = new Set<Socket>();
+  front.on('connection', (socket: Socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+  });
+  const { connect } = options;
+  if (connect !== undefined) front.on('connect', connect);
+  else
+    front.on('connect', (_request: IncomingMessage, socket: Duplex) =>
+      socket.end('HTTP/1.1 405 Method Not Allowed\r\n\r\n'),
+    );
+
+  const address = await bind(front, options);
+  let closing: Promise<void> | undefined;
+  const close = async () => {
+    const closed = new Promise<void>((resolve) => void front.close(() => resolve()));
+    for (const session of sessions) session.close(); // GOAWAY; streams under way may end
+    rpc.drainStreams();
+    const drained = new AbortController();
+    await Promise.race([
+      closed.finally(() => drained.abort()),
+      delay(drainMs, { signal: drained.signal }).catch(() => undefined),
+    ]);
+    rpc.abortAll();
+    for (const session of sessions) session.destroy();
+    for (const socket of sockets) socket.destroy();
+    await closed;
+  };
+  return { ...address, [Symbol.asyncDispose]: () => (closing ??= close()) };
+}
+
+/** The server that accepts, and the one that speaks HTTP/2: with TLS they are the same. */
+function createServers(
+  options: ListenOptions,
+  onRequest: (request: IncomingMessage, response: ServerResponse) => void,
+): { front: Server; http2: Http2Server } {
+  const settings = {
+    initialWindowSize: STREAM_WINDOW_BYTES,
+    maxConcurrentStreams: options.maxConcurrentStreams ?? DEFAULT_MAX_CONCURRENT_STREAMS,
+  };
+  // Node's HTTP/2 compatibility API has the same shape at run time; only its types are unrelated.
+  const onHttp2Request = onRequest as unknown as Parameters<typeof createHttp2Server>[1];
+  const firstByteTimeoutMs = options.firstByteTimeoutMs ?? DEFAULT_FIRST_BYTE_TIMEOUT_MS;
+  if (options.tls !== undefined) {
+    const secure = createSecureServer(
+      { ...readTlsFiles(options.tls), allowHTTP1: true, settings, handshakeTimeout: firstByteTimeoutMs },
+      onHttp2Request,
+    );
+    secure.on('tlsClientError', () => undefined);
+    return { front: secure as unknown as Server, http2: secure as unknown as Http2Server };
+  }
+  const http2 = createHttp2Server({ settings }, onHttp2Request);
+  const front = createServer({ noDelay: true }, onRequest);
+  // The HTTP/1 server listens itself, so that its own time limits and its bookkeeping of idle connections work; it only gets
+  // to see a connection after the sniffer.
+  const [serveHttp1] = front.listeners('connection') as ((socket: Socket) => void)[];
+  front.removeAllListeners('connection');
+  front.on('connection', (socket: Socket) =>
+    sniff(socket, firstByteTimeoutMs, {
+      http1: (sniffed) => serveHttp1?.call(front, sniffed),
+      http2: (sniffed) => http2.emit('connection', sniffed),
+    }),
+  );
+  return { front, http2 };
+}
+
+async function bind(
+  server: Server,
+  { host, port, path, mode }: ListenOptions,
+): Promise<{ port: number; address: string }> {
+  if (path !== undefined) await removeStaleSocket(path);
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  server.once('error', reject);
+  if (path === undefined) server.listen({ port: port ?? 0, ...(host === undefined ? {} : { host }) }, resolve);
+  else server.listen({ path }, resolve);
+  try {
+    await promise;
+    if (path !== undefined && mode !== undefined) await chmod(path, mode);
+  } catch (error) {
+    server.close();
+    throw new StartError(describeSystemError(error) ?? `${path ?? `${host ?? ''}:${port ?? 0}`}: cannot listen`, {
+      cause: error,
+    });
+  }
+  server.off('error', reject);
+  if (path !== undefined) return { port: 0, address: path };
+  const bound = server.address() as AddressInfo;
+  const reachable = bound.address === '::' || bound.address === '0.0.0.0' ? '127.0.0.1' : bound.address;
+  return {
+    port: bound.port,
+    address: reachable.includes(':') ? `[${reachable}]:${bound.port}` : `${reachable}:${bound.port}`,
+  };
+}
+
+/** Runs a handler so that nothing it throws goes unanswered or unobserved. */
+async function answer(
+  handler: HttpHandler,
+  request: IncomingMessage,
+  response: ServerResponse,
+  logger: Logger,
+): Promise<void> {
+  try {
+    await handler(request, response);
+  } catch (error) {
+    logger.error({ err: error, method: request.method, url: request.url }, 'request failed');
+    if (response.headersSent) response.destroy();
+    else sendLine(response, 500, 'internal error');
+  }
+}

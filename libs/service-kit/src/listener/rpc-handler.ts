@@ -1,0 +1,128 @@
+import { setMaxListeners } from 'node:events';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { Code, ConnectError, createConnectRouter } from '@connectrpc/connect';
+import type { ConnectRouter, Interceptor, MethodImpl } from '@connectrpc/connect';
+import type { DescMethod } from '@bufbuild/protobuf';
+import type { UniversalHandler } from '@connectrpc/connect/protocol';
+import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from '@connectrpc/connect-node';
+import type { Logger } from '../observe/logger.ts';
+import type { HttpHandler } from './http-handler.ts';
+import { sendLine } from './http-handler.ts';
+import { openEarly, resetAfterTrailers } from './stock-streams.ts';
+
+export interface RpcHandlerOptions {
+  readonly routes: (router: ConnectRouter) => void;
+  readonly interceptors: Interceptor[];
+  /** Paths (`/package.Service/Method`) of streams that stock clients keep open for long. */
+  readonly longStreams: readonly string[];
+  /** Gets what is no RPC. */
+  readonly fallback: HttpHandler;
+  readonly logger: Logger;
+}
+
+/** gRPC, gRPC-web and Connect on Node's request and response, over HTTP/1 and HTTP/2. */
+export interface RpcHandler {
+  readonly handle: HttpHandler;
+  /** RPCs under way. */
+  readonly inFlight: number;
+  /** Aborts the signals of streams, which would not end by themselves. */
+  drainStreams(): void;
+  /** Aborts the signals of all calls. */
+  abortAll(): void;
+}
+
+export function createRpcHandler(options: RpcHandlerOptions): RpcHandler {
+  const { logger, fallback } = options;
+  const streams = new AbortController();
+  const unary = new AbortController();
+  setMaxListeners(0, streams.signal, unary.signal); // one listener per call under way is no leak
+  const handlers = collectHandlers(options, { streams: streams.signal, unary: unary.signal });
+  const longStreams = new Set(options.longStreams);
+  let inFlight = 0;
+
+  const handle: HttpHandler = (request, response) => {
+    const path = (request.url ?? '').split('?', 1)[0] ?? '';
+    const handler = handlers.get(path);
+    if (handler === undefined) {
+      if (isGrpc(request)) return sendUnimplemented(response, path);
+      return fallback(request, response);
+    }
+    if (request.httpVersionMajor >= 2 && isGrpc(request)) {
+      if (longStreams.has(path)) openEarly(request, response);
+      const { methodKind } = handler.method;
+      if (methodKind === 'bidi_streaming' || methodKind === 'client_streaming') resetAfterTrailers(response);
+    }
+    let universal;
+    try {
+      universal = universalRequestFromNodeRequest(request, response, undefined, undefined);
+    } catch {
+      return sendLine(response, 400, 'the request names no host'); // Connect needs an authority to build a URL
+    }
+    inFlight += 1;
+    return handler(universal)
+      .then((answer) => universalResponseToNodeResponse(answer, response))
+      .catch((error: unknown) => {
+        // The other side has gone: its call has been told by its signal.
+        const { code } = ConnectError.from(error);
+        if (code !== Code.Aborted && code !== Code.Canceled)
+          logger.warn({ err: error, rpc: path }, 'rpc: response not sent');
+        response.destroy();
+      })
+      .finally(() => {
+        inFlight -= 1;
+      });
+  };
+  const draining = () => new ConnectError('the server is shutting down', Code.Unavailable);
+  return {
+    handle,
+    get inFlight() {
+      return inFlight;
+    },
+    drainStreams: () => streams.abort(draining()),
+    abortAll: () => {
+      streams.abort(draining());
+      unary.abort(draining());
+    },
+  };
+}
+
+/** Registers the routes so that streams and single calls hear of a shutdown at different times. */
+function collectHandlers(
+  { routes, interceptors }: RpcHandlerOptions,
+  shutdown: { streams: AbortSignal; unary: AbortSignal },
+): Map<string, UniversalHandler> {
+  const router = createConnectRouter({ interceptors });
+  const signalFor = (method: DescMethod) => (method.methodKind === 'unary' ? shutdown.unary : shutdown.streams);
+  const facade: ConnectRouter = {
+    handlers: router.handlers,
+    rpc(method, implementation, options) {
+      router.rpc(method, implementation, { shutdownSignal: signalFor(method), ...options });
+      return facade;
+    },
+    service(service, implementation, options) {
+      for (const method of service.methods) {
+        const implemented = (implementation as Record<string, unknown>)[method.localName];
+        // One that is missing is answered like an unknown path: Unimplemented.
+        if (typeof implemented === 'function')
+          facade.rpc(method, implemented.bind(implementation) as MethodImpl<DescMethod>, options);
+      }
+      return facade;
+    },
+  };
+  routes(facade);
+  return new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
+}
+
+const isGrpc = (request: IncomingMessage): boolean =>
+  request.headers['content-type']?.startsWith('application/grpc') === true &&
+  !request.headers['content-type'].startsWith('application/grpc-web');
+
+function sendUnimplemented(response: ServerResponse, path: string): void {
+  response
+    .writeHead(200, {
+      'content-type': 'application/grpc',
+      'grpc-status': String(Code.Unimplemented),
+      'grpc-message': encodeURIComponent(`no such method: ${path}`),
+    })
+    .end();
+}

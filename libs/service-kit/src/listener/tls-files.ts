@@ -1,0 +1,40 @@
+import { readFileSync } from 'node:fs';
+import { createSecureContext } from 'node:tls';
+import { describeSystemError, StartError } from '../lifecycle/start-error.ts';
+
+/** Paths of PEM files of a TLS server. */
+export interface TlsFiles {
+  readonly cert: string;
+  readonly key: string;
+  /** Certificates that sign those of clients. */
+  readonly ca?: string | undefined;
+  /** Refuse clients without a certificate signed by `ca`. */
+  readonly requestCert?: boolean;
+}
+
+/** Reads and checks the files: whatever is wrong with them stops the start instead of weakening the connection. @throws {StartError} */
+export function readTlsFiles({ cert, key, ca, requestCert = false }: TlsFiles) {
+  if (requestCert && ca === undefined)
+    throw new StartError('tls.ca: missing, name the certificates by which clients are verified');
+  const options = {
+    cert: readPem(cert),
+    key: readPem(key),
+    ...(ca === undefined ? {} : { ca: readPem(ca) }),
+    requestCert,
+    rejectUnauthorized: requestCert,
+  };
+  try {
+    createSecureContext(options);
+  } catch (error) {
+    throw new StartError(`${cert}, ${key}: no usable certificate and key, give matching PEM files`, { cause: error });
+  }
+  return options;
+}
+
+function readPem(path: string): Buffer {
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    throw new StartError(describeSystemError(error) ?? `${path}: cannot be read`, { cause: error });
+  }
+}
