@@ -1,1 +1,10 @@
-export {};
+export { policyFor, REGISTRY_PROXY_DEFAULTS } from './config.ts';
+export type { ProxyRule, RegistryPolicy, RegistryProxyConfig } from './config.ts';
+export { ProxyRequestError, UpstreamUnreachableError } from './errors.ts';
+export type { ErrorType } from './errors.ts';
+export { listenProxy } from './listen.ts';
+export type { ListeningProxy, ListenProxyOptions } from './listen.ts';
+export type { ProxyMetrics, ServedFrom } from './metrics.ts';
+export { createRegistryProxy } from './registry-proxy.ts';
+export type { RegistryProxy, RegistryProxyOptions } from './registry-proxy.ts';
+export type { ProxyLogger } from './request-log.ts';

@@ -1,0 +1,62 @@
+/** What the proxy does with a request whose URL it matches; the first matching rule decides. */
+export interface ProxyRule {
+  /** Tested against the upstream URL without its query. */
+  readonly regex: RegExp;
+  /** Download over https whatever the scheme of the upstream. */
+  readonly useTls: boolean;
+  /** Pass straight through instead of downloading through the swarm. */
+  readonly direct: boolean;
+  /** `host` or `host:port` that takes the place of the upstream's. */
+  readonly redirect: string | undefined;
+  /** Query parameters that do not enter the task id, and count as a signature. */
+  readonly filteredQueryParams: readonly string[];
+}
+
+/** How one registry is reached where that cannot be told from its name. */
+export interface RegistryPolicy {
+  /** Scheme for an `ns` query that names none; undefined: https, http for this machine itself. */
+  readonly scheme?: 'http' | 'https' | undefined;
+  /** PEM certificates trusted for this host beside the system's. */
+  readonly ca?: string | undefined;
+  /** Do not verify this host's certificate. */
+  readonly insecure?: boolean | undefined;
+}
+
+export interface RegistryProxyConfig {
+  /** Upstream of mirror requests that name none. */
+  readonly mirrorAddr: string;
+  /** Whether a request may name its upstream (X-Dragonfly-Registry, `ns`); otherwise every request goes to `mirrorAddr`. */
+  readonly dynamic: boolean;
+  /** By `host` or `host:port`, lower-case; the form with a port wins. */
+  readonly registries: ReadonlyMap<string, RegistryPolicy>;
+  readonly enableTaskIdBasedBlobDigest: boolean;
+  /** Rather fail than ask the origin for what a rule matches. */
+  readonly disableBackToSource: boolean;
+  /** Value of X-Dragonfly-Server-IP. */
+  readonly serverIp: string;
+  /** How long an upstream may take to send the head of its answer, and then between two parts of its body. */
+  readonly upstreamHeaderTimeoutMs: number;
+  readonly upstreamIdleTimeoutMs: number;
+  /** How long a repository counts as public once the origin served it to nobody in particular. */
+  readonly publicTtlMs: number;
+  /** How long a caller whom the origin accepted for a private blob stays accepted. */
+  readonly acceptedTtlMs: number;
+}
+
+export const REGISTRY_PROXY_DEFAULTS = {
+  mirrorAddr: 'https://index.docker.io',
+  dynamic: true,
+  registries: new Map<string, RegistryPolicy>(),
+  enableTaskIdBasedBlobDigest: false,
+  disableBackToSource: false,
+  serverIp: '127.0.0.1',
+  upstreamHeaderTimeoutMs: 30_000,
+  upstreamIdleTimeoutMs: 60_000,
+  publicTtlMs: 5 * 60_000,
+  acceptedTtlMs: 5 * 60_000,
+} as const satisfies RegistryProxyConfig;
+
+/** The policy for an upstream, by its authority: `host:port` before `host`. */
+export function policyFor(registries: RegistryProxyConfig['registries'], url: URL): RegistryPolicy | undefined {
+  return registries.get(url.host) ?? registries.get(url.hostname);
+}

@@ -1,0 +1,59 @@
+import { createServer, type RequestListener } from 'node:http';
+import type { AddressInfo } from 'node:net';
+
+export interface ListenProxyOptions {
+  readonly host: string;
+  /** 0 for any free port. */
+  readonly port: number;
+  /** How long a client may take to send the head of a request. */
+  readonly headerTimeoutMs?: number;
+  /** How long a connection may stay silent, in a request or between two. */
+  readonly idleTimeoutMs?: number;
+  /** How long requests may go on after disposal began. */
+  readonly drainMs?: number;
+}
+
+export interface ListeningProxy extends AsyncDisposable {
+  readonly port: number;
+}
+
+/**
+ * Serves HTTP/1 until disposed: then no connection is accepted, idle ones are closed at once, requests under way finish
+ * within the drain time.
+ * @throws the error of listen(), such as EADDRINUSE
+ */
+export async function listenProxy(handle: RequestListener, options: ListenProxyOptions): Promise<ListeningProxy> {
+  const { host, port, headerTimeoutMs = 30_000, idleTimeoutMs = 5 * 60_000, drainMs = 10_000 } = options;
+  const server = createServer(
+    {
+      headersTimeout: headerTimeoutMs,
+      // An upload through the mirror may take as long as it makes progress: silence is bounded below, duration is not.
+      requestTimeout: 0,
+      keepAliveTimeout: idleTimeoutMs,
+      noDelay: true,
+    },
+    handle,
+  );
+  server.setTimeout(idleTimeoutMs);
+  let isDraining = false;
+  server.on('request', (_request, response) => {
+    // A connection whose last request has ended counts as idle only now.
+    response.on('close', () => isDraining && setImmediate(() => server.closeIdleConnections()));
+  });
+  const { promise: listening, resolve, reject } = Promise.withResolvers<void>();
+  server.once('error', reject);
+  server.listen({ host, port }, resolve);
+  await listening;
+  server.off('error', reject);
+  return {
+    port: (server.address() as AddressInfo).port,
+    async [Symbol.asyncDispose]() {
+      isDraining = true;
+      const { promise: closed, resolve: onClosed } = Promise.withResolvers<void>();
+      server.close(() => onClosed());
+      const deadline = setTimeout(() => server.closeAllConnections(), drainMs);
+      await closed;
+      clearTimeout(deadline);
+    },
+  };
+}

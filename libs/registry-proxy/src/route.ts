@@ -1,0 +1,90 @@
+import type { IncomingMessage } from 'node:http';
+import { blobDigestOf } from '@d7y/piece';
+import type { AccessRequest } from './access.ts';
+import type { ProxyRule, RegistryProxyConfig } from './config.ts';
+import { type DragonflyHeaders, parseDragonflyHeaders } from './dragonfly-headers.ts';
+import { ProxyRequestError } from './errors.ts';
+import { splitCredentials } from './http-headers.ts';
+import { upstreamUrlOf } from './upstream.ts';
+
+/** Where a request goes. */
+export type Route =
+  | { readonly kind: 'direct'; readonly upstream: URL; readonly why: string }
+  | { readonly kind: 'task'; readonly upstream: URL; readonly task: RoutedTask };
+
+/** A request for content that the swarm carries. */
+export interface RoutedTask {
+  /** What the origin is asked for. */
+  readonly url: string;
+  readonly filteredQueryParams: readonly string[];
+  readonly asked: DragonflyHeaders;
+  /** `algorithm:encoded` when the URL is that of a registry blob. */
+  readonly blobDigest: string | undefined;
+  readonly rangeHeader: string | undefined;
+  readonly access: AccessRequest;
+}
+
+/**
+ * Decides by method, target and headers alone.
+ * @throws {ProxyRequestError}
+ */
+export function routeOf(
+  request: Pick<IncomingMessage, 'method' | 'url' | 'headers'>,
+  rules: readonly ProxyRule[],
+  config: RegistryProxyConfig,
+): Route {
+  const target = request.url ?? '/';
+  if (!target.startsWith('/')) {
+    throw new ProxyRequestError(501, 'this port is a registry mirror: a request target must be a path such as /v2/');
+  }
+  const asked = parseDragonflyHeaders(request.headers);
+  const upstream = upstreamUrlOf(target, asked.registry, config);
+  const rule = rules.find(({ regex }) => regex.test(`${upstream.origin}${upstream.pathname}`));
+  const direct = (why: string): Route => ({ kind: 'direct', upstream, why });
+  if (rule === undefined && !asked.useP2p) return direct('no rule');
+  if (rule?.direct) return direct('rule says direct');
+  if (request.method !== 'GET') return direct('not GET');
+  if (hasBody(request)) return direct('request with a body');
+  const rangeHeader = rangeOf(request);
+  // Several ranges at once would need a multipart answer; who asks for that is rare, and the origin can give it.
+  if (rangeHeader?.includes(',')) return direct('several ranges');
+
+  const download = new URL(upstream);
+  if (rule?.useTls) download.protocol = 'https:';
+  if (rule?.redirect !== undefined) download.host = rule.redirect;
+  const filteredQueryParams = asked.filteredQueryParams ?? rule?.filteredQueryParams ?? [];
+  const signing = new Set(filteredQueryParams.filter((name) => name !== 'ns'));
+  const blobDigest = blobDigestOf(download.href);
+  const { headers, credentials } = splitCredentials(request.headers);
+  return {
+    kind: 'task',
+    upstream,
+    task: {
+      url: download.href,
+      filteredQueryParams,
+      asked,
+      blobDigest,
+      rangeHeader,
+      access: {
+        url: download.href,
+        upstream: download.origin,
+        scope: /\/v2\/(.+)\/blobs\//.exec(download.pathname)?.[1] ?? download.pathname,
+        digest: blobDigest,
+        headers,
+        credentials,
+        signature: [...download.searchParams]
+          .filter(([name]) => signing.has(name))
+          .map(([name, value]) => `${name}=${value}`),
+      },
+    },
+  };
+}
+
+/** A Range that depends on a validator is ignored, as RFC 9110 §13.1.5 allows: whoever sends one can take the whole. */
+function rangeOf({ headers }: Pick<IncomingMessage, 'headers'>): string | undefined {
+  return headers['if-range'] === undefined ? headers.range : undefined;
+}
+
+function hasBody({ headers }: Pick<IncomingMessage, 'headers'>): boolean {
+  return headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0';
+}
