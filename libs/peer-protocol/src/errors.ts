@@ -129,7 +129,7 @@ export class AnnouncementBacklogError extends DfError {
   override readonly name = 'AnnouncementBacklogError';
   readonly code = 'ANNOUNCEMENT_BACKLOG';
   readonly retryable = true;
-  constructor(address: string, limit: number) {
-    super(`scheduler ${address} left more than ${limit} reports unread`);
+  constructor(address: string, limit: number, options?: ErrorOptions) {
+    super(`scheduler ${address} left more than ${limit} reports unread`, options);
   }
 }

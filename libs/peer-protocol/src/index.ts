@@ -1,4 +1,10 @@
+export { ANNOUNCEMENT_LIMITS } from './announce-peer.ts';
+export type { AnnouncementLimits } from './announce-peer.ts';
 export type { Announcement, Instruction, PeerRegistration } from './announcement.ts';
+export { backendErrorOf, toBackendConnectError } from './backend-error.ts';
+export type { BackendError } from './backend-error.ts';
+export { createDaemonTransport } from './daemon-transport.ts';
+export type { DaemonTarget } from './daemon-transport.ts';
 export {
   AnnouncementBacklogError,
   InvalidAnnouncementError,
@@ -11,7 +17,21 @@ export {
   PieceTransferError,
 } from './errors.ts';
 export type { PieceAttempt, PieceRefusal, TransferPhase } from './errors.ts';
+export { createGrpcConnection } from './grpc-connection.ts';
+export type { GrpcConnection, GrpcConnectionOptions, GrpcTarget, TlsOptions } from './grpc-connection.ts';
+export { toHostLoadMessage, toHostMessage } from './host-message.ts';
+export type { HostDescription, HostLoad } from './host-message.ts';
+export { packetIdOf } from './packet-id.ts';
+export { createParentClient, createParentClientPool } from './parent-client.ts';
+export type { ParentClientOptions, ParentClientPoolOptions } from './parent-client.ts';
 export type { Hello, Parent, ParentClient, ParentClientPool, PieceAnnouncement } from './parent.ts';
+export { createPieceClient } from './piece-client.ts';
+export type { PieceClientOptions } from './piece-client.ts';
+export { toPieceMessage, toPieceRecord } from './piece-message.ts';
+export { PIECE_SERVER_LIMITS, startPieceServer } from './piece-server.ts';
+export type { PieceServer, PieceServerLimits, PieceServerOptions } from './piece-server.ts';
+export { syncPiecesStream } from './piece-sync.ts';
+export type { PieceServerAddress, PieceSyncRequest, PieceWatch, TaskPieces } from './piece-sync.ts';
 export type {
   PieceClient,
   PieceRequest,
@@ -21,4 +41,9 @@ export type {
   ReceivedPiece,
   TaskKind,
 } from './piece-transfer.ts';
+export type { ProgressFloor } from './progress-floor.ts';
+export { toDownloadMessage } from './registration-message.ts';
+export { RpcError } from './rpc-error.ts';
+export { createSchedulerClient } from './scheduler-client.ts';
+export type { SchedulerClientOptions } from './scheduler-client.ts';
 export type { SchedulerClient } from './scheduler.ts';

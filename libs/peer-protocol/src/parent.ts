@@ -38,7 +38,7 @@ export interface Hello {
   readonly features: readonly string[];
 }
 
-/** A daemon's upload gRPC, seen from a child. Streams break with an RpcError and end when their signal is aborted. */
+/** A daemon's upload gRPC, seen from a child. Every call rejects with the reason of its signal when that is aborted. */
 export interface ParentClient {
   /** `ip:port`, for logs. */
   readonly address: string;

@@ -1,0 +1,115 @@
+import { isIP } from 'node:net';
+import { createClient } from '@connectrpc/connect';
+import { dfdaemon, health, swarm } from '@d7y/api';
+import { InvalidAnnouncementError, ParentWithoutPiecePortError } from './errors.ts';
+import type { GrpcConnectionOptions } from './grpc-connection.ts';
+import { addressOf, createGrpcConnection } from './grpc-connection.ts';
+import { isServing } from './health-check.ts';
+import { Greeting } from './hello.ts';
+import { isPort } from './parent-offer.ts';
+import type { ParentClient, ParentClientPool, PieceAnnouncement } from './parent.ts';
+import { UNARY_TIMEOUT_MS } from './scheduler-client.ts';
+import { streamCall, unaryCall } from './unary-call.ts';
+
+export interface ParentClientOptions extends GrpcConnectionOptions {
+  /** Ours, as announced. */
+  readonly hostId: string;
+  /** Version of this program, told to daemons of ours. */
+  readonly version: string;
+  readonly features?: readonly string[] | undefined;
+  readonly unaryTimeoutMs?: number | undefined;
+}
+
+export interface ParentClientPoolOptions extends ParentClientOptions {
+  /** Addresses that are remembered; the one unused for longest makes room. */
+  readonly maxParents?: number | undefined;
+}
+
+/** Parents come and go with tasks, so their connections are kept for a shorter time than those to schedulers. */
+const PARENT_IDLE_TIMEOUT_MS = 60_000;
+/** A parent that is silent although its host is gone must show before a pull suffers; daemons allow frequent pings. */
+const PARENT_PING_INTERVAL_MS = 15_000;
+const PARENT_PING_TIMEOUT_MS = 5_000;
+const MAX_PARENTS = 2_000;
+
+/** Prepares a client of one daemon's upload gRPC; nothing is dialled before the first call. */
+export function createParentClient(
+  address: { readonly ip: string; readonly port: number },
+  options: ParentClientOptions,
+): ParentClient & Disposable {
+  const connection = createGrpcConnection(
+    { host: address.ip, port: address.port },
+    {
+      ...options,
+      idleTimeoutMs: options.idleTimeoutMs ?? PARENT_IDLE_TIMEOUT_MS,
+      pingIntervalMs: options.pingIntervalMs ?? PARENT_PING_INTERVAL_MS,
+      pingTimeoutMs: options.pingTimeoutMs ?? PARENT_PING_TIMEOUT_MS,
+    },
+  );
+  const { address: name, transport } = connection;
+  const client = createClient(dfdaemon.DfdaemonUpload, transport);
+  const healthClient = createClient(health.Health, transport);
+  const greeting = new Greeting(createClient(swarm.SwarmService, transport), {
+    instanceId: options.hostId,
+    version: options.version,
+    features: options.features ?? [],
+  });
+  return {
+    address: name,
+    async *syncPieces({ taskId, hostId, interested }, callOptions) {
+      const wanted = new Set(interested);
+      const request = { taskId, hostId, interestedPieceNumbers: [...wanted] };
+      for await (const response of streamCall(name, 'SyncPieces', callOptions, (call) =>
+        client.syncPieces(request, call),
+      )) {
+        if (wanted.delete(response.number)) yield parseAnnouncement(name, response);
+      }
+    },
+    syncHost: (request, callOptions) =>
+      streamCall(name, 'SyncHost', callOptions, (call) => client.syncHost(request, call)),
+    downloadTask: (download, callOptions) =>
+      streamCall(name, 'DownloadTask', callOptions, (call) => client.downloadTask({ download }, call)),
+    checkHealth: (callOptions) => isServing(healthClient, callOptions),
+    hello: ({ signal }) =>
+      unaryCall(name, 'Hello', { signal, timeoutMs: options.unaryTimeoutMs ?? UNARY_TIMEOUT_MS }, (call) =>
+        greeting.exchange(call),
+      ),
+    [Symbol.dispose]: () => connection[Symbol.dispose](),
+  };
+}
+
+/** Clients of parents by address. Owns their connections. */
+export function createParentClientPool(options: ParentClientPoolOptions): ParentClientPool {
+  const maxParents = options.maxParents ?? MAX_PARENTS;
+  /** In the order of last use; a client without calls holds no connection for long. */
+  const clients = new Map<string, ParentClient & Disposable>();
+  return {
+    at(address) {
+      const name = addressOf({ host: address.ip, port: address.port });
+      const client = clients.get(name) ?? createParentClient(address, options);
+      clients.delete(name);
+      clients.set(name, client);
+      // A client that makes room lives on with those who hold it, and closes its connection when that is idle.
+      if (clients.size > maxParents) clients.delete(clients.keys().next().value ?? '');
+      return client;
+    },
+    [Symbol.asyncDispose]() {
+      for (const client of clients.values()) client[Symbol.dispose]();
+      clients.clear();
+      return Promise.resolve();
+    },
+  };
+}
+
+function parseAnnouncement(parent: string, response: dfdaemon.SyncPiecesResponse): PieceAnnouncement {
+  const { number, ip, tcpPort } = response;
+  const offset = Number(response.offset);
+  const length = Number(response.length);
+  if (!Number.isSafeInteger(offset + length)) {
+    throw new InvalidAnnouncementError(parent, `${response.length} bytes at ${response.offset}`);
+  }
+  if (isIP(ip) === 0) throw new InvalidAnnouncementError(parent, `the address "${ip}"`);
+  if (tcpPort === undefined || tcpPort === 0) throw new ParentWithoutPiecePortError(parent);
+  if (!isPort(tcpPort)) throw new InvalidAnnouncementError(parent, `the port ${tcpPort}`);
+  return { number, offset, length, ip, tcpPort };
+}

@@ -1,0 +1,287 @@
+import * as net from 'node:net';
+import { crc32 } from 'node:zlib';
+import { pieceDigest } from '@d7y/piece';
+import type { AnswerFrame, Decoded, PieceMetadata } from '@d7y/piece-codec';
+import { encodePieceRequest, PieceAnswerDecoder } from '@d7y/piece-codec';
+import type { BufferPool } from '@d7y/service-kit';
+import { BatchWriter } from './batch-writer.ts';
+import type { TransferPhase } from './errors.ts';
+import {
+  PieceDigestMismatchError,
+  PieceMismatchError,
+  PieceRefusedError,
+  PieceStalledError,
+  PieceTransferError,
+} from './errors.ts';
+import { addressOf } from './grpc-connection.ts';
+import type { PieceClient, PieceRequest, PieceSink, ReceivedPiece } from './piece-transfer.ts';
+import type { ProgressFloor } from './progress-floor.ts';
+import { ProgressWatch } from './progress-floor.ts';
+
+export interface PieceClientOptions {
+  /** Each transfer takes one buffer, and a second one when there is one. */
+  readonly bufferPool: BufferPool;
+  /** Goes with every request, see packetIdOf. */
+  readonly packetId: number;
+  /** For the TCP handshake. */
+  readonly connectTimeoutMs?: number | undefined;
+  /** From the request to the description of the piece; a parent that is still downloading it answers late. */
+  readonly headerTimeoutMs?: number | undefined;
+  readonly progressFloor?: ProgressFloor | undefined;
+}
+
+const CONNECT_TIMEOUT_MS = 2_000;
+const HEADER_TIMEOUT_MS = 10_000;
+const PROGRESS_FLOOR: ProgressFloor = { bytesPerSec: 64 * 1024, windowMs: 5_000 };
+/** Takes the description of a piece, and bytes that come while no batch is free. */
+const SCRATCH_BYTES = 2048;
+
+/** A client of piece servers; it has no state of its own. */
+export function createPieceClient(options: PieceClientOptions): PieceClient {
+  return {
+    async fetchPiece(request, sink, { signal, onBytes }) {
+      signal.throwIfAborted();
+      return new PieceReception(options, request, sink, signal, onBytes).run();
+    },
+  };
+}
+
+/**
+ * The reception of one piece. Bytes land directly in the writer's batch: the socket asks `#target` for memory before each
+ * read. While no batch is free the socket is paused, and the one read that Node has prepared goes to the scratch buffer.
+ */
+class PieceReception {
+  readonly #options: PieceClientOptions;
+  readonly #request: PieceRequest;
+  readonly #sink: PieceSink;
+  readonly #signal: AbortSignal;
+  readonly #onBytes: ((bytes: Uint8Array) => void) | undefined;
+  readonly #attempt: { parentAddress: string; taskId: string; pieceNumber: number };
+  readonly #decoder = new PieceAnswerDecoder();
+  readonly #scratch = Buffer.allocUnsafe(SCRATCH_BYTES);
+  #readsIntoScratch = true;
+  /** Body bytes in the scratch buffer that wait for a batch. */
+  #waiting: Uint8Array | undefined;
+  readonly #done = Promise.withResolvers<void>();
+  /** Ends waits inside the transfer with the transfer. */
+  readonly #ended = new AbortController();
+  #phase: TransferPhase = 'connect';
+  #timer: NodeJS.Timeout | undefined;
+  #progress: ProgressWatch | undefined;
+  #writer: BatchWriter | undefined;
+  #meta: PieceMetadata | undefined;
+  #received = 0;
+  #isEnded = false;
+  #crc = 0;
+  #socket: net.Socket | undefined;
+
+  constructor(
+    options: PieceClientOptions,
+    request: PieceRequest,
+    sink: PieceSink,
+    signal: AbortSignal,
+    onBytes: ((bytes: Uint8Array) => void) | undefined,
+  ) {
+    this.#options = options;
+    this.#request = request;
+    this.#sink = sink;
+    this.#signal = signal;
+    this.#onBytes = onBytes;
+    this.#attempt = {
+      parentAddress: addressOf({ host: request.ip, port: request.tcpPort }),
+      taskId: request.taskId,
+      pieceNumber: request.number,
+    };
+  }
+
+  async run(): Promise<ReceivedPiece> {
+    const { kind, taskId, number } = this.#request;
+    const frame = encodePieceRequest(kind, taskId, number, this.#options.packetId);
+    const onAbort = (): void => this.#fail(this.#signal.reason);
+    this.#signal.addEventListener('abort', onAbort, { once: true });
+    try {
+      this.#socket = this.#connect(frame);
+      await this.#done.promise;
+      this.#stop();
+      await this.#writer?.flushed();
+      const { offset, length, digest } = this.#meta as PieceMetadata;
+      return { number, offset, length, digest };
+    } finally {
+      this.#signal.removeEventListener('abort', onAbort);
+      this.#stop();
+      this.#ended.abort();
+      await this.#writer?.close();
+    }
+  }
+
+  #connect(frame: Uint8Array): net.Socket {
+    const socket = net.connect({
+      host: this.#request.ip,
+      port: this.#request.tcpPort,
+      noDelay: true,
+      onread: { buffer: () => this.#target(), callback: (bytes) => this.#read(bytes) },
+    });
+    this.#expect(this.#options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS, 'no connection');
+    socket.once('connect', () => {
+      this.#phase = 'header';
+      this.#expect(this.#options.headerTimeoutMs ?? HEADER_TIMEOUT_MS, 'no answer');
+      socket.write(frame);
+    });
+    socket.on('error', (error) => this.#fail(this.#broken(error.message, { cause: error })));
+    socket.on('end', () => this.#fail(this.#broken('the parent hung up')));
+    socket.on('close', () => this.#fail(this.#broken('the connection was closed')));
+    return socket;
+  }
+
+  /** Memory for the next read. */
+  #target(): Uint8Array {
+    const room = this.#waiting === undefined ? this.#writer?.room : undefined;
+    this.#readsIntoScratch = room === undefined;
+    return room ?? this.#scratch;
+  }
+
+  /** Takes a read of so many bytes to where `#target` said. @returns false to pause the socket */
+  #read(bytes: number): boolean {
+    try {
+      let run: Uint8Array | undefined = this.#readsIntoScratch ? this.#scratch.subarray(0, bytes) : undefined;
+      if (this.#meta === undefined && run !== undefined) run = this.#readHeader(run);
+      if (this.#meta === undefined) return true;
+      if (run === undefined) this.#receiveInPlace(bytes);
+      else this.#receiveByCopy(run);
+    } catch (error) {
+      this.#fail(error);
+    }
+    const mayGoOn = !this.#isEnded && this.#waiting === undefined && this.#writer?.hasRoom === true;
+    if (!mayGoOn) this.#progress?.setPaused(true);
+    return mayGoOn;
+  }
+
+  /** @returns what follows the description of the piece */
+  #readHeader(run: Uint8Array): Uint8Array {
+    const { consumed, frame } = this.#decode(run);
+    if (frame !== undefined) {
+      this.#begin(this.#check(frame));
+      if (this.#meta?.length === 0) {
+        this.#verify();
+        this.#complete();
+      }
+    }
+    return run.subarray(consumed);
+  }
+
+  #decode(run: Uint8Array): Decoded<AnswerFrame> {
+    try {
+      return this.#decoder.push(run);
+    } catch (error) {
+      throw this.#broken(error instanceof Error ? error.message : 'no frame', { cause: error });
+    }
+  }
+
+  #check(frame: AnswerFrame): PieceMetadata {
+    if (frame.kind === 'error') throw new PieceRefusedError(this.#attempt, frame.code, frame.message);
+    if (frame.kind === 'close') throw this.#broken('the parent said goodbye instead of answering');
+    const { expected, number, kind } = this.#request;
+    const { meta } = frame;
+    if (frame.family !== kind) throw this.#broken(`a ${frame.family} piece came instead of a ${kind} one`);
+    if (meta.number !== number || meta.offset !== expected.offset || meta.length !== expected.length) {
+      throw new PieceMismatchError(this.#attempt, expected, meta);
+    }
+    return meta;
+  }
+
+  #begin(meta: PieceMetadata): void {
+    this.#meta = meta;
+    this.#phase = 'body';
+    clearTimeout(this.#timer);
+    this.#progress = new ProgressWatch(this.#options.progressFloor ?? PROGRESS_FLOOR, (windowBytes) => {
+      const { windowMs } = this.#options.progressFloor ?? PROGRESS_FLOOR;
+      this.#fail(new PieceStalledError(this.#attempt, this.#received, windowBytes, windowMs));
+    });
+    this.#writer = new BatchWriter({
+      pool: this.#options.bufferPool,
+      sink: this.#sink,
+      position: meta.offset,
+      totalBytes: meta.length,
+      signal: this.#ended.signal,
+      onRoom: () => this.#resume(),
+      onError: (error) => this.#fail(error),
+    });
+  }
+
+  #receiveInPlace(bytes: number): void {
+    const run = this.#writer?.room?.subarray(0, bytes);
+    if (run !== undefined) this.#account(run);
+  }
+
+  /** Bytes in the scratch buffer: those that fit go to the batch now, the rest when there is room again. */
+  #receiveByCopy(run: Uint8Array): void {
+    const wanted = (this.#meta?.length ?? 0) - this.#received;
+    let rest = run.subarray(0, wanted); // what a parent sends beyond its piece is of no interest
+    for (let room = this.#writer?.room; rest.length > 0 && room !== undefined; room = this.#writer?.room) {
+      const taken = rest.subarray(0, room.length);
+      room.set(taken);
+      rest = rest.subarray(taken.length);
+      this.#account(room.subarray(0, taken.length));
+    }
+    this.#waiting = rest.length > 0 ? rest : undefined;
+  }
+
+  /** Counts bytes that lie at the start of the writer's room. The last batch is written only if the piece is right. */
+  #account(run: Uint8Array): void {
+    this.#crc = crc32(run, this.#crc);
+    this.#received += run.length;
+    this.#progress?.received(run.length);
+    this.#onBytes?.(run);
+    const isLast = this.#received === this.#meta?.length;
+    if (isLast) this.#verify();
+    this.#writer?.advance(run.length);
+    if (isLast) this.#complete();
+  }
+
+  #resume(): void {
+    if (this.#isEnded) return;
+    const run = this.#waiting;
+    this.#waiting = undefined;
+    try {
+      if (run !== undefined) this.#receiveByCopy(run);
+    } catch (error) {
+      this.#fail(error);
+    }
+    if (this.#isEnded || this.#waiting !== undefined || this.#writer?.hasRoom !== true) return;
+    this.#progress?.setPaused(false);
+    this.#socket?.resume();
+  }
+
+  #verify(): void {
+    const announced = this.#meta?.digest ?? '';
+    const actual = pieceDigest(this.#crc);
+    if (announced === '' || announced === actual) return;
+    throw new PieceDigestMismatchError(this.#attempt, announced, actual);
+  }
+
+  #complete(): void {
+    this.#isEnded = true;
+    this.#done.resolve();
+  }
+
+  #expect(timeoutMs: number, what: string): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#fail(this.#broken(`${what} within ${timeoutMs} ms`)), timeoutMs);
+  }
+
+  #broken(reason: string, options?: ErrorOptions): PieceTransferError {
+    return new PieceTransferError(this.#attempt, this.#phase, reason, options);
+  }
+
+  #fail(error: unknown): void {
+    this.#isEnded = true;
+    this.#done.reject(error);
+  }
+
+  /** Nothing more is read. */
+  #stop(): void {
+    clearTimeout(this.#timer);
+    this.#progress?.stop();
+    this.#socket?.destroy();
+  }
+}

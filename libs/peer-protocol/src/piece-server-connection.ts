@@ -1,0 +1,218 @@
+import type { Socket } from 'node:net';
+import type { RequestFrame } from '@d7y/piece-codec';
+import {
+  encodeError,
+  encodePieceHeader,
+  MalformedFrameError,
+  PieceRequestDecoder,
+  UnknownTagError,
+} from '@d7y/piece-codec';
+import type { BufferPool, Logger } from '@d7y/service-kit';
+import { withTimeout } from '@d7y/service-kit';
+import type { PieceRefusal } from './errors.ts';
+import type { PieceServerLimits } from './piece-server.ts';
+import type { PieceSource, PieceUpload, TaskKind } from './piece-transfer.ts';
+import type { UploadSlots } from './upload-slots.ts';
+
+type PieceRequestFrame = Extract<RequestFrame, { kind: 'request' }>;
+
+export interface PieceServerConnectionInit {
+  readonly source: PieceSource;
+  readonly bufferPool: BufferPool;
+  readonly limits: PieceServerLimits;
+  readonly slots: UploadSlots;
+  readonly logger: Logger;
+}
+
+/** What a child may send beyond its request before it is taken for noise. */
+const MAX_EXCESS_BYTES = 64 * 1024;
+
+/** The connection is gone; nothing more can be said on it. */
+class ConnectionGoneError extends Error {}
+
+/** One connection of a child: one request, one answer, goodbye. Owns the socket. */
+export class PieceServerConnection {
+  readonly #socket: Socket;
+  readonly #init: PieceServerConnectionInit;
+  /** Aborted when the socket is closed. */
+  readonly #gone = new AbortController();
+  readonly #decoder = new PieceRequestDecoder();
+  #hasRequest = false;
+
+  constructor(socket: Socket, init: PieceServerConnectionInit) {
+    this.#socket = socket;
+    this.#init = init;
+    socket.on('error', () => undefined); // 'close' follows, and says all that is needed
+    socket.once('close', () => this.#gone.abort(new ConnectionGoneError('the child closed the connection')));
+    socket.on('timeout', () => socket.destroy());
+  }
+
+  /** Resolves when the socket is closed; never rejects. */
+  async serve(): Promise<void> {
+    const { promise: closed, resolve } = Promise.withResolvers<void>();
+    this.#socket.once('close', () => resolve());
+    try {
+      const request = await this.#readRequest();
+      if (request !== undefined) await this.#answer(request);
+      this.#socket.end();
+      this.#socket.setTimeout(this.#init.limits.closeTimeoutMs);
+    } catch (error) {
+      if (!(error instanceof ConnectionGoneError)) {
+        this.#init.logger.debug({ child: this.#child, err: error }, 'an upload broke off');
+      }
+      this.#socket.destroy();
+    }
+    await closed;
+  }
+
+  /** Closes the connection unless a request is under way. */
+  drain(): void {
+    if (!this.#hasRequest) this.#socket.destroy();
+  }
+
+  destroy(): void {
+    this.#socket.destroy();
+  }
+
+  get #child(): string {
+    return (this.#socket.remoteAddress ?? '').replace(/^::ffff:/, '');
+  }
+
+  /** @returns undefined when the child hung up, said goodbye or spoke something else */
+  async #readRequest(): Promise<PieceRequestFrame | undefined> {
+    const { promise, resolve, reject } = Promise.withResolvers<RequestFrame | undefined>();
+    const timer = setTimeout(() => this.#socket.destroy(), this.#init.limits.requestTimeoutMs);
+    const onGone = (): void => reject(this.#gone.signal.reason);
+    this.#gone.signal.addEventListener('abort', onGone, { once: true });
+    let excessBytes = 0;
+    this.#socket.on('data', (chunk) => {
+      if (this.#hasRequest) {
+        excessBytes += chunk.length;
+        if (excessBytes > MAX_EXCESS_BYTES) this.#socket.destroy();
+        return;
+      }
+      try {
+        const { frame } = this.#decoder.push(chunk);
+        if (frame === undefined) return;
+        this.#hasRequest = true;
+        resolve(frame);
+      } catch (error) {
+        this.#hasRequest = true; // whatever follows is noise
+        reject(error);
+      }
+    });
+    this.#socket.once('end', () => resolve(undefined));
+    try {
+      const frame = await promise;
+      return frame?.kind === 'request' ? frame : undefined;
+    } catch (error) {
+      if (!(error instanceof MalformedFrameError)) throw error;
+      if (!(error instanceof UnknownTagError)) this.#refuse('invalidArgument', error.message, 0);
+      return undefined;
+    } finally {
+      clearTimeout(timer);
+      this.#gone.signal.removeEventListener('abort', onGone);
+    }
+  }
+
+  async #answer(request: PieceRequestFrame): Promise<void> {
+    const { family, taskId, number, packetId } = request;
+    if (family === 'cache') return this.#refuse('invalidArgument', 'cache tasks are not served', packetId);
+    let upload: PieceUpload | undefined;
+    try {
+      upload = await this.#openPiece(family, request);
+    } catch (error) {
+      if (this.#gone.signal.aborted) throw error;
+      this.#init.logger.warn({ taskId, pieceNumber: number, err: error }, 'a piece cannot be opened for upload');
+      return this.#refuse('internal', 'the piece cannot be opened', packetId);
+    }
+    if (upload === undefined)
+      return this.#refuse('notFound', `piece ${number} of task ${taskId} is not here`, packetId);
+    const progress = { sentBytes: 0 };
+    try {
+      await this.#sendInTurn(upload, request, progress);
+      upload.close(progress.sentBytes);
+    } catch (error) {
+      upload.close(progress.sentBytes, error);
+      throw error;
+    }
+  }
+
+  #openPiece(kind: TaskKind, { taskId, number, packetId }: PieceRequestFrame): Promise<PieceUpload | undefined> {
+    const child = { ip: this.#child, packetId };
+    return withTimeout(
+      async (signal) => {
+        const upload = await this.#init.source.openPiece(kind, taskId, number, child, { signal });
+        if (signal.aborted) upload?.close(0, signal.reason); // it came too late: nobody else will close it
+        return upload;
+      },
+      this.#init.limits.pieceWaitTimeoutMs,
+      `piece ${number} of task ${taskId}`,
+      { signal: this.#gone.signal },
+    );
+  }
+
+  async #sendInTurn(upload: PieceUpload, request: PieceRequestFrame, progress: { sentBytes: number }): Promise<void> {
+    using slot = await this.#init.slots.take({ signal: this.#gone.signal });
+    if (slot === undefined) return this.#refuse('internal', 'too many uploads', request.packetId);
+    const { family, packetId } = request;
+    const { number, offset, length, digest, parentId, costMs, createdAtMs } = upload;
+    const meta = { number, offset, length, digest, parentId, trafficType: 'remotePeer', costMs, createdAtMs } as const;
+    const header = encodePieceHeader(family, meta, packetId);
+    using buffer = length === 0 ? undefined : await this.#init.bufferPool.acquire({ signal: this.#gone.signal });
+    this.#socket.setTimeout(this.#init.limits.sendStallTimeoutMs);
+    if (buffer === undefined) return this.#write(header);
+    await this.#send(upload, header, buffer.bytes, progress);
+  }
+
+  /** One half of the buffer is read from the store while the other is on its way to the socket. */
+  async #send(
+    upload: PieceUpload,
+    header: Uint8Array,
+    bytes: Uint8Array,
+    progress: { sentBytes: number },
+  ): Promise<void> {
+    const halfBytes = bytes.length >>> 1;
+    const halves = [bytes.subarray(0, halfBytes), bytes.subarray(halfBytes, 2 * halfBytes)] as const;
+    let sending: Promise<void> = Promise.resolve();
+    let from = 0;
+    try {
+      for (let turn = 0; from < upload.length; turn++) {
+        const half = halves[turn % 2 === 0 ? 0 : 1];
+        const read = await upload.read(from, half.subarray(0, Math.min(half.length, upload.length - from)));
+        if (read === 0) throw new Error(`the store ended ${upload.length - from} bytes early`);
+        await sending;
+        progress.sentBytes = from;
+        const run = half.subarray(0, read);
+        sending = from === 0 ? this.#write(header, run) : this.#write(run);
+        sending.catch(() => undefined); // awaited below; it must not count as unobserved meanwhile
+        from += read;
+      }
+    } finally {
+      // The socket may read from the buffer until the write is settled: only then may the pool have it back.
+      await sending;
+    }
+    progress.sentBytes = from;
+  }
+
+  /** Resolves when the kernel has taken the bytes. Several parts leave in one system call. */
+  #write(...parts: readonly Uint8Array[]): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const last = parts.length - 1;
+      this.#socket.cork();
+      for (const [index, part] of parts.entries()) {
+        if (index < last) this.#socket.write(part);
+        else
+          this.#socket.write(part, (error) => {
+            if (error) reject(new ConnectionGoneError('the child closed the connection', { cause: error }));
+            else resolve();
+          });
+      }
+      this.#socket.uncork();
+    });
+  }
+
+  #refuse(code: PieceRefusal, message: string, packetId: number): void {
+    this.#socket.write(encodeError(code, message, packetId));
+  }
+}

@@ -1,0 +1,92 @@
+import { once } from 'node:events';
+import * as net from 'node:net';
+import type { BufferPool, Logger } from '@d7y/service-kit';
+import type { PieceSource } from './piece-transfer.ts';
+import { PieceServerConnection } from './piece-server-connection.ts';
+import { UploadSlots } from './upload-slots.ts';
+
+/** Bounds of a piece server. */
+export interface PieceServerLimits {
+  /** Connections above this are closed at once. */
+  readonly maxConnections: number;
+  /** Pieces that are sent at the same time; each takes one buffer. */
+  readonly maxUploads: number;
+  /** Requests that wait for their turn; those above are answered with an error. */
+  readonly maxQueuedUploads: number;
+  /** From connecting to the last byte of the request. */
+  readonly requestTimeoutMs: number;
+  /** For a piece that is being downloaded right now, and for a turn. */
+  readonly pieceWaitTimeoutMs: number;
+  /** Without a single byte taken by the child. */
+  readonly sendStallTimeoutMs: number;
+  /** From our last byte to the child's goodbye. */
+  readonly closeTimeoutMs: number;
+  /** How long running uploads may go on when the server is disposed. */
+  readonly drainMs: number;
+}
+
+export const PIECE_SERVER_LIMITS: PieceServerLimits = {
+  maxConnections: 2048,
+  maxUploads: 64,
+  maxQueuedUploads: 1024,
+  requestTimeoutMs: 10_000,
+  pieceWaitTimeoutMs: 360_000, // as long as stock children wait
+  sendStallTimeoutMs: 30_000,
+  closeTimeoutMs: 5_000,
+  drainMs: 5_000,
+};
+
+export interface PieceServerOptions {
+  readonly host: string;
+  /** 0 for any. */
+  readonly port: number;
+  readonly source: PieceSource;
+  readonly bufferPool: BufferPool;
+  readonly limits?: Partial<PieceServerLimits> | undefined;
+  readonly logger: Logger;
+}
+
+/** A running piece server; disposing it lets running uploads finish for a while. */
+export interface PieceServer extends AsyncDisposable {
+  readonly port: number;
+  /** Connections and uploads at this moment. */
+  load(): { readonly connections: number; readonly uploads: number };
+}
+
+const KEEPALIVE_MS = 5_000;
+const BACKLOG = 1024;
+
+/** Serves pieces over TCP. @throws Node's error when it cannot listen */
+export async function startPieceServer(options: PieceServerOptions): Promise<PieceServer> {
+  const limits = { ...PIECE_SERVER_LIMITS, ...options.limits };
+  const slots = new UploadSlots({ maxRunning: limits.maxUploads, maxWaiting: limits.maxQueuedUploads });
+  const connections = new Map<PieceServerConnection, Promise<void>>();
+  // Children half-close when they have the description of the piece: without allowHalfOpen Node would cut the piece off.
+  const server = net.createServer(
+    { allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEPALIVE_MS },
+    (socket) => {
+      const connection = new PieceServerConnection(socket, { ...options, limits, slots });
+      const served = connection.serve().finally(() => connections.delete(connection));
+      connections.set(connection, served);
+    },
+  );
+  server.maxConnections = limits.maxConnections;
+  server.listen({ host: options.host, port: options.port, backlog: BACKLOG });
+  await once(server, 'listening');
+  server.on('error', (error) => options.logger.error({ err: error }, 'the piece server cannot accept connections'));
+  const { port } = server.address() as net.AddressInfo;
+
+  return {
+    port,
+    load: () => ({ connections: connections.size, uploads: slots.running }),
+    async [Symbol.asyncDispose]() {
+      server.close();
+      for (const connection of connections.keys()) connection.drain();
+      const timer = setTimeout(() => {
+        for (const connection of connections.keys()) connection.destroy();
+      }, limits.drainMs);
+      await Promise.all(connections.values());
+      clearTimeout(timer);
+    },
+  };
+}

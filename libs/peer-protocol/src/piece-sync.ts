@@ -1,0 +1,66 @@
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import { Code, ConnectError } from '@connectrpc/connect';
+import type { dfdaemon } from '@d7y/api';
+import { untilAborted } from '@d7y/service-kit';
+
+/** The pieces of a task on this host, as children ask for them. */
+export interface TaskPieces {
+  /** @returns undefined for an unknown task */
+  watch(taskId: string): PieceWatch | undefined;
+}
+
+/** A look at one task: what is finished now, and what finishes from now on. Nothing falls between the two. */
+export interface PieceWatch extends Disposable {
+  readonly finished: Iterable<number>;
+  /** Numbers in any order; ends when the task does. */
+  readonly newlyFinished: AsyncIterable<number>;
+  state(): 'running' | 'finished' | 'failed';
+  /** Where a finished piece lies in the task, in bytes. */
+  piece(pieceNumber: number): { readonly offset: number; readonly length: number } | undefined;
+}
+
+export interface PieceSyncRequest {
+  readonly taskId: string;
+  readonly interestedPieceNumbers: readonly number[];
+}
+
+/** Piece server of this host, as children reach it. */
+export interface PieceServerAddress {
+  readonly ip: string;
+  readonly tcpPort: number;
+}
+
+/**
+ * The answer to SyncPieces: one message for each interested piece as soon as it is finished. Ends when all are named, when
+ * the task has finished, or when the child leaves.
+ * @throws {ConnectError} Internal, which is what stock daemons answer, for a task that is unknown or has failed
+ */
+export async function* syncPiecesStream(
+  tasks: TaskPieces,
+  { taskId, interestedPieceNumbers }: PieceSyncRequest,
+  server: PieceServerAddress,
+  { signal }: { signal: AbortSignal },
+): AsyncGenerator<MessageInitShape<typeof dfdaemon.SyncPiecesResponseSchema>, void, undefined> {
+  using watch = tasks.watch(taskId);
+  if (watch === undefined) throw new ConnectError(`task ${taskId} is not here`, Code.Internal);
+  const wanted = new Set(interestedPieceNumbers);
+  const announce = (number: number) => {
+    const piece = wanted.delete(number) ? watch.piece(number) : undefined;
+    return piece === undefined
+      ? undefined
+      : { number, offset: BigInt(piece.offset), length: BigInt(piece.length), ip: server.ip, tcpPort: server.tcpPort };
+  };
+  if (watch.state() === 'failed') throw new ConnectError(`task ${taskId} has failed`, Code.Internal);
+  for (const number of watch.finished) {
+    if (signal.aborted) return;
+    const announcement = announce(number);
+    if (announcement !== undefined) yield announcement;
+  }
+  if (wanted.size === 0 || watch.state() === 'finished') return;
+  for await (const number of untilAborted(watch.newlyFinished, signal)) {
+    const announcement = announce(number);
+    if (announcement !== undefined) yield announcement;
+    if (wanted.size === 0) return;
+  }
+  if (!signal.aborted && watch.state() === 'failed') throw new ConnectError(`task ${taskId} has failed`, Code.Internal);
+}
