@@ -2,6 +2,8 @@
 // @generated from file common/v2/common.proto (package common.v2, syntax proto3)
 /* eslint-disable */
 
+// Words that all v2 services share: hosts, tasks, their pieces, and the peers that download them.
+
 import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
@@ -12,46 +14,1372 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file common/v2/common.proto.
  */
 export const file_common_v2_common: GenFile = /*@__PURE__*/
-  fileDesc("ChZjb21tb24vdjIvY29tbW9uLnByb3RvEgljb21tb24udjIivAEKBUJ1aWxkEhMKC2dpdF92ZXJzaW9uGAEgASgJEhcKCmdpdF9jb21taXQYAiABKAlIAIgBARIXCgpnb192ZXJzaW9uGAMgASgJSAGIAQESGQoMcnVzdF92ZXJzaW9uGAQgASgJSAKIAQESFQoIcGxhdGZvcm0YBSABKAlIA4gBAUINCgtfZ2l0X2NvbW1pdEINCgtfZ29fdmVyc2lvbkIPCg1fcnVzdF92ZXJzaW9uQgsKCV9wbGF0Zm9ybSLHAQoDQ1BVEhUKDWxvZ2ljYWxfY291bnQYASABKA0SFgoOcGh5c2ljYWxfY291bnQYAiABKA0SDwoHcGVyY2VudBgDIAEoARIXCg9wcm9jZXNzX3BlcmNlbnQYBCABKAESJwoFdGltZXMYBSABKAsyEy5jb21tb24udjIuQ1BVVGltZXNIAIgBARIpCgZjZ3JvdXAYBiABKAsyFC5jb21tb24udjIuQ2dyb3VwQ1BVSAGIAQFCCAoGX3RpbWVzQgkKB19jZ3JvdXAipAEKCENQVVRpbWVzEgwKBHVzZXIYASABKAESDgoGc3lzdGVtGAIgASgBEgwKBGlkbGUYAyABKAESDAoEbmljZRgEIAEoARIOCgZpb3dhaXQYBSABKAESCwoDaXJxGAYgASgBEg8KB3NvZnRpcnEYByABKAESDQoFc3RlYWwYCCABKAESDQoFZ3Vlc3QYCSABKAESEgoKZ3Vlc3RfbmljZRgKIAEoASKoAwoJQ2FjaGVQZWVyEgoKAmlkGAEgASgJEiQKBXJhbmdlGAIgASgLMhAuY29tbW9uLnYyLlJhbmdlSACIAQESJQoIcHJpb3JpdHkYAyABKA4yEy5jb21tb24udjIuUHJpb3JpdHkSIAoGcGllY2VzGAQgAygLMhAuY29tbW9uLnYyLlBpZWNlEicKBGNvc3QYBSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SDQoFc3RhdGUYBiABKAkSIgoEdGFzaxgHIAEoCzIULmNvbW1vbi52Mi5DYWNoZVRhc2sSHQoEaG9zdBgIIAEoCzIPLmNvbW1vbi52Mi5Ib3N0EhsKE25lZWRfYmFja190b19zb3VyY2UYCSABKAgSLgoKY3JlYXRlZF9hdBgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKdXBkYXRlZF9hdBgLIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASHgoWY29uY3VycmVudF9waWVjZV9jb3VudBgMIAEoDUIICgZfcmFuZ2Ui2QQKCUNhY2hlVGFzaxIKCgJpZBgBIAEoCRIhCgR0eXBlGAIgASgOMhMuY29tbW9uLnYyLlRhc2tUeXBlEgsKA3VybBgDIAEoCRITCgZkaWdlc3QYBCABKAlIAIgBARIQCgN0YWcYBSABKAlIAYgBARIYCgthcHBsaWNhdGlvbhgGIAEoCUgCiAEBEh0KFWZpbHRlcmVkX3F1ZXJ5X3BhcmFtcxgHIAMoCRI/Cg5yZXF1ZXN0X2hlYWRlchgIIAMoCzInLmNvbW1vbi52Mi5DYWNoZVRhc2suUmVxdWVzdEhlYWRlckVudHJ5EhYKDmNvbnRlbnRfbGVuZ3RoGAkgASgEEhMKC3BpZWNlX2NvdW50GAogASgNEigKCnNpemVfc2NvcGUYCyABKA4yFC5jb21tb24udjIuU2l6ZVNjb3BlEiAKBnBpZWNlcxgMIAMoCzIQLmNvbW1vbi52Mi5QaWVjZRINCgVzdGF0ZRgNIAEoCRISCgpwZWVyX2NvdW50GA4gASgNEhoKEmhhc19hdmFpbGFibGVfcGVlchgPIAEoCBIuCgpjcmVhdGVkX2F0GBAgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgp1cGRhdGVkX2F0GBEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBo0ChJSZXF1ZXN0SGVhZGVyRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4AUIJCgdfZGlnZXN0QgYKBF90YWdCDgoMX2FwcGxpY2F0aW9uIkAKCUNncm91cENQVRIOCgZwZXJpb2QYASABKAQSDQoFcXVvdGEYAiABKAMSFAoMdXNlZF9wZXJjZW50GAMgASgBIj0KCkNncm91cERpc2sSFgoOcmVhZF9iYW5kd2lkdGgYASABKAQSFwoPd3JpdGVfYmFuZHdpZHRoGAIgASgEIkIKDENncm91cE1lbW9yeRINCgVsaW1pdBgBIAEoAxINCgV1c2FnZRgCIAEoBBIUCgx1c2VkX3BlcmNlbnQYAyABKAEijAIKBERpc2sSDQoFdG90YWwYASABKAQSDAoEZnJlZRgCIAEoBBIMCgR1c2VkGAMgASgEEhQKDHVzZWRfcGVyY2VudBgEIAEoARIUCgxpbm9kZXNfdG90YWwYBSABKAQSEwoLaW5vZGVzX3VzZWQYBiABKAQSEwoLaW5vZGVzX2ZyZWUYByABKAQSGwoTaW5vZGVzX3VzZWRfcGVyY2VudBgIIAEoARIWCg5yZWFkX2JhbmR3aWR0aBgJIAEoBBIXCg93cml0ZV9iYW5kd2lkdGgYCiABKAQSKgoGY2dyb3VwGAsgASgLMhUuY29tbW9uLnYyLkNncm91cERpc2tIAIgBAUIJCgdfY2dyb3VwIokLCghEb3dubG9hZBILCgN1cmwYASABKAkSEwoGZGlnZXN0GAIgASgJSACIAQESJAoFcmFuZ2UYAyABKAsyEC5jb21tb24udjIuUmFuZ2VIAYgBARIhCgR0eXBlGAQgASgOMhMuY29tbW9uLnYyLlRhc2tUeXBlEhAKA3RhZxgFIAEoCUgCiAEBEhgKC2FwcGxpY2F0aW9uGAYgASgJSAOIAQESJQoIcHJpb3JpdHkYByABKA4yEy5jb21tb24udjIuUHJpb3JpdHkSHQoVZmlsdGVyZWRfcXVlcnlfcGFyYW1zGAggAygJEj4KDnJlcXVlc3RfaGVhZGVyGAkgAygLMiYuY29tbW9uLnYyLkRvd25sb2FkLlJlcXVlc3RIZWFkZXJFbnRyeRIZCgxwaWVjZV9sZW5ndGgYCiABKARIBIgBARIYCgtvdXRwdXRfcGF0aBgLIAEoCUgFiAEBEi8KB3RpbWVvdXQYDCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25IBogBARIeChZkaXNhYmxlX2JhY2tfdG9fc291cmNlGA0gASgIEhsKE25lZWRfYmFja190b19zb3VyY2UYDiABKAgSGQoRY2VydGlmaWNhdGVfY2hhaW4YDyADKAwSEAoIcHJlZmV0Y2gYECABKAgSNQoOb2JqZWN0X3N0b3JhZ2UYESABKAsyGC5jb21tb24udjIuT2JqZWN0U3RvcmFnZUgHiAEBEiIKBGhkZnMYEiABKAsyDy5jb21tb24udjIuSERGU0gIiAEBEhMKC2lzX3ByZWZldGNoGBMgASgIEhoKEm5lZWRfcGllY2VfY29udGVudBgUIAEoCBIXCg9mb3JjZV9oYXJkX2xpbmsYFiABKAgSLAofY29udGVudF9mb3JfY2FsY3VsYXRpbmdfdGFza19pZBgXIAEoCUgJiAEBEhYKCXJlbW90ZV9pcBgYIAEoCUgKiAEBEiMKFmNvbmN1cnJlbnRfcGllY2VfY291bnQYGSABKA1IC4gBARIRCglvdmVyd3JpdGUYGiABKAgSIAoTYWN0dWFsX3BpZWNlX2xlbmd0aBgbIAEoBEgMiAEBEiIKFWFjdHVhbF9jb250ZW50X2xlbmd0aBgcIAEoBEgNiAEBEh8KEmFjdHVhbF9waWVjZV9jb3VudBgdIAEoBEgOiAEBEigKIGVuYWJsZV90YXNrX2lkX2Jhc2VkX2Jsb2JfZGlnZXN0GB4gASgIEjEKDGh1Z2dpbmdfZmFjZRgfIAEoCzIWLmNvbW1vbi52Mi5IdWdnaW5nRmFjZUgPiAEBEi8KC21vZGVsX3Njb3BlGCAgASgLMhUuY29tbW9uLnYyLk1vZGVsU2NvcGVIEIgBARIVCg1tZXRhZGF0YV9vbmx5GCEgASgIGjQKElJlcXVlc3RIZWFkZXJFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBQgkKB19kaWdlc3RCCAoGX3JhbmdlQgYKBF90YWdCDgoMX2FwcGxpY2F0aW9uQg8KDV9waWVjZV9sZW5ndGhCDgoMX291dHB1dF9wYXRoQgoKCF90aW1lb3V0QhEKD19vYmplY3Rfc3RvcmFnZUIHCgVfaGRmc0IiCiBfY29udGVudF9mb3JfY2FsY3VsYXRpbmdfdGFza19pZEIMCgpfcmVtb3RlX2lwQhkKF19jb25jdXJyZW50X3BpZWNlX2NvdW50QhYKFF9hY3R1YWxfcGllY2VfbGVuZ3RoQhgKFl9hY3R1YWxfY29udGVudF9sZW5ndGhCFQoTX2FjdHVhbF9waWVjZV9jb3VudEIPCg1faHVnZ2luZ19mYWNlQg4KDF9tb2RlbF9zY29wZSI6CgRIREZTEh0KEGRlbGVnYXRpb25fdG9rZW4YASABKAlIAIgBAUITChFfZGVsZWdhdGlvbl90b2tlbiKUBAoESG9zdBIKCgJpZBgBIAEoCRIMCgR0eXBlGAIgASgNEhAKCGhvc3RuYW1lGAMgASgJEgoKAmlwGAQgASgJEgwKBHBvcnQYBSABKAUSFQoNZG93bmxvYWRfcG9ydBgGIAEoBRIKCgJvcxgHIAEoCRIQCghwbGF0Zm9ybRgIIAEoCRIXCg9wbGF0Zm9ybV9mYW1pbHkYCSABKAkSGAoQcGxhdGZvcm1fdmVyc2lvbhgKIAEoCRIWCg5rZXJuZWxfdmVyc2lvbhgLIAEoCRIgCgNjcHUYDCABKAsyDi5jb21tb24udjIuQ1BVSACIAQESJgoGbWVtb3J5GA0gASgLMhEuY29tbW9uLnYyLk1lbW9yeUgBiAEBEigKB25ldHdvcmsYDiABKAsyEi5jb21tb24udjIuTmV0d29ya0gCiAEBEiIKBGRpc2sYDyABKAsyDy5jb21tb24udjIuRGlza0gDiAEBEiQKBWJ1aWxkGBAgASgLMhAuY29tbW9uLnYyLkJ1aWxkSASIAQESHAoUc2NoZWR1bGVyX2NsdXN0ZXJfaWQYESABKAQSFgoOZGlzYWJsZV9zaGFyZWQYEiABKAgSEgoKcHJveHlfcG9ydBgTIAEoBRIMCgRuYW1lGBQgASgJQgYKBF9jcHVCCQoHX21lbW9yeUIKCghfbmV0d29ya0IHCgVfZGlza0IICgZfYnVpbGQiYQoLSHVnZ2luZ0ZhY2USEgoFdG9rZW4YASABKAlIAIgBARIQCghyZXZpc2lvbhgCIAEoCRIVCghiYXNlX3VybBgDIAEoCUgBiAEBQggKBl90b2tlbkILCglfYmFzZV91cmwiswEKBk1lbW9yeRINCgV0b3RhbBgBIAEoBBIRCglhdmFpbGFibGUYAiABKAQSDAoEdXNlZBgDIAEoBBIUCgx1c2VkX3BlcmNlbnQYBCABKAESHAoUcHJvY2Vzc191c2VkX3BlcmNlbnQYBSABKAESDAoEZnJlZRgGIAEoBBIsCgZjZ3JvdXAYByABKAsyFy5jb21tb24udjIuQ2dyb3VwTWVtb3J5SACIAQFCCQoHX2Nncm91cCJgCgpNb2RlbFNjb3BlEhIKBXRva2VuGAEgASgJSACIAQESEAoIcmV2aXNpb24YAiABKAkSFQoIYmFzZV91cmwYAyABKAlIAYgBAUIICgZfdG9rZW5CCwoJX2Jhc2VfdXJsIpYCCgdOZXR3b3JrEhwKFHRjcF9jb25uZWN0aW9uX2NvdW50GAEgASgNEiMKG3VwbG9hZF90Y3BfY29ubmVjdGlvbl9jb3VudBgCIAEoDRIVCghsb2NhdGlvbhgDIAEoCUgAiAEBEhAKA2lkYxgEIAEoCUgBiAEBEhgKEG1heF9yeF9iYW5kd2lkdGgYCSABKAQSGQoMcnhfYmFuZHdpZHRoGAogASgESAKIAQESGAoQbWF4X3R4X2JhbmR3aWR0aBgLIAEoBBIZCgx0eF9iYW5kd2lkdGgYDCABKARIA4gBAUILCglfbG9jYXRpb25CBgoEX2lkY0IPCg1fcnhfYmFuZHdpZHRoQg8KDV90eF9iYW5kd2lkdGgiswMKDU9iamVjdFN0b3JhZ2USEwoGcmVnaW9uGAEgASgJSACIAQESFQoIZW5kcG9pbnQYAiABKAlIAYgBARIaCg1hY2Nlc3Nfa2V5X2lkGAMgASgJSAKIAQESHgoRYWNjZXNzX2tleV9zZWNyZXQYBCABKAlIA4gBARIaCg1zZXNzaW9uX3Rva2VuGAUgASgJSASIAQESHAoPY3JlZGVudGlhbF9wYXRoGAYgASgJSAWIAQESGwoOcHJlZGVmaW5lZF9hY2wYByABKAlIBogBARIbCg5zZWN1cml0eV90b2tlbhgIIAEoCUgHiAEBEiEKFGluc2VjdXJlX3NraXBfdmVyaWZ5GAkgASgISAiIAQFCCQoHX3JlZ2lvbkILCglfZW5kcG9pbnRCEAoOX2FjY2Vzc19rZXlfaWRCFAoSX2FjY2Vzc19rZXlfc2VjcmV0QhAKDl9zZXNzaW9uX3Rva2VuQhIKEF9jcmVkZW50aWFsX3BhdGhCEQoPX3ByZWRlZmluZWRfYWNsQhEKD19zZWN1cml0eV90b2tlbkIXChVfaW5zZWN1cmVfc2tpcF92ZXJpZnkingMKBFBlZXISCgoCaWQYASABKAkSJAoFcmFuZ2UYAiABKAsyEC5jb21tb24udjIuUmFuZ2VIAIgBARIlCghwcmlvcml0eRgDIAEoDjITLmNvbW1vbi52Mi5Qcmlvcml0eRIgCgZwaWVjZXMYBCADKAsyEC5jb21tb24udjIuUGllY2USJwoEY29zdBgFIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhINCgVzdGF0ZRgGIAEoCRIdCgR0YXNrGAcgASgLMg8uY29tbW9uLnYyLlRhc2sSHQoEaG9zdBgIIAEoCzIPLmNvbW1vbi52Mi5Ib3N0EhsKE25lZWRfYmFja190b19zb3VyY2UYCSABKAgSLgoKY3JlYXRlZF9hdBgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKdXBkYXRlZF9hdBgLIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASHgoWY29uY3VycmVudF9waWVjZV9jb3VudBgMIAEoDUIICgZfcmFuZ2UiugIKE1BlcnNpc3RlbnRDYWNoZVBlZXISCgoCaWQYASABKAkSEgoKcGVyc2lzdGVudBgCIAEoCBInCgRjb3N0GAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEg0KBXN0YXRlGAQgASgJEiwKBHRhc2sYBSABKAsyHi5jb21tb24udjIuUGVyc2lzdGVudENhY2hlVGFzaxIdCgRob3N0GAYgASgLMg8uY29tbW9uLnYyLkhvc3QSLgoKY3JlYXRlZF9hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKdXBkYXRlZF9hdBgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASHgoWY29uY3VycmVudF9waWVjZV9jb3VudBgJIAEoDSKqAwoTUGVyc2lzdGVudENhY2hlVGFzaxIKCgJpZBgBIAEoCRIgChhwZXJzaXN0ZW50X3JlcGxpY2FfY291bnQYAiABKAQSKAogY3VycmVudF9wZXJzaXN0ZW50X3JlcGxpY2FfY291bnQYAyABKAQSHQoVY3VycmVudF9yZXBsaWNhX2NvdW50GAQgASgEEhAKA3RhZxgFIAEoCUgAiAEBEhgKC2FwcGxpY2F0aW9uGAYgASgJSAGIAQESFAoMcGllY2VfbGVuZ3RoGAcgASgEEhYKDmNvbnRlbnRfbGVuZ3RoGAggASgEEhMKC3BpZWNlX2NvdW50GAkgASgNEg0KBXN0YXRlGAogASgJEiYKA3R0bBgLIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIuCgpjcmVhdGVkX2F0GAwgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgp1cGRhdGVkX2F0GA0gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEIGCgRfdGFnQg4KDF9hcHBsaWNhdGlvbiKwAgoOUGVyc2lzdGVudFBlZXISCgoCaWQYASABKAkSEgoKcGVyc2lzdGVudBgCIAEoCBInCgRjb3N0GAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEg0KBXN0YXRlGAQgASgJEicKBHRhc2sYBSABKAsyGS5jb21tb24udjIuUGVyc2lzdGVudFRhc2sSHQoEaG9zdBgGIAEoCzIPLmNvbW1vbi52Mi5Ib3N0Ei4KCmNyZWF0ZWRfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnVwZGF0ZWRfYXQYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEh4KFmNvbmN1cnJlbnRfcGllY2VfY291bnQYCSABKA0iywIKDlBlcnNpc3RlbnRUYXNrEgoKAmlkGAEgASgJEiAKGHBlcnNpc3RlbnRfcmVwbGljYV9jb3VudBgCIAEoBBIoCiBjdXJyZW50X3BlcnNpc3RlbnRfcmVwbGljYV9jb3VudBgDIAEoBBIdChVjdXJyZW50X3JlcGxpY2FfY291bnQYBCABKAQSFgoOY29udGVudF9sZW5ndGgYBSABKAQSEwoLcGllY2VfY291bnQYBiABKA0SDQoFc3RhdGUYByABKAkSJgoDdHRsGAggASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEi4KCmNyZWF0ZWRfYXQYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnVwZGF0ZWRfYXQYCiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIqwCCgVQaWVjZRIOCgZudW1iZXIYASABKA0SFgoJcGFyZW50X2lkGAIgASgJSACIAQESDgoGb2Zmc2V0GAMgASgEEg4KBmxlbmd0aBgEIAEoBBIOCgZkaWdlc3QYBSABKAkSFAoHY29udGVudBgGIAEoDEgBiAEBEjEKDHRyYWZmaWNfdHlwZRgHIAEoDjIWLmNvbW1vbi52Mi5UcmFmZmljVHlwZUgCiAEBEicKBGNvc3QYCCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SLgoKY3JlYXRlZF9hdBgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCDAoKX3BhcmVudF9pZEIKCghfY29udGVudEIPCg1fdHJhZmZpY190eXBlIiYKBVJhbmdlEg0KBXN0YXJ0GAEgASgEEg4KBmxlbmd0aBgCIAEoBCLPBAoEVGFzaxIKCgJpZBgBIAEoCRIhCgR0eXBlGAIgASgOMhMuY29tbW9uLnYyLlRhc2tUeXBlEgsKA3VybBgDIAEoCRITCgZkaWdlc3QYBCABKAlIAIgBARIQCgN0YWcYBSABKAlIAYgBARIYCgthcHBsaWNhdGlvbhgGIAEoCUgCiAEBEh0KFWZpbHRlcmVkX3F1ZXJ5X3BhcmFtcxgHIAMoCRI6Cg5yZXF1ZXN0X2hlYWRlchgIIAMoCzIiLmNvbW1vbi52Mi5UYXNrLlJlcXVlc3RIZWFkZXJFbnRyeRIWCg5jb250ZW50X2xlbmd0aBgJIAEoBBITCgtwaWVjZV9jb3VudBgKIAEoDRIoCgpzaXplX3Njb3BlGAsgASgOMhQuY29tbW9uLnYyLlNpemVTY29wZRIgCgZwaWVjZXMYDCADKAsyEC5jb21tb24udjIuUGllY2USDQoFc3RhdGUYDSABKAkSEgoKcGVlcl9jb3VudBgOIAEoDRIaChJoYXNfYXZhaWxhYmxlX3BlZXIYDyABKAgSLgoKY3JlYXRlZF9hdBgQIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKdXBkYXRlZF9hdBgRIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAaNAoSUmVxdWVzdEhlYWRlckVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCCQoHX2RpZ2VzdEIGCgRfdGFnQg4KDF9hcHBsaWNhdGlvbipeCghQcmlvcml0eRIKCgZMRVZFTDAQABIKCgZMRVZFTDEQARIKCgZMRVZFTDIQAhIKCgZMRVZFTDMQAxIKCgZMRVZFTDQQBBIKCgZMRVZFTDUQBRIKCgZMRVZFTDYQBipDCglTaXplU2NvcGUSCgoGTk9STUFMEAASCQoFU01BTEwQARIICgRUSU5ZEAISCQoFRU1QVFkQAxIKCgZVTktOT1cQBCpJCghUYXNrVHlwZRIMCghTVEFOREFSRBAAEg4KClBFUlNJU1RFTlQQARIUChBQRVJTSVNURU5UX0NBQ0hFEAISCQoFQ0FDSEUQAypCCgtUcmFmZmljVHlwZRISCg5CQUNLX1RPX1NPVVJDRRAAEg8KC1JFTU9URV9QRUVSEAESDgoKTE9DQUxfUEVFUhACYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("ChZjb21tb24vdjIvY29tbW9uLnByb3RvEgljb21tb24udjIiiQsKCERvd25sb2FkEgsKA3VybBgBIAEoCRITCgZkaWdlc3QYAiABKAlIAIgBARIkCgVyYW5nZRgDIAEoCzIQLmNvbW1vbi52Mi5SYW5nZUgBiAEBEiEKBHR5cGUYBCABKA4yEy5jb21tb24udjIuVGFza1R5cGUSEAoDdGFnGAUgASgJSAKIAQESGAoLYXBwbGljYXRpb24YBiABKAlIA4gBARIlCghwcmlvcml0eRgHIAEoDjITLmNvbW1vbi52Mi5Qcmlvcml0eRIdChVmaWx0ZXJlZF9xdWVyeV9wYXJhbXMYCCADKAkSPgoOcmVxdWVzdF9oZWFkZXIYCSADKAsyJi5jb21tb24udjIuRG93bmxvYWQuUmVxdWVzdEhlYWRlckVudHJ5EhkKDHBpZWNlX2xlbmd0aBgKIAEoBEgEiAEBEhgKC291dHB1dF9wYXRoGAsgASgJSAWIAQESLwoHdGltZW91dBgMIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkgGiAEBEh4KFmRpc2FibGVfYmFja190b19zb3VyY2UYDSABKAgSGwoTbmVlZF9iYWNrX3RvX3NvdXJjZRgOIAEoCBIZChFjZXJ0aWZpY2F0ZV9jaGFpbhgPIAMoDBIQCghwcmVmZXRjaBgQIAEoCBI1Cg5vYmplY3Rfc3RvcmFnZRgRIAEoCzIYLmNvbW1vbi52Mi5PYmplY3RTdG9yYWdlSAeIAQESIgoEaGRmcxgSIAEoCzIPLmNvbW1vbi52Mi5IREZTSAiIAQESEwoLaXNfcHJlZmV0Y2gYEyABKAgSGgoSbmVlZF9waWVjZV9jb250ZW50GBQgASgIEhcKD2ZvcmNlX2hhcmRfbGluaxgWIAEoCBIsCh9jb250ZW50X2Zvcl9jYWxjdWxhdGluZ190YXNrX2lkGBcgASgJSAmIAQESFgoJcmVtb3RlX2lwGBggASgJSAqIAQESIwoWY29uY3VycmVudF9waWVjZV9jb3VudBgZIAEoDUgLiAEBEhEKCW92ZXJ3cml0ZRgaIAEoCBIgChNhY3R1YWxfcGllY2VfbGVuZ3RoGBsgASgESAyIAQESIgoVYWN0dWFsX2NvbnRlbnRfbGVuZ3RoGBwgASgESA2IAQESHwoSYWN0dWFsX3BpZWNlX2NvdW50GB0gASgESA6IAQESKAogZW5hYmxlX3Rhc2tfaWRfYmFzZWRfYmxvYl9kaWdlc3QYHiABKAgSMQoMaHVnZ2luZ19mYWNlGB8gASgLMhYuY29tbW9uLnYyLkh1Z2dpbmdGYWNlSA+IAQESLwoLbW9kZWxfc2NvcGUYICABKAsyFS5jb21tb24udjIuTW9kZWxTY29wZUgQiAEBEhUKDW1ldGFkYXRhX29ubHkYISABKAgaNAoSUmVxdWVzdEhlYWRlckVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCCQoHX2RpZ2VzdEIICgZfcmFuZ2VCBgoEX3RhZ0IOCgxfYXBwbGljYXRpb25CDwoNX3BpZWNlX2xlbmd0aEIOCgxfb3V0cHV0X3BhdGhCCgoIX3RpbWVvdXRCEQoPX29iamVjdF9zdG9yYWdlQgcKBV9oZGZzQiIKIF9jb250ZW50X2Zvcl9jYWxjdWxhdGluZ190YXNrX2lkQgwKCl9yZW1vdGVfaXBCGQoXX2NvbmN1cnJlbnRfcGllY2VfY291bnRCFgoUX2FjdHVhbF9waWVjZV9sZW5ndGhCGAoWX2FjdHVhbF9jb250ZW50X2xlbmd0aEIVChNfYWN0dWFsX3BpZWNlX2NvdW50Qg8KDV9odWdnaW5nX2ZhY2VCDgoMX21vZGVsX3Njb3BlIrMDCg1PYmplY3RTdG9yYWdlEhMKBnJlZ2lvbhgBIAEoCUgAiAEBEhUKCGVuZHBvaW50GAIgASgJSAGIAQESGgoNYWNjZXNzX2tleV9pZBgDIAEoCUgCiAEBEh4KEWFjY2Vzc19rZXlfc2VjcmV0GAQgASgJSAOIAQESGgoNc2Vzc2lvbl90b2tlbhgFIAEoCUgEiAEBEhwKD2NyZWRlbnRpYWxfcGF0aBgGIAEoCUgFiAEBEhsKDnByZWRlZmluZWRfYWNsGAcgASgJSAaIAQESGwoOc2VjdXJpdHlfdG9rZW4YCCABKAlIB4gBARIhChRpbnNlY3VyZV9za2lwX3ZlcmlmeRgJIAEoCEgIiAEBQgkKB19yZWdpb25CCwoJX2VuZHBvaW50QhAKDl9hY2Nlc3Nfa2V5X2lkQhQKEl9hY2Nlc3Nfa2V5X3NlY3JldEIQCg5fc2Vzc2lvbl90b2tlbkISChBfY3JlZGVudGlhbF9wYXRoQhEKD19wcmVkZWZpbmVkX2FjbEIRCg9fc2VjdXJpdHlfdG9rZW5CFwoVX2luc2VjdXJlX3NraXBfdmVyaWZ5IjoKBEhERlMSHQoQZGVsZWdhdGlvbl90b2tlbhgBIAEoCUgAiAEBQhMKEV9kZWxlZ2F0aW9uX3Rva2VuImEKC0h1Z2dpbmdGYWNlEhIKBXRva2VuGAEgASgJSACIAQESEAoIcmV2aXNpb24YAiABKAkSFQoIYmFzZV91cmwYAyABKAlIAYgBAUIICgZfdG9rZW5CCwoJX2Jhc2VfdXJsImAKCk1vZGVsU2NvcGUSEgoFdG9rZW4YASABKAlIAIgBARIQCghyZXZpc2lvbhgCIAEoCRIVCghiYXNlX3VybBgDIAEoCUgBiAEBQggKBl90b2tlbkILCglfYmFzZV91cmwiJgoFUmFuZ2USDQoFc3RhcnQYASABKAQSDgoGbGVuZ3RoGAIgASgEIqwCCgVQaWVjZRIOCgZudW1iZXIYASABKA0SFgoJcGFyZW50X2lkGAIgASgJSACIAQESDgoGb2Zmc2V0GAMgASgEEg4KBmxlbmd0aBgEIAEoBBIOCgZkaWdlc3QYBSABKAkSFAoHY29udGVudBgGIAEoDEgBiAEBEjEKDHRyYWZmaWNfdHlwZRgHIAEoDjIWLmNvbW1vbi52Mi5UcmFmZmljVHlwZUgCiAEBEicKBGNvc3QYCCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SLgoKY3JlYXRlZF9hdBgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCDAoKX3BhcmVudF9pZEIKCghfY29udGVudEIPCg1fdHJhZmZpY190eXBlIs8ECgRUYXNrEgoKAmlkGAEgASgJEiEKBHR5cGUYAiABKA4yEy5jb21tb24udjIuVGFza1R5cGUSCwoDdXJsGAMgASgJEhMKBmRpZ2VzdBgEIAEoCUgAiAEBEhAKA3RhZxgFIAEoCUgBiAEBEhgKC2FwcGxpY2F0aW9uGAYgASgJSAKIAQESHQoVZmlsdGVyZWRfcXVlcnlfcGFyYW1zGAcgAygJEjoKDnJlcXVlc3RfaGVhZGVyGAggAygLMiIuY29tbW9uLnYyLlRhc2suUmVxdWVzdEhlYWRlckVudHJ5EhYKDmNvbnRlbnRfbGVuZ3RoGAkgASgEEhMKC3BpZWNlX2NvdW50GAogASgNEigKCnNpemVfc2NvcGUYCyABKA4yFC5jb21tb24udjIuU2l6ZVNjb3BlEiAKBnBpZWNlcxgMIAMoCzIQLmNvbW1vbi52Mi5QaWVjZRINCgVzdGF0ZRgNIAEoCRISCgpwZWVyX2NvdW50GA4gASgNEhoKEmhhc19hdmFpbGFibGVfcGVlchgPIAEoCBIuCgpjcmVhdGVkX2F0GBAgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgp1cGRhdGVkX2F0GBEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBo0ChJSZXF1ZXN0SGVhZGVyRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4AUIJCgdfZGlnZXN0QgYKBF90YWdCDgoMX2FwcGxpY2F0aW9uIp4DCgRQZWVyEgoKAmlkGAEgASgJEiQKBXJhbmdlGAIgASgLMhAuY29tbW9uLnYyLlJhbmdlSACIAQESJQoIcHJpb3JpdHkYAyABKA4yEy5jb21tb24udjIuUHJpb3JpdHkSIAoGcGllY2VzGAQgAygLMhAuY29tbW9uLnYyLlBpZWNlEicKBGNvc3QYBSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SDQoFc3RhdGUYBiABKAkSHQoEdGFzaxgHIAEoCzIPLmNvbW1vbi52Mi5UYXNrEh0KBGhvc3QYCCABKAsyDy5jb21tb24udjIuSG9zdBIbChNuZWVkX2JhY2tfdG9fc291cmNlGAkgASgIEi4KCmNyZWF0ZWRfYXQYCiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnVwZGF0ZWRfYXQYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEh4KFmNvbmN1cnJlbnRfcGllY2VfY291bnQYDCABKA1CCAoGX3JhbmdlIssCCg5QZXJzaXN0ZW50VGFzaxIKCgJpZBgBIAEoCRIgChhwZXJzaXN0ZW50X3JlcGxpY2FfY291bnQYAiABKAQSKAogY3VycmVudF9wZXJzaXN0ZW50X3JlcGxpY2FfY291bnQYAyABKAQSHQoVY3VycmVudF9yZXBsaWNhX2NvdW50GAQgASgEEhYKDmNvbnRlbnRfbGVuZ3RoGAUgASgEEhMKC3BpZWNlX2NvdW50GAYgASgNEg0KBXN0YXRlGAcgASgJEiYKA3R0bBgIIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIuCgpjcmVhdGVkX2F0GAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgp1cGRhdGVkX2F0GAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCKwAgoOUGVyc2lzdGVudFBlZXISCgoCaWQYASABKAkSEgoKcGVyc2lzdGVudBgCIAEoCBInCgRjb3N0GAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEg0KBXN0YXRlGAQgASgJEicKBHRhc2sYBSABKAsyGS5jb21tb24udjIuUGVyc2lzdGVudFRhc2sSHQoEaG9zdBgGIAEoCzIPLmNvbW1vbi52Mi5Ib3N0Ei4KCmNyZWF0ZWRfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnVwZGF0ZWRfYXQYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEh4KFmNvbmN1cnJlbnRfcGllY2VfY291bnQYCSABKA0iqgMKE1BlcnNpc3RlbnRDYWNoZVRhc2sSCgoCaWQYASABKAkSIAoYcGVyc2lzdGVudF9yZXBsaWNhX2NvdW50GAIgASgEEigKIGN1cnJlbnRfcGVyc2lzdGVudF9yZXBsaWNhX2NvdW50GAMgASgEEh0KFWN1cnJlbnRfcmVwbGljYV9jb3VudBgEIAEoBBIQCgN0YWcYBSABKAlIAIgBARIYCgthcHBsaWNhdGlvbhgGIAEoCUgBiAEBEhQKDHBpZWNlX2xlbmd0aBgHIAEoBBIWCg5jb250ZW50X2xlbmd0aBgIIAEoBBITCgtwaWVjZV9jb3VudBgJIAEoDRINCgVzdGF0ZRgKIAEoCRImCgN0dGwYCyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SLgoKY3JlYXRlZF9hdBgMIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKdXBkYXRlZF9hdBgNIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCBgoEX3RhZ0IOCgxfYXBwbGljYXRpb24iugIKE1BlcnNpc3RlbnRDYWNoZVBlZXISCgoCaWQYASABKAkSEgoKcGVyc2lzdGVudBgCIAEoCBInCgRjb3N0GAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEg0KBXN0YXRlGAQgASgJEiwKBHRhc2sYBSABKAsyHi5jb21tb24udjIuUGVyc2lzdGVudENhY2hlVGFzaxIdCgRob3N0GAYgASgLMg8uY29tbW9uLnYyLkhvc3QSLgoKY3JlYXRlZF9hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKdXBkYXRlZF9hdBgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASHgoWY29uY3VycmVudF9waWVjZV9jb3VudBgJIAEoDSLZBAoJQ2FjaGVUYXNrEgoKAmlkGAEgASgJEiEKBHR5cGUYAiABKA4yEy5jb21tb24udjIuVGFza1R5cGUSCwoDdXJsGAMgASgJEhMKBmRpZ2VzdBgEIAEoCUgAiAEBEhAKA3RhZxgFIAEoCUgBiAEBEhgKC2FwcGxpY2F0aW9uGAYgASgJSAKIAQESHQoVZmlsdGVyZWRfcXVlcnlfcGFyYW1zGAcgAygJEj8KDnJlcXVlc3RfaGVhZGVyGAggAygLMicuY29tbW9uLnYyLkNhY2hlVGFzay5SZXF1ZXN0SGVhZGVyRW50cnkSFgoOY29udGVudF9sZW5ndGgYCSABKAQSEwoLcGllY2VfY291bnQYCiABKA0SKAoKc2l6ZV9zY29wZRgLIAEoDjIULmNvbW1vbi52Mi5TaXplU2NvcGUSIAoGcGllY2VzGAwgAygLMhAuY29tbW9uLnYyLlBpZWNlEg0KBXN0YXRlGA0gASgJEhIKCnBlZXJfY291bnQYDiABKA0SGgoSaGFzX2F2YWlsYWJsZV9wZWVyGA8gASgIEi4KCmNyZWF0ZWRfYXQYECABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnVwZGF0ZWRfYXQYESABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wGjQKElJlcXVlc3RIZWFkZXJFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBQgkKB19kaWdlc3RCBgoEX3RhZ0IOCgxfYXBwbGljYXRpb24iqAMKCUNhY2hlUGVlchIKCgJpZBgBIAEoCRIkCgVyYW5nZRgCIAEoCzIQLmNvbW1vbi52Mi5SYW5nZUgAiAEBEiUKCHByaW9yaXR5GAMgASgOMhMuY29tbW9uLnYyLlByaW9yaXR5EiAKBnBpZWNlcxgEIAMoCzIQLmNvbW1vbi52Mi5QaWVjZRInCgRjb3N0GAUgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEg0KBXN0YXRlGAYgASgJEiIKBHRhc2sYByABKAsyFC5jb21tb24udjIuQ2FjaGVUYXNrEh0KBGhvc3QYCCABKAsyDy5jb21tb24udjIuSG9zdBIbChNuZWVkX2JhY2tfdG9fc291cmNlGAkgASgIEi4KCmNyZWF0ZWRfYXQYCiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnVwZGF0ZWRfYXQYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEh4KFmNvbmN1cnJlbnRfcGllY2VfY291bnQYDCABKA1CCAoGX3JhbmdlIpQECgRIb3N0EgoKAmlkGAEgASgJEgwKBHR5cGUYAiABKA0SEAoIaG9zdG5hbWUYAyABKAkSCgoCaXAYBCABKAkSDAoEcG9ydBgFIAEoBRIVCg1kb3dubG9hZF9wb3J0GAYgASgFEgoKAm9zGAcgASgJEhAKCHBsYXRmb3JtGAggASgJEhcKD3BsYXRmb3JtX2ZhbWlseRgJIAEoCRIYChBwbGF0Zm9ybV92ZXJzaW9uGAogASgJEhYKDmtlcm5lbF92ZXJzaW9uGAsgASgJEiAKA2NwdRgMIAEoCzIOLmNvbW1vbi52Mi5DUFVIAIgBARImCgZtZW1vcnkYDSABKAsyES5jb21tb24udjIuTWVtb3J5SAGIAQESKAoHbmV0d29yaxgOIAEoCzISLmNvbW1vbi52Mi5OZXR3b3JrSAKIAQESIgoEZGlzaxgPIAEoCzIPLmNvbW1vbi52Mi5EaXNrSAOIAQESJAoFYnVpbGQYECABKAsyEC5jb21tb24udjIuQnVpbGRIBIgBARIcChRzY2hlZHVsZXJfY2x1c3Rlcl9pZBgRIAEoBBIWCg5kaXNhYmxlX3NoYXJlZBgSIAEoCBISCgpwcm94eV9wb3J0GBMgASgFEgwKBG5hbWUYFCABKAlCBgoEX2NwdUIJCgdfbWVtb3J5QgoKCF9uZXR3b3JrQgcKBV9kaXNrQggKBl9idWlsZCLHAQoDQ1BVEhUKDWxvZ2ljYWxfY291bnQYASABKA0SFgoOcGh5c2ljYWxfY291bnQYAiABKA0SDwoHcGVyY2VudBgDIAEoARIXCg9wcm9jZXNzX3BlcmNlbnQYBCABKAESJwoFdGltZXMYBSABKAsyEy5jb21tb24udjIuQ1BVVGltZXNIAIgBARIpCgZjZ3JvdXAYBiABKAsyFC5jb21tb24udjIuQ2dyb3VwQ1BVSAGIAQFCCAoGX3RpbWVzQgkKB19jZ3JvdXAipAEKCENQVVRpbWVzEgwKBHVzZXIYASABKAESDgoGc3lzdGVtGAIgASgBEgwKBGlkbGUYAyABKAESDAoEbmljZRgEIAEoARIOCgZpb3dhaXQYBSABKAESCwoDaXJxGAYgASgBEg8KB3NvZnRpcnEYByABKAESDQoFc3RlYWwYCCABKAESDQoFZ3Vlc3QYCSABKAESEgoKZ3Vlc3RfbmljZRgKIAEoASJACglDZ3JvdXBDUFUSDgoGcGVyaW9kGAEgASgEEg0KBXF1b3RhGAIgASgDEhQKDHVzZWRfcGVyY2VudBgDIAEoASKzAQoGTWVtb3J5Eg0KBXRvdGFsGAEgASgEEhEKCWF2YWlsYWJsZRgCIAEoBBIMCgR1c2VkGAMgASgEEhQKDHVzZWRfcGVyY2VudBgEIAEoARIcChRwcm9jZXNzX3VzZWRfcGVyY2VudBgFIAEoARIMCgRmcmVlGAYgASgEEiwKBmNncm91cBgHIAEoCzIXLmNvbW1vbi52Mi5DZ3JvdXBNZW1vcnlIAIgBAUIJCgdfY2dyb3VwIkIKDENncm91cE1lbW9yeRINCgVsaW1pdBgBIAEoAxINCgV1c2FnZRgCIAEoBBIUCgx1c2VkX3BlcmNlbnQYAyABKAEijAIKBERpc2sSDQoFdG90YWwYASABKAQSDAoEZnJlZRgCIAEoBBIMCgR1c2VkGAMgASgEEhQKDHVzZWRfcGVyY2VudBgEIAEoARIUCgxpbm9kZXNfdG90YWwYBSABKAQSEwoLaW5vZGVzX3VzZWQYBiABKAQSEwoLaW5vZGVzX2ZyZWUYByABKAQSGwoTaW5vZGVzX3VzZWRfcGVyY2VudBgIIAEoARIWCg5yZWFkX2JhbmR3aWR0aBgJIAEoBBIXCg93cml0ZV9iYW5kd2lkdGgYCiABKAQSKgoGY2dyb3VwGAsgASgLMhUuY29tbW9uLnYyLkNncm91cERpc2tIAIgBAUIJCgdfY2dyb3VwIj0KCkNncm91cERpc2sSFgoOcmVhZF9iYW5kd2lkdGgYASABKAQSFwoPd3JpdGVfYmFuZHdpZHRoGAIgASgEIpYCCgdOZXR3b3JrEhwKFHRjcF9jb25uZWN0aW9uX2NvdW50GAEgASgNEiMKG3VwbG9hZF90Y3BfY29ubmVjdGlvbl9jb3VudBgCIAEoDRIVCghsb2NhdGlvbhgDIAEoCUgAiAEBEhAKA2lkYxgEIAEoCUgBiAEBEhgKEG1heF9yeF9iYW5kd2lkdGgYCSABKAQSGQoMcnhfYmFuZHdpZHRoGAogASgESAKIAQESGAoQbWF4X3R4X2JhbmR3aWR0aBgLIAEoBBIZCgx0eF9iYW5kd2lkdGgYDCABKARIA4gBAUILCglfbG9jYXRpb25CBgoEX2lkY0IPCg1fcnhfYmFuZHdpZHRoQg8KDV90eF9iYW5kd2lkdGgivAEKBUJ1aWxkEhMKC2dpdF92ZXJzaW9uGAEgASgJEhcKCmdpdF9jb21taXQYAiABKAlIAIgBARIXCgpnb192ZXJzaW9uGAMgASgJSAGIAQESGQoMcnVzdF92ZXJzaW9uGAQgASgJSAKIAQESFQoIcGxhdGZvcm0YBSABKAlIA4gBAUINCgtfZ2l0X2NvbW1pdEINCgtfZ29fdmVyc2lvbkIPCg1fcnVzdF92ZXJzaW9uQgsKCV9wbGF0Zm9ybSpJCghUYXNrVHlwZRIMCghTVEFOREFSRBAAEg4KClBFUlNJU1RFTlQQARIUChBQRVJTSVNURU5UX0NBQ0hFEAISCQoFQ0FDSEUQAypCCgtUcmFmZmljVHlwZRISCg5CQUNLX1RPX1NPVVJDRRAAEg8KC1JFTU9URV9QRUVSEAESDgoKTE9DQUxfUEVFUhACKl4KCFByaW9yaXR5EgoKBkxFVkVMMBAAEgoKBkxFVkVMMRABEgoKBkxFVkVMMhACEgoKBkxFVkVMMxADEgoKBkxFVkVMNBAEEgoKBkxFVkVMNRAFEgoKBkxFVkVMNhAGKkMKCVNpemVTY29wZRIKCgZOT1JNQUwQABIJCgVTTUFMTBABEggKBFRJTlkQAhIJCgVFTVBUWRADEgoKBlVOS05PVxAEYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
- * @generated from message common.v2.Build
+ * Everything that defines one download: what to fetch, how to identify it, how to fetch it and where to put it. Built
+ * by whoever wants the content; a scheduler passes it on to the seed peer it triggers.
+ *
+ * @generated from message common.v2.Download
  */
-export type Build = Message<"common.v2.Build"> & {
+export type Download = Message<"common.v2.Download"> & {
   /**
-   * @generated from field: string git_version = 1;
+   * Absolute URL of the content at its origin.
+   *
+   * @generated from field: string url = 1;
    */
-  gitVersion: string;
+  url: string;
 
   /**
-   * @generated from field: optional string git_commit = 2;
+   * Expected digest of the whole content, "algorithm:encoded", such as "sha256:" and 64 hex characters.
+   *
+   * @generated from field: optional string digest = 2;
    */
-  gitCommit?: string | undefined;
+  digest?: string | undefined;
 
   /**
-   * @generated from field: optional string go_version = 3;
+   * The part that is wanted. Only the pieces it overlaps are fetched, each of them whole. Wins over a Range header.
+   *
+   * @generated from field: optional common.v2.Range range = 3;
    */
-  goVersion?: string | undefined;
+  range?: Range | undefined;
 
   /**
-   * @generated from field: optional string rust_version = 4;
+   * Family of the task.
+   *
+   * @generated from field: common.v2.TaskType type = 4;
    */
-  rustVersion?: string | undefined;
+  type: TaskType;
 
   /**
-   * @generated from field: optional string platform = 5;
+   * Part of the task id, to keep downloads of the same URL apart.
+   *
+   * @generated from field: optional string tag = 5;
    */
-  platform?: string | undefined;
+  tag?: string | undefined;
+
+  /**
+   * Part of the task id, and the name under which the manager keeps priorities.
+   *
+   * @generated from field: optional string application = 6;
+   */
+  application?: string | undefined;
+
+  /**
+   * Who fetches from the origin when nobody holds the content.
+   *
+   * @generated from field: common.v2.Priority priority = 7;
+   */
+  priority: Priority;
+
+  /**
+   * Names of query parameters, case-sensitive, that are left out of the task id, such as those that only sign a URL.
+   *
+   * @generated from field: repeated string filtered_query_params = 8;
+   */
+  filteredQueryParams: string[];
+
+  /**
+   * Headers to send to the origin, credentials included.
+   *
+   * @generated from field: map<string, string> request_header = 9;
+   */
+  requestHeader: { [key: string]: string };
+
+  /**
+   * Wanted bytes per piece, 4 MiB to 64 MiB; part of the task id. Absent: derived from the content length.
+   *
+   * @generated from field: optional uint64 piece_length = 10;
+   */
+  pieceLength?: bigint | undefined;
+
+  /**
+   * Absolute path, on the daemon's host, of the file to create. Absent: the content stays in the daemon's store.
+   *
+   * @generated from field: optional string output_path = 11;
+   */
+  outputPath?: string | undefined;
+
+  /**
+   * Upper bound of the whole download.
+   *
+   * @generated from field: optional google.protobuf.Duration timeout = 12;
+   */
+  timeout?: Duration | undefined;
+
+  /**
+   * The daemon must not go to the origin on its own account. A scheduler may still tell it to.
+   *
+   * @generated from field: bool disable_back_to_source = 13;
+   */
+  disableBackToSource: boolean;
+
+  /**
+   * Go to the origin without asking for parents. Set by a scheduler that triggers a seed peer.
+   *
+   * @generated from field: bool need_back_to_source = 14;
+   */
+  needBackToSource: boolean;
+
+  /**
+   * DER certificates of the authorities that the origin's certificate is verified against, beside those of the host.
+   *
+   * @generated from field: repeated bytes certificate_chain = 15;
+   */
+  certificateChain: Uint8Array[];
+
+  /**
+   * With a range: fetch the whole task in the background as well.
+   *
+   * @generated from field: bool prefetch = 16;
+   */
+  prefetch: boolean;
+
+  /**
+   * Access to the object store that holds the content.
+   *
+   * @generated from field: optional common.v2.ObjectStorage object_storage = 17;
+   */
+  objectStorage?: ObjectStorage | undefined;
+
+  /**
+   * Access to the Hadoop file system that holds the content.
+   *
+   * @generated from field: optional common.v2.HDFS hdfs = 18;
+   */
+  hdfs?: HDFS | undefined;
+
+  /**
+   * This download is that background fetch of another one with `prefetch` set.
+   *
+   * @generated from field: bool is_prefetch = 19;
+   */
+  isPrefetch: boolean;
+
+  /**
+   * Return the bytes of every piece in the response stream, for callers that cannot read the daemon's disk.
+   *
+   * @generated from field: bool need_piece_content = 20;
+   */
+  needPieceContent: boolean;
+
+  /**
+   * Hard-link the output file to the store, and fail where that is impossible instead of copying.
+   *
+   * @generated from field: bool force_hard_link = 22;
+   */
+  forceHardLink: boolean;
+
+  /**
+   * Text whose SHA-256 is the task id, in place of everything else that would go into it.
+   *
+   * @generated from field: optional string content_for_calculating_task_id = 23;
+   */
+  contentForCalculatingTaskId?: string | undefined;
+
+  /**
+   * Address of the caller for whom this is done, for logs and traces.
+   *
+   * @generated from field: optional string remote_ip = 24;
+   */
+  remoteIp?: string | undefined;
+
+  /**
+   * Pieces to fetch at a time. Daemons replace it with their own setting.
+   *
+   * @generated from field: optional uint32 concurrent_piece_count = 25;
+   */
+  concurrentPieceCount?: number | undefined;
+
+  /**
+   * Replace an existing file at output_path that has other content.
+   *
+   * @generated from field: bool overwrite = 26;
+   */
+  overwrite: boolean;
+
+  /**
+   * Bytes per piece as the daemon found them, for the scheduler.
+   *
+   * @generated from field: optional uint64 actual_piece_length = 27;
+   */
+  actualPieceLength?: bigint | undefined;
+
+  /**
+   * Bytes of the whole content as the daemon found them at the origin. A scheduler takes an absent length for 0, and
+   * the task for empty.
+   *
+   * @generated from field: optional uint64 actual_content_length = 28;
+   */
+  actualContentLength?: bigint | undefined;
+
+  /**
+   * Pieces of the whole content as the daemon found them, for the scheduler.
+   *
+   * @generated from field: optional uint64 actual_piece_count = 29;
+   */
+  actualPieceCount?: bigint | undefined;
+
+  /**
+   * Use the digest in an OCI blob URL as the task id.
+   *
+   * @generated from field: bool enable_task_id_based_blob_digest = 30;
+   */
+  enableTaskIdBasedBlobDigest: boolean;
+
+  /**
+   * Access to the Hugging Face hub that holds the content.
+   *
+   * @generated from field: optional common.v2.HuggingFace hugging_face = 31;
+   */
+  huggingFace?: HuggingFace | undefined;
+
+  /**
+   * Access to the ModelScope hub that holds the content.
+   *
+   * @generated from field: optional common.v2.ModelScope model_scope = 32;
+   */
+  modelScope?: ModelScope | undefined;
+
+  /**
+   * Only announce content that is complete on the announcing host; nothing is downloaded.
+   *
+   * @generated from field: bool metadata_only = 33;
+   */
+  metadataOnly: boolean;
 };
 
 /**
- * Describes the message common.v2.Build.
- * Use `create(BuildSchema)` to create a new message.
+ * Describes the message common.v2.Download.
+ * Use `create(DownloadSchema)` to create a new message.
  */
-export const BuildSchema: GenMessage<Build> = /*@__PURE__*/
+export const DownloadSchema: GenMessage<Download> = /*@__PURE__*/
   messageDesc(file_common_v2_common, 0);
 
 /**
+ * Access to an S3-compatible or other object store. Its keys and tokens are secrets.
+ *
+ * @generated from message common.v2.ObjectStorage
+ */
+export type ObjectStorage = Message<"common.v2.ObjectStorage"> & {
+  /**
+   * Region of the bucket.
+   *
+   * @generated from field: optional string region = 1;
+   */
+  region?: string | undefined;
+
+  /**
+   * URL of the store.
+   *
+   * @generated from field: optional string endpoint = 2;
+   */
+  endpoint?: string | undefined;
+
+  /**
+   * @generated from field: optional string access_key_id = 3;
+   */
+  accessKeyId?: string | undefined;
+
+  /**
+   * @generated from field: optional string access_key_secret = 4;
+   */
+  accessKeySecret?: string | undefined;
+
+  /**
+   * Temporary credential that goes with the keys.
+   *
+   * @generated from field: optional string session_token = 5;
+   */
+  sessionToken?: string | undefined;
+
+  /**
+   * Path, on the daemon's host, of a file with credentials.
+   *
+   * @generated from field: optional string credential_path = 6;
+   */
+  credentialPath?: string | undefined;
+
+  /**
+   * Access list to apply to objects that are written.
+   *
+   * @generated from field: optional string predefined_acl = 7;
+   */
+  predefinedAcl?: string | undefined;
+
+  /**
+   * Temporary credential of the stores that call it so.
+   *
+   * @generated from field: optional string security_token = 8;
+   */
+  securityToken?: string | undefined;
+
+  /**
+   * Do not verify the store's certificate.
+   *
+   * @generated from field: optional bool insecure_skip_verify = 9;
+   */
+  insecureSkipVerify?: boolean | undefined;
+};
+
+/**
+ * Describes the message common.v2.ObjectStorage.
+ * Use `create(ObjectStorageSchema)` to create a new message.
+ */
+export const ObjectStorageSchema: GenMessage<ObjectStorage> = /*@__PURE__*/
+  messageDesc(file_common_v2_common, 1);
+
+/**
+ * Access to a Hadoop file system.
+ *
+ * @generated from message common.v2.HDFS
+ */
+export type HDFS = Message<"common.v2.HDFS"> & {
+  /**
+   * Secret that stands for the user.
+   *
+   * @generated from field: optional string delegation_token = 1;
+   */
+  delegationToken?: string | undefined;
+};
+
+/**
+ * Describes the message common.v2.HDFS.
+ * Use `create(HDFSSchema)` to create a new message.
+ */
+export const HDFSSchema: GenMessage<HDFS> = /*@__PURE__*/
+  messageDesc(file_common_v2_common, 2);
+
+/**
+ * Access to the Hugging Face hub or a mirror of it.
+ *
+ * @generated from message common.v2.HuggingFace
+ */
+export type HuggingFace = Message<"common.v2.HuggingFace"> & {
+  /**
+   * Secret of the user; absent for public content.
+   *
+   * @generated from field: optional string token = 1;
+   */
+  token?: string | undefined;
+
+  /**
+   * Branch, tag or commit; part of the task id.
+   *
+   * @generated from field: string revision = 2;
+   */
+  revision: string;
+
+  /**
+   * Absent: the public hub.
+   *
+   * @generated from field: optional string base_url = 3;
+   */
+  baseUrl?: string | undefined;
+};
+
+/**
+ * Describes the message common.v2.HuggingFace.
+ * Use `create(HuggingFaceSchema)` to create a new message.
+ */
+export const HuggingFaceSchema: GenMessage<HuggingFace> = /*@__PURE__*/
+  messageDesc(file_common_v2_common, 3);
+
+/**
+ * Access to the ModelScope hub or a mirror of it.
+ *
+ * @generated from message common.v2.ModelScope
+ */
+export type ModelScope = Message<"common.v2.ModelScope"> & {
+  /**
+   * Secret of the user; absent for public content.
+   *
+   * @generated from field: optional string token = 1;
+   */
+  token?: string | undefined;
+
+  /**
+   * Branch, tag or commit; part of the task id.
+   *
+   * @generated from field: string revision = 2;
+   */
+  revision: string;
+
+  /**
+   * Absent: the public hub.
+   *
+   * @generated from field: optional string base_url = 3;
+   */
+  baseUrl?: string | undefined;
+};
+
+/**
+ * Describes the message common.v2.ModelScope.
+ * Use `create(ModelScopeSchema)` to create a new message.
+ */
+export const ModelScopeSchema: GenMessage<ModelScope> = /*@__PURE__*/
+  messageDesc(file_common_v2_common, 4);
+
+/**
+ * A contiguous part of the content.
+ *
+ * @generated from message common.v2.Range
+ */
+export type Range = Message<"common.v2.Range"> & {
+  /**
+   * First byte, counted from 0.
+   *
+   * @generated from field: uint64 start = 1;
+   */
+  start: bigint;
+
+  /**
+   * Bytes, at least one.
+   *
+   * @generated from field: uint64 length = 2;
+   */
+  length: bigint;
+};
+
+/**
+ * Describes the message common.v2.Range.
+ * Use `create(RangeSchema)` to create a new message.
+ */
+export const RangeSchema: GenMessage<Range> = /*@__PURE__*/
+  messageDesc(file_common_v2_common, 5);
+
+/**
+ * One slice of a task's content, as it was obtained by one peer.
+ *
+ * @generated from message common.v2.Piece
+ */
+export type Piece = Message<"common.v2.Piece"> & {
+  /**
+   * Counted from 0.
+   *
+   * @generated from field: uint32 number = 1;
+   */
+  number: number;
+
+  /**
+   * Peer id of the parent it came from; absent when it came from the origin.
+   *
+   * @generated from field: optional string parent_id = 2;
+   */
+  parentId?: string | undefined;
+
+  /**
+   * First byte within the content: number × piece length.
+   *
+   * @generated from field: uint64 offset = 3;
+   */
+  offset: bigint;
+
+  /**
+   * Bytes; only the last piece is shorter than the others.
+   *
+   * @generated from field: uint64 length = 4;
+   */
+  length: bigint;
+
+  /**
+   * "crc32:" and the CRC-32 (ISO-HDLC) of the bytes in decimal. Empty for pieces of hard-linked imports.
+   *
+   * @generated from field: string digest = 5;
+   */
+  digest: string;
+
+  /**
+   * The bytes themselves; set only where the request asked for them.
+   *
+   * @generated from field: optional bytes content = 6;
+   */
+  content?: Uint8Array | undefined;
+
+  /**
+   * Where the bytes came from.
+   *
+   * @generated from field: optional common.v2.TrafficType traffic_type = 7;
+   */
+  trafficType?: TrafficType | undefined;
+
+  /**
+   * Time it took to get the piece. Always set.
+   *
+   * @generated from field: google.protobuf.Duration cost = 8;
+   */
+  cost?: Duration | undefined;
+
+  /**
+   * When the piece was finished. Always set.
+   *
+   * @generated from field: google.protobuf.Timestamp created_at = 9;
+   */
+  createdAt?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message common.v2.Piece.
+ * Use `create(PieceSchema)` to create a new message.
+ */
+export const PieceSchema: GenMessage<Piece> = /*@__PURE__*/
+  messageDesc(file_common_v2_common, 6);
+
+/**
+ * Content to distribute, as a scheduler knows it.
+ *
+ * @generated from message common.v2.Task
+ */
+export type Task = Message<"common.v2.Task"> & {
+  /**
+   * Hash of what identifies the content; see Download for what goes into it.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * @generated from field: common.v2.TaskType type = 2;
+   */
+  type: TaskType;
+
+  /**
+   * @generated from field: string url = 3;
+   */
+  url: string;
+
+  /**
+   * Digest of the whole content, "algorithm:encoded".
+   *
+   * @generated from field: optional string digest = 4;
+   */
+  digest?: string | undefined;
+
+  /**
+   * @generated from field: optional string tag = 5;
+   */
+  tag?: string | undefined;
+
+  /**
+   * @generated from field: optional string application = 6;
+   */
+  application?: string | undefined;
+
+  /**
+   * Names of query parameters that are left out of the id.
+   *
+   * @generated from field: repeated string filtered_query_params = 7;
+   */
+  filteredQueryParams: string[];
+
+  /**
+   * Headers to send to the origin, credentials included.
+   *
+   * @generated from field: map<string, string> request_header = 8;
+   */
+  requestHeader: { [key: string]: string };
+
+  /**
+   * Bytes, as reported by the first peer that registered.
+   *
+   * @generated from field: uint64 content_length = 9;
+   */
+  contentLength: bigint;
+
+  /**
+   * Pieces of the whole content.
+   *
+   * @generated from field: uint32 piece_count = 10;
+   */
+  pieceCount: number;
+
+  /**
+   * @generated from field: common.v2.SizeScope size_scope = 11;
+   */
+  sizeScope: SizeScope;
+
+  /**
+   * Pieces that were fetched from the origin; left out where the task describes a candidate parent.
+   *
+   * @generated from field: repeated common.v2.Piece pieces = 12;
+   */
+  pieces: Piece[];
+
+  /**
+   * Pending, Running, Succeeded, Failed or Leave.
+   *
+   * @generated from field: string state = 13;
+   */
+  state: string;
+
+  /**
+   * Peers that have registered and not left.
+   *
+   * @generated from field: uint32 peer_count = 14;
+   */
+  peerCount: number;
+
+  /**
+   * Some peer can serve pieces.
+   *
+   * @generated from field: bool has_available_peer = 15;
+   */
+  hasAvailablePeer: boolean;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp created_at = 16;
+   */
+  createdAt?: Timestamp | undefined;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp updated_at = 17;
+   */
+  updatedAt?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message common.v2.Task.
+ * Use `create(TaskSchema)` to create a new message.
+ */
+export const TaskSchema: GenMessage<Task> = /*@__PURE__*/
+  messageDesc(file_common_v2_common, 7);
+
+/**
+ * One host's part in one task.
+ *
+ * @generated from message common.v2.Peer
+ */
+export type Peer = Message<"common.v2.Peer"> & {
+  /**
+   * "ip-hostname-uuid", for seed peers with "-seed" at the end; new for every attempt.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * The part it wants; absent when it wants everything.
+   *
+   * @generated from field: optional common.v2.Range range = 2;
+   */
+  range?: Range | undefined;
+
+  /**
+   * @generated from field: common.v2.Priority priority = 3;
+   */
+  priority: Priority;
+
+  /**
+   * Pieces it has finished. Left out of candidate parents: children ask the parent itself, by SyncPieces.
+   *
+   * @generated from field: repeated common.v2.Piece pieces = 4;
+   */
+  pieces: Piece[];
+
+  /**
+   * Time from registration to completion; zero until then.
+   *
+   * @generated from field: google.protobuf.Duration cost = 5;
+   */
+  cost?: Duration | undefined;
+
+  /**
+   * Pending, ReceivedEmpty, ReceivedNormal, Running, BackToSource, Succeeded, Failed or Leave; stock v1 peers also
+   * have ReceivedTiny and ReceivedSmall.
+   *
+   * @generated from field: string state = 6;
+   */
+  state: string;
+
+  /**
+   * @generated from field: common.v2.Task task = 7;
+   */
+  task?: Task | undefined;
+
+  /**
+   * @generated from field: common.v2.Host host = 8;
+   */
+  host?: Host | undefined;
+
+  /**
+   * It fetches from the origin, or was told to.
+   *
+   * @generated from field: bool need_back_to_source = 9;
+   */
+  needBackToSource: boolean;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp created_at = 10;
+   */
+  createdAt?: Timestamp | undefined;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp updated_at = 11;
+   */
+  updatedAt?: Timestamp | undefined;
+
+  /**
+   * Pieces it fetches at a time; 8 unless configured otherwise. Stock clients treat it as optional.
+   *
+   * @generated from field: uint32 concurrent_piece_count = 12;
+   */
+  concurrentPieceCount: number;
+};
+
+/**
+ * Describes the message common.v2.Peer.
+ * Use `create(PeerSchema)` to create a new message.
+ */
+export const PeerSchema: GenMessage<Peer> = /*@__PURE__*/
+  messageDesc(file_common_v2_common, 8);
+
+/**
+ * An object of an object store that the cluster keeps replicated.
+ *
+ * @generated from message common.v2.PersistentTask
+ */
+export type PersistentTask = Message<"common.v2.PersistentTask"> & {
+  /**
+   * Hash of URL, region and endpoint.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * Replicas to keep until the time to live is over.
+   *
+   * @generated from field: uint64 persistent_replica_count = 2;
+   */
+  persistentReplicaCount: bigint;
+
+  /**
+   * Replicas that exist and are kept.
+   *
+   * @generated from field: uint64 current_persistent_replica_count = 3;
+   */
+  currentPersistentReplicaCount: bigint;
+
+  /**
+   * All replicas that exist, those that garbage collection may remove included.
+   *
+   * @generated from field: uint64 current_replica_count = 4;
+   */
+  currentReplicaCount: bigint;
+
+  /**
+   * Bytes.
+   *
+   * @generated from field: uint64 content_length = 5;
+   */
+  contentLength: bigint;
+
+  /**
+   * @generated from field: uint32 piece_count = 6;
+   */
+  pieceCount: number;
+
+  /**
+   * Pending, Uploading, Succeeded or Failed.
+   *
+   * @generated from field: string state = 7;
+   */
+  state: string;
+
+  /**
+   * Time from creation after which the cluster forgets the task.
+   *
+   * @generated from field: google.protobuf.Duration ttl = 8;
+   */
+  ttl?: Duration | undefined;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp created_at = 9;
+   */
+  createdAt?: Timestamp | undefined;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp updated_at = 10;
+   */
+  updatedAt?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message common.v2.PersistentTask.
+ * Use `create(PersistentTaskSchema)` to create a new message.
+ */
+export const PersistentTaskSchema: GenMessage<PersistentTask> = /*@__PURE__*/
+  messageDesc(file_common_v2_common, 9);
+
+/**
+ * One host's part in one persistent task.
+ *
+ * @generated from message common.v2.PersistentPeer
+ */
+export type PersistentPeer = Message<"common.v2.PersistentPeer"> & {
+  /**
+   * As Peer.id.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * Its replica is kept for the task's time to live.
+   *
+   * @generated from field: bool persistent = 2;
+   */
+  persistent: boolean;
+
+  /**
+   * Time from registration to completion.
+   *
+   * @generated from field: google.protobuf.Duration cost = 3;
+   */
+  cost?: Duration | undefined;
+
+  /**
+   * Pending, Uploading, ReceivedEmpty, ReceivedNormal, Running, Succeeded or Failed.
+   *
+   * @generated from field: string state = 4;
+   */
+  state: string;
+
+  /**
+   * @generated from field: common.v2.PersistentTask task = 5;
+   */
+  task?: PersistentTask | undefined;
+
+  /**
+   * @generated from field: common.v2.Host host = 6;
+   */
+  host?: Host | undefined;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp created_at = 7;
+   */
+  createdAt?: Timestamp | undefined;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp updated_at = 8;
+   */
+  updatedAt?: Timestamp | undefined;
+
+  /**
+   * Pieces it fetches at a time.
+   *
+   * @generated from field: uint32 concurrent_piece_count = 9;
+   */
+  concurrentPieceCount: number;
+};
+
+/**
+ * Describes the message common.v2.PersistentPeer.
+ * Use `create(PersistentPeerSchema)` to create a new message.
+ */
+export const PersistentPeerSchema: GenMessage<PersistentPeer> = /*@__PURE__*/
+  messageDesc(file_common_v2_common, 10);
+
+/**
+ * A file imported from a host's disk that the cluster keeps replicated.
+ *
+ * @generated from message common.v2.PersistentCacheTask
+ */
+export type PersistentCacheTask = Message<"common.v2.PersistentCacheTask"> & {
+  /**
+   * Hash of the content, tag, application and piece length, or of a text that the importer chose.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * Replicas to keep until the time to live is over.
+   *
+   * @generated from field: uint64 persistent_replica_count = 2;
+   */
+  persistentReplicaCount: bigint;
+
+  /**
+   * Replicas that exist and are kept.
+   *
+   * @generated from field: uint64 current_persistent_replica_count = 3;
+   */
+  currentPersistentReplicaCount: bigint;
+
+  /**
+   * All replicas that exist, those that garbage collection may remove included.
+   *
+   * @generated from field: uint64 current_replica_count = 4;
+   */
+  currentReplicaCount: bigint;
+
+  /**
+   * @generated from field: optional string tag = 5;
+   */
+  tag?: string | undefined;
+
+  /**
+   * @generated from field: optional string application = 6;
+   */
+  application?: string | undefined;
+
+  /**
+   * Bytes per piece; only the last piece is shorter.
+   *
+   * @generated from field: uint64 piece_length = 7;
+   */
+  pieceLength: bigint;
+
+  /**
+   * Bytes.
+   *
+   * @generated from field: uint64 content_length = 8;
+   */
+  contentLength: bigint;
+
+  /**
+   * @generated from field: uint32 piece_count = 9;
+   */
+  pieceCount: number;
+
+  /**
+   * Pending, Uploading, Succeeded or Failed.
+   *
+   * @generated from field: string state = 10;
+   */
+  state: string;
+
+  /**
+   * Time from creation after which the cluster forgets the task.
+   *
+   * @generated from field: google.protobuf.Duration ttl = 11;
+   */
+  ttl?: Duration | undefined;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp created_at = 12;
+   */
+  createdAt?: Timestamp | undefined;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp updated_at = 13;
+   */
+  updatedAt?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message common.v2.PersistentCacheTask.
+ * Use `create(PersistentCacheTaskSchema)` to create a new message.
+ */
+export const PersistentCacheTaskSchema: GenMessage<PersistentCacheTask> = /*@__PURE__*/
+  messageDesc(file_common_v2_common, 11);
+
+/**
+ * One host's part in one persistent cache task.
+ *
+ * @generated from message common.v2.PersistentCachePeer
+ */
+export type PersistentCachePeer = Message<"common.v2.PersistentCachePeer"> & {
+  /**
+   * As Peer.id.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * Its replica is kept for the task's time to live.
+   *
+   * @generated from field: bool persistent = 2;
+   */
+  persistent: boolean;
+
+  /**
+   * Time from registration to completion.
+   *
+   * @generated from field: google.protobuf.Duration cost = 3;
+   */
+  cost?: Duration | undefined;
+
+  /**
+   * Pending, Uploading, ReceivedEmpty, ReceivedNormal, Running, Succeeded or Failed.
+   *
+   * @generated from field: string state = 4;
+   */
+  state: string;
+
+  /**
+   * @generated from field: common.v2.PersistentCacheTask task = 5;
+   */
+  task?: PersistentCacheTask | undefined;
+
+  /**
+   * @generated from field: common.v2.Host host = 6;
+   */
+  host?: Host | undefined;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp created_at = 7;
+   */
+  createdAt?: Timestamp | undefined;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp updated_at = 8;
+   */
+  updatedAt?: Timestamp | undefined;
+
+  /**
+   * Pieces it fetches at a time.
+   *
+   * @generated from field: uint32 concurrent_piece_count = 9;
+   */
+  concurrentPieceCount: number;
+};
+
+/**
+ * Describes the message common.v2.PersistentCachePeer.
+ * Use `create(PersistentCachePeerSchema)` to create a new message.
+ */
+export const PersistentCachePeerSchema: GenMessage<PersistentCachePeer> = /*@__PURE__*/
+  messageDesc(file_common_v2_common, 12);
+
+/**
+ * As Task, for content that is kept in memory only.
+ *
+ * @generated from message common.v2.CacheTask
+ */
+export type CacheTask = Message<"common.v2.CacheTask"> & {
+  /**
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * @generated from field: common.v2.TaskType type = 2;
+   */
+  type: TaskType;
+
+  /**
+   * @generated from field: string url = 3;
+   */
+  url: string;
+
+  /**
+   * Digest of the whole content, "algorithm:encoded".
+   *
+   * @generated from field: optional string digest = 4;
+   */
+  digest?: string | undefined;
+
+  /**
+   * @generated from field: optional string tag = 5;
+   */
+  tag?: string | undefined;
+
+  /**
+   * @generated from field: optional string application = 6;
+   */
+  application?: string | undefined;
+
+  /**
+   * Names of query parameters that are left out of the id.
+   *
+   * @generated from field: repeated string filtered_query_params = 7;
+   */
+  filteredQueryParams: string[];
+
+  /**
+   * Headers to send to the origin, credentials included.
+   *
+   * @generated from field: map<string, string> request_header = 8;
+   */
+  requestHeader: { [key: string]: string };
+
+  /**
+   * Bytes.
+   *
+   * @generated from field: uint64 content_length = 9;
+   */
+  contentLength: bigint;
+
+  /**
+   * @generated from field: uint32 piece_count = 10;
+   */
+  pieceCount: number;
+
+  /**
+   * @generated from field: common.v2.SizeScope size_scope = 11;
+   */
+  sizeScope: SizeScope;
+
+  /**
+   * @generated from field: repeated common.v2.Piece pieces = 12;
+   */
+  pieces: Piece[];
+
+  /**
+   * As Task.state.
+   *
+   * @generated from field: string state = 13;
+   */
+  state: string;
+
+  /**
+   * @generated from field: uint32 peer_count = 14;
+   */
+  peerCount: number;
+
+  /**
+   * @generated from field: bool has_available_peer = 15;
+   */
+  hasAvailablePeer: boolean;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp created_at = 16;
+   */
+  createdAt?: Timestamp | undefined;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp updated_at = 17;
+   */
+  updatedAt?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message common.v2.CacheTask.
+ * Use `create(CacheTaskSchema)` to create a new message.
+ */
+export const CacheTaskSchema: GenMessage<CacheTask> = /*@__PURE__*/
+  messageDesc(file_common_v2_common, 13);
+
+/**
+ * As Peer, for a task whose content is kept in memory only.
+ *
+ * @generated from message common.v2.CachePeer
+ */
+export type CachePeer = Message<"common.v2.CachePeer"> & {
+  /**
+   * As Peer.id.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * The part it wants; absent when it wants everything.
+   *
+   * @generated from field: optional common.v2.Range range = 2;
+   */
+  range?: Range | undefined;
+
+  /**
+   * @generated from field: common.v2.Priority priority = 3;
+   */
+  priority: Priority;
+
+  /**
+   * Pieces it has finished.
+   *
+   * @generated from field: repeated common.v2.Piece pieces = 4;
+   */
+  pieces: Piece[];
+
+  /**
+   * @generated from field: google.protobuf.Duration cost = 5;
+   */
+  cost?: Duration | undefined;
+
+  /**
+   * As Peer.state.
+   *
+   * @generated from field: string state = 6;
+   */
+  state: string;
+
+  /**
+   * @generated from field: common.v2.CacheTask task = 7;
+   */
+  task?: CacheTask | undefined;
+
+  /**
+   * @generated from field: common.v2.Host host = 8;
+   */
+  host?: Host | undefined;
+
+  /**
+   * It fetches from the origin, or was told to.
+   *
+   * @generated from field: bool need_back_to_source = 9;
+   */
+  needBackToSource: boolean;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp created_at = 10;
+   */
+  createdAt?: Timestamp | undefined;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp updated_at = 11;
+   */
+  updatedAt?: Timestamp | undefined;
+
+  /**
+   * Pieces it fetches at a time. Stock clients treat it as optional.
+   *
+   * @generated from field: uint32 concurrent_piece_count = 12;
+   */
+  concurrentPieceCount: number;
+};
+
+/**
+ * Describes the message common.v2.CachePeer.
+ * Use `create(CachePeerSchema)` to create a new message.
+ */
+export const CachePeerSchema: GenMessage<CachePeer> = /*@__PURE__*/
+  messageDesc(file_common_v2_common, 14);
+
+/**
+ * A machine that runs a daemon, as the daemon announces it every few minutes. SyncHost sends it with nothing set but
+ * `network`.
+ *
+ * @generated from message common.v2.Host
+ */
+export type Host = Message<"common.v2.Host"> & {
+  /**
+   * "ip-hostname", for seed peers with "-seed" at the end.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * 0: normal; 1: super seed. Up to 3 is valid, for kinds of seed that no longer exist.
+   *
+   * @generated from field: uint32 type = 2;
+   */
+  type: number;
+
+  /**
+   * @generated from field: string hostname = 3;
+   */
+  hostname: string;
+
+  /**
+   * Address on which the host can be reached, an IPv4 or IPv6 literal.
+   *
+   * @generated from field: string ip = 4;
+   */
+  ip: string;
+
+  /**
+   * Port of the upload service.
+   *
+   * @generated from field: int32 port = 5;
+   */
+  port: number;
+
+  /**
+   * Port that schedulers dial for calls about persistent tasks; the same as `port`, because stock daemons serve
+   * downloads on a socket only.
+   *
+   * @generated from field: int32 download_port = 6;
+   */
+  downloadPort: number;
+
+  /**
+   * @generated from field: string os = 7;
+   */
+  os: string;
+
+  /**
+   * Name of the distribution.
+   *
+   * @generated from field: string platform = 8;
+   */
+  platform: string;
+
+  /**
+   * @generated from field: string platform_family = 9;
+   */
+  platformFamily: string;
+
+  /**
+   * @generated from field: string platform_version = 10;
+   */
+  platformVersion: string;
+
+  /**
+   * @generated from field: string kernel_version = 11;
+   */
+  kernelVersion: string;
+
+  /**
+   * @generated from field: optional common.v2.CPU cpu = 12;
+   */
+  cpu?: CPU | undefined;
+
+  /**
+   * @generated from field: optional common.v2.Memory memory = 13;
+   */
+  memory?: Memory | undefined;
+
+  /**
+   * @generated from field: optional common.v2.Network network = 14;
+   */
+  network?: Network | undefined;
+
+  /**
+   * @generated from field: optional common.v2.Disk disk = 15;
+   */
+  disk?: Disk | undefined;
+
+  /**
+   * Program that speaks.
+   *
+   * @generated from field: optional common.v2.Build build = 16;
+   */
+  build?: Build | undefined;
+
+  /**
+   * Cluster it was configured for; 0 when the manager decides.
+   *
+   * @generated from field: uint64 scheduler_cluster_id = 17;
+   */
+  schedulerClusterId: bigint;
+
+  /**
+   * It takes from others and serves nobody.
+   *
+   * @generated from field: bool disable_shared = 18;
+   */
+  disableShared: boolean;
+
+  /**
+   * Port of its HTTP proxy.
+   *
+   * @generated from field: int32 proxy_port = 19;
+   */
+  proxyPort: number;
+
+  /**
+   * Namespace and name of its pod, or its host name.
+   *
+   * @generated from field: string name = 20;
+   */
+  name: string;
+};
+
+/**
+ * Describes the message common.v2.Host.
+ * Use `create(HostSchema)` to create a new message.
+ */
+export const HostSchema: GenMessage<Host> = /*@__PURE__*/
+  messageDesc(file_common_v2_common, 15);
+
+/**
+ * Processors of a host and how busy they are.
+ *
  * @generated from message common.v2.CPU
  */
 export type CPU = Message<"common.v2.CPU"> & {
@@ -66,21 +1394,29 @@ export type CPU = Message<"common.v2.CPU"> & {
   physicalCount: number;
 
   /**
+   * Use by the whole host, 0 to 100.
+   *
    * @generated from field: double percent = 3;
    */
   percent: number;
 
   /**
+   * Use by the daemon alone.
+   *
    * @generated from field: double process_percent = 4;
    */
   processPercent: number;
 
   /**
+   * Absent from stock daemons.
+   *
    * @generated from field: optional common.v2.CPUTimes times = 5;
    */
   times?: CPUTimes | undefined;
 
   /**
+   * Set only inside a container.
+   *
    * @generated from field: optional common.v2.CgroupCPU cgroup = 6;
    */
   cgroup?: CgroupCPU | undefined;
@@ -91,9 +1427,11 @@ export type CPU = Message<"common.v2.CPU"> & {
  * Use `create(CPUSchema)` to create a new message.
  */
 export const CPUSchema: GenMessage<CPU> = /*@__PURE__*/
-  messageDesc(file_common_v2_common, 1);
+  messageDesc(file_common_v2_common, 16);
 
 /**
+ * Seconds that the processors have spent, by purpose, since the host started.
+ *
  * @generated from message common.v2.CPUTimes
  */
 export type CPUTimes = Message<"common.v2.CPUTimes"> & {
@@ -153,192 +1491,31 @@ export type CPUTimes = Message<"common.v2.CPUTimes"> & {
  * Use `create(CPUTimesSchema)` to create a new message.
  */
 export const CPUTimesSchema: GenMessage<CPUTimes> = /*@__PURE__*/
-  messageDesc(file_common_v2_common, 2);
+  messageDesc(file_common_v2_common, 17);
 
 /**
- * @generated from message common.v2.CachePeer
- */
-export type CachePeer = Message<"common.v2.CachePeer"> & {
-  /**
-   * @generated from field: string id = 1;
-   */
-  id: string;
-
-  /**
-   * @generated from field: optional common.v2.Range range = 2;
-   */
-  range?: Range | undefined;
-
-  /**
-   * @generated from field: common.v2.Priority priority = 3;
-   */
-  priority: Priority;
-
-  /**
-   * @generated from field: repeated common.v2.Piece pieces = 4;
-   */
-  pieces: Piece[];
-
-  /**
-   * @generated from field: google.protobuf.Duration cost = 5;
-   */
-  cost?: Duration | undefined;
-
-  /**
-   * @generated from field: string state = 6;
-   */
-  state: string;
-
-  /**
-   * @generated from field: common.v2.CacheTask task = 7;
-   */
-  task?: CacheTask | undefined;
-
-  /**
-   * @generated from field: common.v2.Host host = 8;
-   */
-  host?: Host | undefined;
-
-  /**
-   * @generated from field: bool need_back_to_source = 9;
-   */
-  needBackToSource: boolean;
-
-  /**
-   * @generated from field: google.protobuf.Timestamp created_at = 10;
-   */
-  createdAt?: Timestamp | undefined;
-
-  /**
-   * @generated from field: google.protobuf.Timestamp updated_at = 11;
-   */
-  updatedAt?: Timestamp | undefined;
-
-  /**
-   * @generated from field: uint32 concurrent_piece_count = 12;
-   */
-  concurrentPieceCount: number;
-};
-
-/**
- * Describes the message common.v2.CachePeer.
- * Use `create(CachePeerSchema)` to create a new message.
- */
-export const CachePeerSchema: GenMessage<CachePeer> = /*@__PURE__*/
-  messageDesc(file_common_v2_common, 3);
-
-/**
- * @generated from message common.v2.CacheTask
- */
-export type CacheTask = Message<"common.v2.CacheTask"> & {
-  /**
-   * @generated from field: string id = 1;
-   */
-  id: string;
-
-  /**
-   * @generated from field: common.v2.TaskType type = 2;
-   */
-  type: TaskType;
-
-  /**
-   * @generated from field: string url = 3;
-   */
-  url: string;
-
-  /**
-   * @generated from field: optional string digest = 4;
-   */
-  digest?: string | undefined;
-
-  /**
-   * @generated from field: optional string tag = 5;
-   */
-  tag?: string | undefined;
-
-  /**
-   * @generated from field: optional string application = 6;
-   */
-  application?: string | undefined;
-
-  /**
-   * @generated from field: repeated string filtered_query_params = 7;
-   */
-  filteredQueryParams: string[];
-
-  /**
-   * @generated from field: map<string, string> request_header = 8;
-   */
-  requestHeader: { [key: string]: string };
-
-  /**
-   * @generated from field: uint64 content_length = 9;
-   */
-  contentLength: bigint;
-
-  /**
-   * @generated from field: uint32 piece_count = 10;
-   */
-  pieceCount: number;
-
-  /**
-   * @generated from field: common.v2.SizeScope size_scope = 11;
-   */
-  sizeScope: SizeScope;
-
-  /**
-   * @generated from field: repeated common.v2.Piece pieces = 12;
-   */
-  pieces: Piece[];
-
-  /**
-   * @generated from field: string state = 13;
-   */
-  state: string;
-
-  /**
-   * @generated from field: uint32 peer_count = 14;
-   */
-  peerCount: number;
-
-  /**
-   * @generated from field: bool has_available_peer = 15;
-   */
-  hasAvailablePeer: boolean;
-
-  /**
-   * @generated from field: google.protobuf.Timestamp created_at = 16;
-   */
-  createdAt?: Timestamp | undefined;
-
-  /**
-   * @generated from field: google.protobuf.Timestamp updated_at = 17;
-   */
-  updatedAt?: Timestamp | undefined;
-};
-
-/**
- * Describes the message common.v2.CacheTask.
- * Use `create(CacheTaskSchema)` to create a new message.
- */
-export const CacheTaskSchema: GenMessage<CacheTask> = /*@__PURE__*/
-  messageDesc(file_common_v2_common, 4);
-
-/**
+ * The share of processors that a container may use.
+ *
  * @generated from message common.v2.CgroupCPU
  */
 export type CgroupCPU = Message<"common.v2.CgroupCPU"> & {
   /**
+   * Microseconds over which the quota is counted.
+   *
    * @generated from field: uint64 period = 1;
    */
   period: bigint;
 
   /**
+   * Microseconds of use per period; negative when there is no limit.
+   *
    * @generated from field: int64 quota = 2;
    */
   quota: bigint;
 
   /**
+   * Use of what the quota allows, 0 to 100.
+   *
    * @generated from field: double used_percent = 3;
    */
   usedPercent: number;
@@ -349,35 +1526,76 @@ export type CgroupCPU = Message<"common.v2.CgroupCPU"> & {
  * Use `create(CgroupCPUSchema)` to create a new message.
  */
 export const CgroupCPUSchema: GenMessage<CgroupCPU> = /*@__PURE__*/
-  messageDesc(file_common_v2_common, 5);
+  messageDesc(file_common_v2_common, 18);
 
 /**
- * @generated from message common.v2.CgroupDisk
+ * Memory of a host, in bytes.
+ *
+ * @generated from message common.v2.Memory
  */
-export type CgroupDisk = Message<"common.v2.CgroupDisk"> & {
+export type Memory = Message<"common.v2.Memory"> & {
   /**
-   * @generated from field: uint64 read_bandwidth = 1;
+   * @generated from field: uint64 total = 1;
    */
-  readBandwidth: bigint;
+  total: bigint;
 
   /**
-   * @generated from field: uint64 write_bandwidth = 2;
+   * What could be used without swapping.
+   *
+   * @generated from field: uint64 available = 2;
    */
-  writeBandwidth: bigint;
+  available: bigint;
+
+  /**
+   * @generated from field: uint64 used = 3;
+   */
+  used: bigint;
+
+  /**
+   * 0 to 100.
+   *
+   * @generated from field: double used_percent = 4;
+   */
+  usedPercent: number;
+
+  /**
+   * Share of the daemon alone, 0 to 100.
+   *
+   * @generated from field: double process_used_percent = 5;
+   */
+  processUsedPercent: number;
+
+  /**
+   * What nothing uses, caches included.
+   *
+   * @generated from field: uint64 free = 6;
+   */
+  free: bigint;
+
+  /**
+   * Set only inside a container.
+   *
+   * @generated from field: optional common.v2.CgroupMemory cgroup = 7;
+   */
+  cgroup?: CgroupMemory | undefined;
 };
 
 /**
- * Describes the message common.v2.CgroupDisk.
- * Use `create(CgroupDiskSchema)` to create a new message.
+ * Describes the message common.v2.Memory.
+ * Use `create(MemorySchema)` to create a new message.
  */
-export const CgroupDiskSchema: GenMessage<CgroupDisk> = /*@__PURE__*/
-  messageDesc(file_common_v2_common, 6);
+export const MemorySchema: GenMessage<Memory> = /*@__PURE__*/
+  messageDesc(file_common_v2_common, 19);
 
 /**
+ * The share of memory that a container may use, in bytes.
+ *
  * @generated from message common.v2.CgroupMemory
  */
 export type CgroupMemory = Message<"common.v2.CgroupMemory"> & {
   /**
+   * Negative when there is no limit.
+   *
    * @generated from field: int64 limit = 1;
    */
   limit: bigint;
@@ -388,6 +1606,8 @@ export type CgroupMemory = Message<"common.v2.CgroupMemory"> & {
   usage: bigint;
 
   /**
+   * 0 to 100.
+   *
    * @generated from field: double used_percent = 3;
    */
   usedPercent: number;
@@ -398,9 +1618,11 @@ export type CgroupMemory = Message<"common.v2.CgroupMemory"> & {
  * Use `create(CgroupMemorySchema)` to create a new message.
  */
 export const CgroupMemorySchema: GenMessage<CgroupMemory> = /*@__PURE__*/
-  messageDesc(file_common_v2_common, 7);
+  messageDesc(file_common_v2_common, 20);
 
 /**
+ * The file system that holds a daemon's content, in bytes.
+ *
  * @generated from message common.v2.Disk
  */
 export type Disk = Message<"common.v2.Disk"> & {
@@ -420,11 +1642,15 @@ export type Disk = Message<"common.v2.Disk"> & {
   used: bigint;
 
   /**
+   * 0 to 100.
+   *
    * @generated from field: double used_percent = 4;
    */
   usedPercent: number;
 
   /**
+   * 0 from stock daemons, as the other inode counts.
+   *
    * @generated from field: uint64 inodes_total = 5;
    */
   inodesTotal: bigint;
@@ -440,21 +1666,29 @@ export type Disk = Message<"common.v2.Disk"> & {
   inodesFree: bigint;
 
   /**
+   * 0 to 100.
+   *
    * @generated from field: double inodes_used_percent = 8;
    */
   inodesUsedPercent: number;
 
   /**
+   * Bytes read per second at present.
+   *
    * @generated from field: uint64 read_bandwidth = 9;
    */
   readBandwidth: bigint;
 
   /**
+   * Bytes written per second at present.
+   *
    * @generated from field: uint64 write_bandwidth = 10;
    */
   writeBandwidth: bigint;
 
   /**
+   * Set only inside a container.
+   *
    * @generated from field: optional common.v2.CgroupDisk cgroup = 11;
    */
   cgroup?: CgroupDisk | undefined;
@@ -465,450 +1699,94 @@ export type Disk = Message<"common.v2.Disk"> & {
  * Use `create(DiskSchema)` to create a new message.
  */
 export const DiskSchema: GenMessage<Disk> = /*@__PURE__*/
-  messageDesc(file_common_v2_common, 8);
+  messageDesc(file_common_v2_common, 21);
 
 /**
- * @generated from message common.v2.Download
+ * How fast a container uses the disk.
+ *
+ * @generated from message common.v2.CgroupDisk
  */
-export type Download = Message<"common.v2.Download"> & {
+export type CgroupDisk = Message<"common.v2.CgroupDisk"> & {
   /**
-   * @generated from field: string url = 1;
+   * Bytes read per second at present.
+   *
+   * @generated from field: uint64 read_bandwidth = 1;
    */
-  url: string;
+  readBandwidth: bigint;
 
   /**
-   * @generated from field: optional string digest = 2;
+   * Bytes written per second at present.
+   *
+   * @generated from field: uint64 write_bandwidth = 2;
    */
-  digest?: string | undefined;
-
-  /**
-   * @generated from field: optional common.v2.Range range = 3;
-   */
-  range?: Range | undefined;
-
-  /**
-   * @generated from field: common.v2.TaskType type = 4;
-   */
-  type: TaskType;
-
-  /**
-   * @generated from field: optional string tag = 5;
-   */
-  tag?: string | undefined;
-
-  /**
-   * @generated from field: optional string application = 6;
-   */
-  application?: string | undefined;
-
-  /**
-   * @generated from field: common.v2.Priority priority = 7;
-   */
-  priority: Priority;
-
-  /**
-   * @generated from field: repeated string filtered_query_params = 8;
-   */
-  filteredQueryParams: string[];
-
-  /**
-   * @generated from field: map<string, string> request_header = 9;
-   */
-  requestHeader: { [key: string]: string };
-
-  /**
-   * @generated from field: optional uint64 piece_length = 10;
-   */
-  pieceLength?: bigint | undefined;
-
-  /**
-   * @generated from field: optional string output_path = 11;
-   */
-  outputPath?: string | undefined;
-
-  /**
-   * @generated from field: optional google.protobuf.Duration timeout = 12;
-   */
-  timeout?: Duration | undefined;
-
-  /**
-   * @generated from field: bool disable_back_to_source = 13;
-   */
-  disableBackToSource: boolean;
-
-  /**
-   * @generated from field: bool need_back_to_source = 14;
-   */
-  needBackToSource: boolean;
-
-  /**
-   * @generated from field: repeated bytes certificate_chain = 15;
-   */
-  certificateChain: Uint8Array[];
-
-  /**
-   * @generated from field: bool prefetch = 16;
-   */
-  prefetch: boolean;
-
-  /**
-   * @generated from field: optional common.v2.ObjectStorage object_storage = 17;
-   */
-  objectStorage?: ObjectStorage | undefined;
-
-  /**
-   * @generated from field: optional common.v2.HDFS hdfs = 18;
-   */
-  hdfs?: HDFS | undefined;
-
-  /**
-   * @generated from field: bool is_prefetch = 19;
-   */
-  isPrefetch: boolean;
-
-  /**
-   * @generated from field: bool need_piece_content = 20;
-   */
-  needPieceContent: boolean;
-
-  /**
-   * @generated from field: bool force_hard_link = 22;
-   */
-  forceHardLink: boolean;
-
-  /**
-   * @generated from field: optional string content_for_calculating_task_id = 23;
-   */
-  contentForCalculatingTaskId?: string | undefined;
-
-  /**
-   * @generated from field: optional string remote_ip = 24;
-   */
-  remoteIp?: string | undefined;
-
-  /**
-   * @generated from field: optional uint32 concurrent_piece_count = 25;
-   */
-  concurrentPieceCount?: number | undefined;
-
-  /**
-   * @generated from field: bool overwrite = 26;
-   */
-  overwrite: boolean;
-
-  /**
-   * @generated from field: optional uint64 actual_piece_length = 27;
-   */
-  actualPieceLength?: bigint | undefined;
-
-  /**
-   * @generated from field: optional uint64 actual_content_length = 28;
-   */
-  actualContentLength?: bigint | undefined;
-
-  /**
-   * @generated from field: optional uint64 actual_piece_count = 29;
-   */
-  actualPieceCount?: bigint | undefined;
-
-  /**
-   * @generated from field: bool enable_task_id_based_blob_digest = 30;
-   */
-  enableTaskIdBasedBlobDigest: boolean;
-
-  /**
-   * @generated from field: optional common.v2.HuggingFace hugging_face = 31;
-   */
-  huggingFace?: HuggingFace | undefined;
-
-  /**
-   * @generated from field: optional common.v2.ModelScope model_scope = 32;
-   */
-  modelScope?: ModelScope | undefined;
-
-  /**
-   * @generated from field: bool metadata_only = 33;
-   */
-  metadataOnly: boolean;
+  writeBandwidth: bigint;
 };
 
 /**
- * Describes the message common.v2.Download.
- * Use `create(DownloadSchema)` to create a new message.
+ * Describes the message common.v2.CgroupDisk.
+ * Use `create(CgroupDiskSchema)` to create a new message.
  */
-export const DownloadSchema: GenMessage<Download> = /*@__PURE__*/
-  messageDesc(file_common_v2_common, 9);
+export const CgroupDiskSchema: GenMessage<CgroupDisk> = /*@__PURE__*/
+  messageDesc(file_common_v2_common, 22);
 
 /**
- * @generated from message common.v2.HDFS
- */
-export type HDFS = Message<"common.v2.HDFS"> & {
-  /**
-   * @generated from field: optional string delegation_token = 1;
-   */
-  delegationToken?: string | undefined;
-};
-
-/**
- * Describes the message common.v2.HDFS.
- * Use `create(HDFSSchema)` to create a new message.
- */
-export const HDFSSchema: GenMessage<HDFS> = /*@__PURE__*/
-  messageDesc(file_common_v2_common, 10);
-
-/**
- * @generated from message common.v2.Host
- */
-export type Host = Message<"common.v2.Host"> & {
-  /**
-   * @generated from field: string id = 1;
-   */
-  id: string;
-
-  /**
-   * @generated from field: uint32 type = 2;
-   */
-  type: number;
-
-  /**
-   * @generated from field: string hostname = 3;
-   */
-  hostname: string;
-
-  /**
-   * @generated from field: string ip = 4;
-   */
-  ip: string;
-
-  /**
-   * @generated from field: int32 port = 5;
-   */
-  port: number;
-
-  /**
-   * @generated from field: int32 download_port = 6;
-   */
-  downloadPort: number;
-
-  /**
-   * @generated from field: string os = 7;
-   */
-  os: string;
-
-  /**
-   * @generated from field: string platform = 8;
-   */
-  platform: string;
-
-  /**
-   * @generated from field: string platform_family = 9;
-   */
-  platformFamily: string;
-
-  /**
-   * @generated from field: string platform_version = 10;
-   */
-  platformVersion: string;
-
-  /**
-   * @generated from field: string kernel_version = 11;
-   */
-  kernelVersion: string;
-
-  /**
-   * @generated from field: optional common.v2.CPU cpu = 12;
-   */
-  cpu?: CPU | undefined;
-
-  /**
-   * @generated from field: optional common.v2.Memory memory = 13;
-   */
-  memory?: Memory | undefined;
-
-  /**
-   * @generated from field: optional common.v2.Network network = 14;
-   */
-  network?: Network | undefined;
-
-  /**
-   * @generated from field: optional common.v2.Disk disk = 15;
-   */
-  disk?: Disk | undefined;
-
-  /**
-   * @generated from field: optional common.v2.Build build = 16;
-   */
-  build?: Build | undefined;
-
-  /**
-   * @generated from field: uint64 scheduler_cluster_id = 17;
-   */
-  schedulerClusterId: bigint;
-
-  /**
-   * @generated from field: bool disable_shared = 18;
-   */
-  disableShared: boolean;
-
-  /**
-   * @generated from field: int32 proxy_port = 19;
-   */
-  proxyPort: number;
-
-  /**
-   * @generated from field: string name = 20;
-   */
-  name: string;
-};
-
-/**
- * Describes the message common.v2.Host.
- * Use `create(HostSchema)` to create a new message.
- */
-export const HostSchema: GenMessage<Host> = /*@__PURE__*/
-  messageDesc(file_common_v2_common, 11);
-
-/**
- * @generated from message common.v2.HuggingFace
- */
-export type HuggingFace = Message<"common.v2.HuggingFace"> & {
-  /**
-   * @generated from field: optional string token = 1;
-   */
-  token?: string | undefined;
-
-  /**
-   * @generated from field: string revision = 2;
-   */
-  revision: string;
-
-  /**
-   * @generated from field: optional string base_url = 3;
-   */
-  baseUrl?: string | undefined;
-};
-
-/**
- * Describes the message common.v2.HuggingFace.
- * Use `create(HuggingFaceSchema)` to create a new message.
- */
-export const HuggingFaceSchema: GenMessage<HuggingFace> = /*@__PURE__*/
-  messageDesc(file_common_v2_common, 12);
-
-/**
- * @generated from message common.v2.Memory
- */
-export type Memory = Message<"common.v2.Memory"> & {
-  /**
-   * @generated from field: uint64 total = 1;
-   */
-  total: bigint;
-
-  /**
-   * @generated from field: uint64 available = 2;
-   */
-  available: bigint;
-
-  /**
-   * @generated from field: uint64 used = 3;
-   */
-  used: bigint;
-
-  /**
-   * @generated from field: double used_percent = 4;
-   */
-  usedPercent: number;
-
-  /**
-   * @generated from field: double process_used_percent = 5;
-   */
-  processUsedPercent: number;
-
-  /**
-   * @generated from field: uint64 free = 6;
-   */
-  free: bigint;
-
-  /**
-   * @generated from field: optional common.v2.CgroupMemory cgroup = 7;
-   */
-  cgroup?: CgroupMemory | undefined;
-};
-
-/**
- * Describes the message common.v2.Memory.
- * Use `create(MemorySchema)` to create a new message.
- */
-export const MemorySchema: GenMessage<Memory> = /*@__PURE__*/
-  messageDesc(file_common_v2_common, 13);
-
-/**
- * @generated from message common.v2.ModelScope
- */
-export type ModelScope = Message<"common.v2.ModelScope"> & {
-  /**
-   * @generated from field: optional string token = 1;
-   */
-  token?: string | undefined;
-
-  /**
-   * @generated from field: string revision = 2;
-   */
-  revision: string;
-
-  /**
-   * @generated from field: optional string base_url = 3;
-   */
-  baseUrl?: string | undefined;
-};
-
-/**
- * Describes the message common.v2.ModelScope.
- * Use `create(ModelScopeSchema)` to create a new message.
- */
-export const ModelScopeSchema: GenMessage<ModelScope> = /*@__PURE__*/
-  messageDesc(file_common_v2_common, 14);
-
-/**
+ * Where a host stands in the network, and how busy its interface is, in bits per second.
+ *
  * @generated from message common.v2.Network
  */
 export type Network = Message<"common.v2.Network"> & {
   /**
+   * Open connections; 0 from stock daemons.
+   *
    * @generated from field: uint32 tcp_connection_count = 1;
    */
   tcpConnectionCount: number;
 
   /**
+   * Open connections of the upload service; 0 from stock daemons.
+   *
    * @generated from field: uint32 upload_tcp_connection_count = 2;
    */
   uploadTcpConnectionCount: number;
 
   /**
+   * Place, from coarse to fine, separated by "|".
+   *
    * @generated from field: optional string location = 3;
    */
   location?: string | undefined;
 
   /**
+   * Data centre.
+   *
    * @generated from field: optional string idc = 4;
    */
   idc?: string | undefined;
 
   /**
+   * What the interface can receive.
+   *
    * @generated from field: uint64 max_rx_bandwidth = 9;
    */
   maxRxBandwidth: bigint;
 
   /**
+   * What it receives at present.
+   *
    * @generated from field: optional uint64 rx_bandwidth = 10;
    */
   rxBandwidth?: bigint | undefined;
 
   /**
+   * What the interface can send.
+   *
    * @generated from field: uint64 max_tx_bandwidth = 11;
    */
   maxTxBandwidth: bigint;
 
   /**
+   * What it sends at present. Children prefer parents with room left.
+   *
    * @generated from field: optional uint64 tx_bandwidth = 12;
    */
   txBandwidth?: bigint | undefined;
@@ -919,684 +1797,93 @@ export type Network = Message<"common.v2.Network"> & {
  * Use `create(NetworkSchema)` to create a new message.
  */
 export const NetworkSchema: GenMessage<Network> = /*@__PURE__*/
-  messageDesc(file_common_v2_common, 15);
-
-/**
- * @generated from message common.v2.ObjectStorage
- */
-export type ObjectStorage = Message<"common.v2.ObjectStorage"> & {
-  /**
-   * @generated from field: optional string region = 1;
-   */
-  region?: string | undefined;
-
-  /**
-   * @generated from field: optional string endpoint = 2;
-   */
-  endpoint?: string | undefined;
-
-  /**
-   * @generated from field: optional string access_key_id = 3;
-   */
-  accessKeyId?: string | undefined;
-
-  /**
-   * @generated from field: optional string access_key_secret = 4;
-   */
-  accessKeySecret?: string | undefined;
-
-  /**
-   * @generated from field: optional string session_token = 5;
-   */
-  sessionToken?: string | undefined;
-
-  /**
-   * @generated from field: optional string credential_path = 6;
-   */
-  credentialPath?: string | undefined;
-
-  /**
-   * @generated from field: optional string predefined_acl = 7;
-   */
-  predefinedAcl?: string | undefined;
-
-  /**
-   * @generated from field: optional string security_token = 8;
-   */
-  securityToken?: string | undefined;
-
-  /**
-   * @generated from field: optional bool insecure_skip_verify = 9;
-   */
-  insecureSkipVerify?: boolean | undefined;
-};
-
-/**
- * Describes the message common.v2.ObjectStorage.
- * Use `create(ObjectStorageSchema)` to create a new message.
- */
-export const ObjectStorageSchema: GenMessage<ObjectStorage> = /*@__PURE__*/
-  messageDesc(file_common_v2_common, 16);
-
-/**
- * @generated from message common.v2.Peer
- */
-export type Peer = Message<"common.v2.Peer"> & {
-  /**
-   * @generated from field: string id = 1;
-   */
-  id: string;
-
-  /**
-   * @generated from field: optional common.v2.Range range = 2;
-   */
-  range?: Range | undefined;
-
-  /**
-   * @generated from field: common.v2.Priority priority = 3;
-   */
-  priority: Priority;
-
-  /**
-   * @generated from field: repeated common.v2.Piece pieces = 4;
-   */
-  pieces: Piece[];
-
-  /**
-   * @generated from field: google.protobuf.Duration cost = 5;
-   */
-  cost?: Duration | undefined;
-
-  /**
-   * @generated from field: string state = 6;
-   */
-  state: string;
-
-  /**
-   * @generated from field: common.v2.Task task = 7;
-   */
-  task?: Task | undefined;
-
-  /**
-   * @generated from field: common.v2.Host host = 8;
-   */
-  host?: Host | undefined;
-
-  /**
-   * @generated from field: bool need_back_to_source = 9;
-   */
-  needBackToSource: boolean;
-
-  /**
-   * @generated from field: google.protobuf.Timestamp created_at = 10;
-   */
-  createdAt?: Timestamp | undefined;
-
-  /**
-   * @generated from field: google.protobuf.Timestamp updated_at = 11;
-   */
-  updatedAt?: Timestamp | undefined;
-
-  /**
-   * @generated from field: uint32 concurrent_piece_count = 12;
-   */
-  concurrentPieceCount: number;
-};
-
-/**
- * Describes the message common.v2.Peer.
- * Use `create(PeerSchema)` to create a new message.
- */
-export const PeerSchema: GenMessage<Peer> = /*@__PURE__*/
-  messageDesc(file_common_v2_common, 17);
-
-/**
- * @generated from message common.v2.PersistentCachePeer
- */
-export type PersistentCachePeer = Message<"common.v2.PersistentCachePeer"> & {
-  /**
-   * @generated from field: string id = 1;
-   */
-  id: string;
-
-  /**
-   * @generated from field: bool persistent = 2;
-   */
-  persistent: boolean;
-
-  /**
-   * @generated from field: google.protobuf.Duration cost = 3;
-   */
-  cost?: Duration | undefined;
-
-  /**
-   * @generated from field: string state = 4;
-   */
-  state: string;
-
-  /**
-   * @generated from field: common.v2.PersistentCacheTask task = 5;
-   */
-  task?: PersistentCacheTask | undefined;
-
-  /**
-   * @generated from field: common.v2.Host host = 6;
-   */
-  host?: Host | undefined;
-
-  /**
-   * @generated from field: google.protobuf.Timestamp created_at = 7;
-   */
-  createdAt?: Timestamp | undefined;
-
-  /**
-   * @generated from field: google.protobuf.Timestamp updated_at = 8;
-   */
-  updatedAt?: Timestamp | undefined;
-
-  /**
-   * @generated from field: uint32 concurrent_piece_count = 9;
-   */
-  concurrentPieceCount: number;
-};
-
-/**
- * Describes the message common.v2.PersistentCachePeer.
- * Use `create(PersistentCachePeerSchema)` to create a new message.
- */
-export const PersistentCachePeerSchema: GenMessage<PersistentCachePeer> = /*@__PURE__*/
-  messageDesc(file_common_v2_common, 18);
-
-/**
- * @generated from message common.v2.PersistentCacheTask
- */
-export type PersistentCacheTask = Message<"common.v2.PersistentCacheTask"> & {
-  /**
-   * @generated from field: string id = 1;
-   */
-  id: string;
-
-  /**
-   * @generated from field: uint64 persistent_replica_count = 2;
-   */
-  persistentReplicaCount: bigint;
-
-  /**
-   * @generated from field: uint64 current_persistent_replica_count = 3;
-   */
-  currentPersistentReplicaCount: bigint;
-
-  /**
-   * @generated from field: uint64 current_replica_count = 4;
-   */
-  currentReplicaCount: bigint;
-
-  /**
-   * @generated from field: optional string tag = 5;
-   */
-  tag?: string | undefined;
-
-  /**
-   * @generated from field: optional string application = 6;
-   */
-  application?: string | undefined;
-
-  /**
-   * @generated from field: uint64 piece_length = 7;
-   */
-  pieceLength: bigint;
-
-  /**
-   * @generated from field: uint64 content_length = 8;
-   */
-  contentLength: bigint;
-
-  /**
-   * @generated from field: uint32 piece_count = 9;
-   */
-  pieceCount: number;
-
-  /**
-   * @generated from field: string state = 10;
-   */
-  state: string;
-
-  /**
-   * @generated from field: google.protobuf.Duration ttl = 11;
-   */
-  ttl?: Duration | undefined;
-
-  /**
-   * @generated from field: google.protobuf.Timestamp created_at = 12;
-   */
-  createdAt?: Timestamp | undefined;
-
-  /**
-   * @generated from field: google.protobuf.Timestamp updated_at = 13;
-   */
-  updatedAt?: Timestamp | undefined;
-};
-
-/**
- * Describes the message common.v2.PersistentCacheTask.
- * Use `create(PersistentCacheTaskSchema)` to create a new message.
- */
-export const PersistentCacheTaskSchema: GenMessage<PersistentCacheTask> = /*@__PURE__*/
-  messageDesc(file_common_v2_common, 19);
-
-/**
- * @generated from message common.v2.PersistentPeer
- */
-export type PersistentPeer = Message<"common.v2.PersistentPeer"> & {
-  /**
-   * @generated from field: string id = 1;
-   */
-  id: string;
-
-  /**
-   * @generated from field: bool persistent = 2;
-   */
-  persistent: boolean;
-
-  /**
-   * @generated from field: google.protobuf.Duration cost = 3;
-   */
-  cost?: Duration | undefined;
-
-  /**
-   * @generated from field: string state = 4;
-   */
-  state: string;
-
-  /**
-   * @generated from field: common.v2.PersistentTask task = 5;
-   */
-  task?: PersistentTask | undefined;
-
-  /**
-   * @generated from field: common.v2.Host host = 6;
-   */
-  host?: Host | undefined;
-
-  /**
-   * @generated from field: google.protobuf.Timestamp created_at = 7;
-   */
-  createdAt?: Timestamp | undefined;
-
-  /**
-   * @generated from field: google.protobuf.Timestamp updated_at = 8;
-   */
-  updatedAt?: Timestamp | undefined;
-
-  /**
-   * @generated from field: uint32 concurrent_piece_count = 9;
-   */
-  concurrentPieceCount: number;
-};
-
-/**
- * Describes the message common.v2.PersistentPeer.
- * Use `create(PersistentPeerSchema)` to create a new message.
- */
-export const PersistentPeerSchema: GenMessage<PersistentPeer> = /*@__PURE__*/
-  messageDesc(file_common_v2_common, 20);
-
-/**
- * @generated from message common.v2.PersistentTask
- */
-export type PersistentTask = Message<"common.v2.PersistentTask"> & {
-  /**
-   * @generated from field: string id = 1;
-   */
-  id: string;
-
-  /**
-   * @generated from field: uint64 persistent_replica_count = 2;
-   */
-  persistentReplicaCount: bigint;
-
-  /**
-   * @generated from field: uint64 current_persistent_replica_count = 3;
-   */
-  currentPersistentReplicaCount: bigint;
-
-  /**
-   * @generated from field: uint64 current_replica_count = 4;
-   */
-  currentReplicaCount: bigint;
-
-  /**
-   * @generated from field: uint64 content_length = 5;
-   */
-  contentLength: bigint;
-
-  /**
-   * @generated from field: uint32 piece_count = 6;
-   */
-  pieceCount: number;
-
-  /**
-   * @generated from field: string state = 7;
-   */
-  state: string;
-
-  /**
-   * @generated from field: google.protobuf.Duration ttl = 8;
-   */
-  ttl?: Duration | undefined;
-
-  /**
-   * @generated from field: google.protobuf.Timestamp created_at = 9;
-   */
-  createdAt?: Timestamp | undefined;
-
-  /**
-   * @generated from field: google.protobuf.Timestamp updated_at = 10;
-   */
-  updatedAt?: Timestamp | undefined;
-};
-
-/**
- * Describes the message common.v2.PersistentTask.
- * Use `create(PersistentTaskSchema)` to create a new message.
- */
-export const PersistentTaskSchema: GenMessage<PersistentTask> = /*@__PURE__*/
-  messageDesc(file_common_v2_common, 21);
-
-/**
- * @generated from message common.v2.Piece
- */
-export type Piece = Message<"common.v2.Piece"> & {
-  /**
-   * @generated from field: uint32 number = 1;
-   */
-  number: number;
-
-  /**
-   * @generated from field: optional string parent_id = 2;
-   */
-  parentId?: string | undefined;
-
-  /**
-   * @generated from field: uint64 offset = 3;
-   */
-  offset: bigint;
-
-  /**
-   * @generated from field: uint64 length = 4;
-   */
-  length: bigint;
-
-  /**
-   * @generated from field: string digest = 5;
-   */
-  digest: string;
-
-  /**
-   * @generated from field: optional bytes content = 6;
-   */
-  content?: Uint8Array | undefined;
-
-  /**
-   * @generated from field: optional common.v2.TrafficType traffic_type = 7;
-   */
-  trafficType?: TrafficType | undefined;
-
-  /**
-   * @generated from field: google.protobuf.Duration cost = 8;
-   */
-  cost?: Duration | undefined;
-
-  /**
-   * @generated from field: google.protobuf.Timestamp created_at = 9;
-   */
-  createdAt?: Timestamp | undefined;
-};
-
-/**
- * Describes the message common.v2.Piece.
- * Use `create(PieceSchema)` to create a new message.
- */
-export const PieceSchema: GenMessage<Piece> = /*@__PURE__*/
-  messageDesc(file_common_v2_common, 22);
-
-/**
- * @generated from message common.v2.Range
- */
-export type Range = Message<"common.v2.Range"> & {
-  /**
-   * @generated from field: uint64 start = 1;
-   */
-  start: bigint;
-
-  /**
-   * @generated from field: uint64 length = 2;
-   */
-  length: bigint;
-};
-
-/**
- * Describes the message common.v2.Range.
- * Use `create(RangeSchema)` to create a new message.
- */
-export const RangeSchema: GenMessage<Range> = /*@__PURE__*/
   messageDesc(file_common_v2_common, 23);
 
 /**
- * @generated from message common.v2.Task
+ * What a daemon was built from.
+ *
+ * @generated from message common.v2.Build
  */
-export type Task = Message<"common.v2.Task"> & {
+export type Build = Message<"common.v2.Build"> & {
   /**
-   * @generated from field: string id = 1;
+   * Version of the program.
+   *
+   * @generated from field: string git_version = 1;
    */
-  id: string;
+  gitVersion: string;
 
   /**
-   * @generated from field: common.v2.TaskType type = 2;
+   * @generated from field: optional string git_commit = 2;
    */
-  type: TaskType;
+  gitCommit?: string | undefined;
 
   /**
-   * @generated from field: string url = 3;
+   * Compiler of daemons that are written in Go.
+   *
+   * @generated from field: optional string go_version = 3;
    */
-  url: string;
+  goVersion?: string | undefined;
 
   /**
-   * @generated from field: optional string digest = 4;
+   * Compiler of daemons that are written in Rust.
+   *
+   * @generated from field: optional string rust_version = 4;
    */
-  digest?: string | undefined;
+  rustVersion?: string | undefined;
 
   /**
-   * @generated from field: optional string tag = 5;
+   * Platform it was built for.
+   *
+   * @generated from field: optional string platform = 5;
    */
-  tag?: string | undefined;
-
-  /**
-   * @generated from field: optional string application = 6;
-   */
-  application?: string | undefined;
-
-  /**
-   * @generated from field: repeated string filtered_query_params = 7;
-   */
-  filteredQueryParams: string[];
-
-  /**
-   * @generated from field: map<string, string> request_header = 8;
-   */
-  requestHeader: { [key: string]: string };
-
-  /**
-   * @generated from field: uint64 content_length = 9;
-   */
-  contentLength: bigint;
-
-  /**
-   * @generated from field: uint32 piece_count = 10;
-   */
-  pieceCount: number;
-
-  /**
-   * @generated from field: common.v2.SizeScope size_scope = 11;
-   */
-  sizeScope: SizeScope;
-
-  /**
-   * @generated from field: repeated common.v2.Piece pieces = 12;
-   */
-  pieces: Piece[];
-
-  /**
-   * @generated from field: string state = 13;
-   */
-  state: string;
-
-  /**
-   * @generated from field: uint32 peer_count = 14;
-   */
-  peerCount: number;
-
-  /**
-   * @generated from field: bool has_available_peer = 15;
-   */
-  hasAvailablePeer: boolean;
-
-  /**
-   * @generated from field: google.protobuf.Timestamp created_at = 16;
-   */
-  createdAt?: Timestamp | undefined;
-
-  /**
-   * @generated from field: google.protobuf.Timestamp updated_at = 17;
-   */
-  updatedAt?: Timestamp | undefined;
+  platform?: string | undefined;
 };
 
 /**
- * Describes the message common.v2.Task.
- * Use `create(TaskSchema)` to create a new message.
+ * Describes the message common.v2.Build.
+ * Use `create(BuildSchema)` to create a new message.
  */
-export const TaskSchema: GenMessage<Task> = /*@__PURE__*/
+export const BuildSchema: GenMessage<Build> = /*@__PURE__*/
   messageDesc(file_common_v2_common, 24);
 
 /**
- * @generated from enum common.v2.Priority
- */
-export const Priority = {
-  /**
-   * @generated from enum value: LEVEL0 = 0;
-   */
-  LEVEL0: 0,
-
-  /**
-   * @generated from enum value: LEVEL1 = 1;
-   */
-  LEVEL1: 1,
-
-  /**
-   * @generated from enum value: LEVEL2 = 2;
-   */
-  LEVEL2: 2,
-
-  /**
-   * @generated from enum value: LEVEL3 = 3;
-   */
-  LEVEL3: 3,
-
-  /**
-   * @generated from enum value: LEVEL4 = 4;
-   */
-  LEVEL4: 4,
-
-  /**
-   * @generated from enum value: LEVEL5 = 5;
-   */
-  LEVEL5: 5,
-
-  /**
-   * @generated from enum value: LEVEL6 = 6;
-   */
-  LEVEL6: 6,
-} as const;
-
-/**
- * @generated from enum common.v2.Priority
- */
-export type Priority = (typeof Priority)[keyof typeof Priority] | UnknownEnum;
-
-/**
- * Describes the enum common.v2.Priority.
- */
-export const PrioritySchema: GenEnum<Priority> = /*@__PURE__*/
-  enumDesc(file_common_v2_common, 0);
-
-/**
- * @generated from enum common.v2.SizeScope
- */
-export const SizeScope = {
-  /**
-   * @generated from enum value: NORMAL = 0;
-   */
-  NORMAL: 0,
-
-  /**
-   * @generated from enum value: SMALL = 1;
-   */
-  SMALL: 1,
-
-  /**
-   * @generated from enum value: TINY = 2;
-   */
-  TINY: 2,
-
-  /**
-   * @generated from enum value: EMPTY = 3;
-   */
-  EMPTY: 3,
-
-  /**
-   * @generated from enum value: UNKNOW = 4;
-   */
-  UNKNOW: 4,
-} as const;
-
-/**
- * @generated from enum common.v2.SizeScope
- */
-export type SizeScope = (typeof SizeScope)[keyof typeof SizeScope] | UnknownEnum;
-
-/**
- * Describes the enum common.v2.SizeScope.
- */
-export const SizeScopeSchema: GenEnum<SizeScope> = /*@__PURE__*/
-  enumDesc(file_common_v2_common, 1);
-
-/**
+ * Families of tasks. They differ in how the task id is computed and in how long content is kept.
+ *
  * @generated from enum common.v2.TaskType
  */
 export const TaskType = {
   /**
+   * Content of a URL, kept until garbage collection.
+   *
    * @generated from enum value: STANDARD = 0;
    */
   STANDARD: 0,
 
   /**
+   * An object written through to an object store and replicated for its time to live.
+   *
    * @generated from enum value: PERSISTENT = 1;
    */
   PERSISTENT: 1,
 
   /**
+   * A local file imported into the cluster and replicated for its time to live.
+   *
    * @generated from enum value: PERSISTENT_CACHE = 2;
    */
   PERSISTENT_CACHE: 2,
 
   /**
+   * Content of a URL kept in memory only. Stock daemons do not implement it.
+   *
    * @generated from enum value: CACHE = 3;
    */
   CACHE: 3,
 } as const;
 
 /**
+ * Families of tasks. They differ in how the task id is computed and in how long content is kept.
+ *
  * @generated from enum common.v2.TaskType
  */
 export type TaskType = (typeof TaskType)[keyof typeof TaskType] | UnknownEnum;
@@ -1605,29 +1892,39 @@ export type TaskType = (typeof TaskType)[keyof typeof TaskType] | UnknownEnum;
  * Describes the enum common.v2.TaskType.
  */
 export const TaskTypeSchema: GenEnum<TaskType> = /*@__PURE__*/
-  enumDesc(file_common_v2_common, 2);
+  enumDesc(file_common_v2_common, 0);
 
 /**
+ * Where the bytes of a piece came from.
+ *
  * @generated from enum common.v2.TrafficType
  */
 export const TrafficType = {
   /**
+   * The origin.
+   *
    * @generated from enum value: BACK_TO_SOURCE = 0;
    */
   BACK_TO_SOURCE: 0,
 
   /**
+   * Another host.
+   *
    * @generated from enum value: REMOTE_PEER = 1;
    */
   REMOTE_PEER: 1,
 
   /**
+   * This host: the piece was already on its disk.
+   *
    * @generated from enum value: LOCAL_PEER = 2;
    */
   LOCAL_PEER: 2,
 } as const;
 
 /**
+ * Where the bytes of a piece came from.
+ *
  * @generated from enum common.v2.TrafficType
  */
 export type TrafficType = (typeof TrafficType)[keyof typeof TrafficType] | UnknownEnum;
@@ -1636,5 +1933,129 @@ export type TrafficType = (typeof TrafficType)[keyof typeof TrafficType] | Unkno
  * Describes the enum common.v2.TrafficType.
  */
 export const TrafficTypeSchema: GenEnum<TrafficType> = /*@__PURE__*/
+  enumDesc(file_common_v2_common, 1);
+
+/**
+ * Who fetches a task that nobody holds. LEVEL0 defers to the application's priority, as the manager lists it.
+ *
+ * @generated from enum common.v2.Priority
+ */
+export const Priority = {
+  /**
+   * Decided by the application; without one, a seed peer fetches.
+   *
+   * @generated from enum value: LEVEL0 = 0;
+   */
+  LEVEL0: 0,
+
+  /**
+   * Forbidden: FailedPrecondition.
+   *
+   * @generated from enum value: LEVEL1 = 1;
+   */
+  LEVEL1: 1,
+
+  /**
+   * Nobody goes to the origin: NotFound, unless a peer holds the content.
+   *
+   * @generated from enum value: LEVEL2 = 2;
+   */
+  LEVEL2: 2,
+
+  /**
+   * The registering peer goes to the origin itself.
+   *
+   * @generated from enum value: LEVEL3 = 3;
+   */
+  LEVEL3: 3,
+
+  /**
+   * A seed peer fetches.
+   *
+   * @generated from enum value: LEVEL4 = 4;
+   */
+  LEVEL4: 4,
+
+  /**
+   * A seed peer fetches.
+   *
+   * @generated from enum value: LEVEL5 = 5;
+   */
+  LEVEL5: 5,
+
+  /**
+   * A seed peer fetches.
+   *
+   * @generated from enum value: LEVEL6 = 6;
+   */
+  LEVEL6: 6,
+} as const;
+
+/**
+ * Who fetches a task that nobody holds. LEVEL0 defers to the application's priority, as the manager lists it.
+ *
+ * @generated from enum common.v2.Priority
+ */
+export type Priority = (typeof Priority)[keyof typeof Priority] | UnknownEnum;
+
+/**
+ * Describes the enum common.v2.Priority.
+ */
+export const PrioritySchema: GenEnum<Priority> = /*@__PURE__*/
+  enumDesc(file_common_v2_common, 2);
+
+/**
+ * Size classes of a task. Only EMPTY changes what a v2 scheduler answers.
+ *
+ * @generated from enum common.v2.SizeScope
+ */
+export const SizeScope = {
+  /**
+   * More than one piece.
+   *
+   * @generated from enum value: NORMAL = 0;
+   */
+  NORMAL: 0,
+
+  /**
+   * One piece.
+   *
+   * @generated from enum value: SMALL = 1;
+   */
+  SMALL: 1,
+
+  /**
+   * At most 128 bytes.
+   *
+   * @generated from enum value: TINY = 2;
+   */
+  TINY: 2,
+
+  /**
+   * No bytes, and so no pieces.
+   *
+   * @generated from enum value: EMPTY = 3;
+   */
+  EMPTY: 3,
+
+  /**
+   * The length is not known, as after a failed download from the origin. Only servers know this value.
+   *
+   * @generated from enum value: UNKNOW = 4;
+   */
+  UNKNOW: 4,
+} as const;
+
+/**
+ * Size classes of a task. Only EMPTY changes what a v2 scheduler answers.
+ *
+ * @generated from enum common.v2.SizeScope
+ */
+export type SizeScope = (typeof SizeScope)[keyof typeof SizeScope] | UnknownEnum;
+
+/**
+ * Describes the enum common.v2.SizeScope.
+ */
+export const SizeScopeSchema: GenEnum<SizeScope> = /*@__PURE__*/
   enumDesc(file_common_v2_common, 3);
 

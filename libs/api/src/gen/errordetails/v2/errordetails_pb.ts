@@ -2,6 +2,8 @@
 // @generated from file errordetails/v2/errordetails.proto (package errordetails.v2, syntax proto3)
 /* eslint-disable */
 
+// Why a download from the origin failed.
+
 import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
@@ -13,20 +15,28 @@ export const file_errordetails_v2_errordetails: GenFile = /*@__PURE__*/
   fileDesc("CiJlcnJvcmRldGFpbHMvdjIvZXJyb3JkZXRhaWxzLnByb3RvEg9lcnJvcmRldGFpbHMudjIiqQEKB0JhY2tlbmQSDwoHbWVzc2FnZRgBIAEoCRI0CgZoZWFkZXIYAiADKAsyJC5lcnJvcmRldGFpbHMudjIuQmFja2VuZC5IZWFkZXJFbnRyeRIYCgtzdGF0dXNfY29kZRgDIAEoBUgAiAEBGi0KC0hlYWRlckVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCDgoMX3N0YXR1c19jb2RlIisKB1Vua25vd24SFAoHbWVzc2FnZRgBIAEoCUgAiAEBQgoKCF9tZXNzYWdlYgZwcm90bzM");
 
 /**
+ * The origin answered, and not with what was asked for.
+ *
  * @generated from message errordetails.v2.Backend
  */
 export type Backend = Message<"errordetails.v2.Backend"> & {
   /**
+   * What went wrong, for people.
+   *
    * @generated from field: string message = 1;
    */
   message: string;
 
   /**
+   * Headers of the origin's answer.
+   *
    * @generated from field: map<string, string> header = 2;
    */
   header: { [key: string]: string };
 
   /**
+   * HTTP status of the origin's answer.
+   *
    * @generated from field: optional int32 status_code = 3;
    */
   statusCode?: number | undefined;
@@ -40,10 +50,14 @@ export const BackendSchema: GenMessage<Backend> = /*@__PURE__*/
   messageDesc(file_errordetails_v2_errordetails, 0);
 
 /**
+ * Anything else.
+ *
  * @generated from message errordetails.v2.Unknown
  */
 export type Unknown = Message<"errordetails.v2.Unknown"> & {
   /**
+   * What went wrong, for people.
+   *
    * @generated from field: optional string message = 1;
    */
   message?: string | undefined;

@@ -2,6 +2,8 @@
 // @generated from file manager/v2/manager.proto (package manager.v2, syntax proto3)
 /* eslint-disable */
 
+// What the manager tells daemons and schedulers: who else is there, and how their clusters are configured.
+
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Priority } from "../../common/v2/common_pb.ts";
@@ -14,100 +16,98 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file manager/v2/manager.proto.
  */
 export const file_manager_v2_manager: GenFile = /*@__PURE__*/
-  fileDesc("ChhtYW5hZ2VyL3YyL21hbmFnZXIucHJvdG8SCm1hbmFnZXIudjIidAoLQXBwbGljYXRpb24SCgoCaWQYASABKAQSDAoEbmFtZRgCIAEoCRILCgN1cmwYAyABKAkSCwoDYmlvGAQgASgJEjEKCHByaW9yaXR5GAUgASgLMh8ubWFuYWdlci52Mi5BcHBsaWNhdGlvblByaW9yaXR5ImAKE0FwcGxpY2F0aW9uUHJpb3JpdHkSIgoFdmFsdWUYASABKA4yEy5jb21tb24udjIuUHJpb3JpdHkSJQoEdXJscxgCIAMoCzIXLm1hbmFnZXIudjIuVVJMUHJpb3JpdHkigAEKFURlbGV0ZVNlZWRQZWVyUmVxdWVzdBIrCgtzb3VyY2VfdHlwZRgBIAEoDjIWLm1hbmFnZXIudjIuU291cmNlVHlwZRIQCghob3N0bmFtZRgCIAEoCRIcChRzZWVkX3BlZXJfY2x1c3Rlcl9pZBgDIAEoBBIKCgJpcBgEIAEoCSJ+ChNHZXRTY2hlZHVsZXJSZXF1ZXN0EisKC3NvdXJjZV90eXBlGAEgASgOMhYubWFuYWdlci52Mi5Tb3VyY2VUeXBlEhAKCGhvc3RuYW1lGAIgASgJEhwKFHNjaGVkdWxlcl9jbHVzdGVyX2lkGAMgASgEEgoKAmlwGAQgASgJIn0KEkdldFNlZWRQZWVyUmVxdWVzdBIrCgtzb3VyY2VfdHlwZRgBIAEoDjIWLm1hbmFnZXIudjIuU291cmNlVHlwZRIQCghob3N0bmFtZRgCIAEoCRIcChRzZWVkX3BlZXJfY2x1c3Rlcl9pZBgDIAEoBBIKCgJpcBgEIAEoCSJxChBLZWVwQWxpdmVSZXF1ZXN0EisKC3NvdXJjZV90eXBlGAEgASgOMhYubWFuYWdlci52Mi5Tb3VyY2VUeXBlEhAKCGhvc3RuYW1lGAIgASgJEhIKCmNsdXN0ZXJfaWQYAyABKAQSCgoCaXAYBCABKAkiZAoXTGlzdEFwcGxpY2F0aW9uc1JlcXVlc3QSKwoLc291cmNlX3R5cGUYASABKA4yFi5tYW5hZ2VyLnYyLlNvdXJjZVR5cGUSEAoIaG9zdG5hbWUYAiABKAkSCgoCaXAYAyABKAkiSQoYTGlzdEFwcGxpY2F0aW9uc1Jlc3BvbnNlEi0KDGFwcGxpY2F0aW9ucxgBIAMoCzIXLm1hbmFnZXIudjIuQXBwbGljYXRpb24i3wEKFUxpc3RTY2hlZHVsZXJzUmVxdWVzdBIrCgtzb3VyY2VfdHlwZRgBIAEoDjIWLm1hbmFnZXIudjIuU291cmNlVHlwZRIQCghob3N0bmFtZRgCIAEoCRIKCgJpcBgDIAEoCRIQCgNpZGMYBCABKAlIAIgBARIVCghsb2NhdGlvbhgFIAEoCUgBiAEBEg8KB3ZlcnNpb24YBiABKAkSDgoGY29tbWl0GAcgASgJEhwKFHNjaGVkdWxlcl9jbHVzdGVyX2lkGAggASgEQgYKBF9pZGNCCwoJX2xvY2F0aW9uIkMKFkxpc3RTY2hlZHVsZXJzUmVzcG9uc2USKQoKc2NoZWR1bGVycxgBIAMoCzIVLm1hbmFnZXIudjIuU2NoZWR1bGVyIoIBChRMaXN0U2VlZFBlZXJzUmVxdWVzdBIrCgtzb3VyY2VfdHlwZRgBIAEoDjIWLm1hbmFnZXIudjIuU291cmNlVHlwZRIQCghob3N0bmFtZRgCIAEoCRIKCgJpcBgDIAEoCRIPCgd2ZXJzaW9uGAQgASgJEg4KBmNvbW1pdBgFIAEoCSJBChVMaXN0U2VlZFBlZXJzUmVzcG9uc2USKAoKc2VlZF9wZWVycxgBIAMoCzIULm1hbmFnZXIudjIuU2VlZFBlZXIiowIKCVNjaGVkdWxlchIKCgJpZBgBIAEoBBIQCghob3N0bmFtZRgCIAEoCRIQCgNpZGMYAyABKAlIAIgBARIVCghsb2NhdGlvbhgEIAEoCUgBiAEBEgoKAmlwGAUgASgJEgwKBHBvcnQYBiABKAUSDQoFc3RhdGUYByABKAkSHAoUc2NoZWR1bGVyX2NsdXN0ZXJfaWQYCCABKAQSNwoRc2NoZWR1bGVyX2NsdXN0ZXIYCSABKAsyHC5tYW5hZ2VyLnYyLlNjaGVkdWxlckNsdXN0ZXISKAoKc2VlZF9wZWVycxgKIAMoCzIULm1hbmFnZXIudjIuU2VlZFBlZXISEAoIZmVhdHVyZXMYCyABKAxCBgoEX2lkY0ILCglfbG9jYXRpb24ijAEKEFNjaGVkdWxlckNsdXN0ZXISCgoCaWQYASABKAQSDAoEbmFtZRgCIAEoCRILCgNiaW8YAyABKAkSDgoGY29uZmlnGAQgASgMEhUKDWNsaWVudF9jb25maWcYBSABKAwSDgoGc2NvcGVzGAYgASgMEhoKEnNlZWRfY2xpZW50X2NvbmZpZxgHIAEoDCK1AgoIU2VlZFBlZXISCgoCaWQYASABKAQSEAoIaG9zdG5hbWUYAiABKAkSDAoEdHlwZRgDIAEoCRIQCgNpZGMYBCABKAlIAIgBARIVCghsb2NhdGlvbhgFIAEoCUgBiAEBEgoKAmlwGAYgASgJEgwKBHBvcnQYByABKAUSFQoNZG93bmxvYWRfcG9ydBgIIAEoBRINCgVzdGF0ZRgJIAEoCRIcChRzZWVkX3BlZXJfY2x1c3Rlcl9pZBgKIAEoBBI2ChFzZWVkX3BlZXJfY2x1c3RlchgLIAEoCzIbLm1hbmFnZXIudjIuU2VlZFBlZXJDbHVzdGVyEikKCnNjaGVkdWxlcnMYDCADKAsyFS5tYW5hZ2VyLnYyLlNjaGVkdWxlckIGCgRfaWRjQgsKCV9sb2NhdGlvbiJICg9TZWVkUGVlckNsdXN0ZXISCgoCaWQYASABKAQSDAoEbmFtZRgCIAEoCRILCgNiaW8YAyABKAkSDgoGY29uZmlnGAQgASgMIkAKC1VSTFByaW9yaXR5Eg0KBXJlZ2V4GAEgASgJEiIKBXZhbHVlGAIgASgOMhMuY29tbW9uLnYyLlByaW9yaXR5Iu8BChZVcGRhdGVTY2hlZHVsZXJSZXF1ZXN0EisKC3NvdXJjZV90eXBlGAEgASgOMhYubWFuYWdlci52Mi5Tb3VyY2VUeXBlEhAKCGhvc3RuYW1lGAIgASgJEhwKFHNjaGVkdWxlcl9jbHVzdGVyX2lkGAMgASgEEhAKA2lkYxgEIAEoCUgAiAEBEhUKCGxvY2F0aW9uGAUgASgJSAGIAQESCgoCaXAYBiABKAkSDAoEcG9ydBgHIAEoBRIQCghmZWF0dXJlcxgIIAMoCRIOCgZjb25maWcYCSABKAxCBgoEX2lkY0ILCglfbG9jYXRpb24i8QEKFVVwZGF0ZVNlZWRQZWVyUmVxdWVzdBIrCgtzb3VyY2VfdHlwZRgBIAEoDjIWLm1hbmFnZXIudjIuU291cmNlVHlwZRIQCghob3N0bmFtZRgCIAEoCRIMCgR0eXBlGAMgASgJEhAKA2lkYxgEIAEoCUgAiAEBEhUKCGxvY2F0aW9uGAUgASgJSAGIAQESCgoCaXAYBiABKAkSDAoEcG9ydBgHIAEoBRIVCg1kb3dubG9hZF9wb3J0GAggASgFEhwKFHNlZWRfcGVlcl9jbHVzdGVyX2lkGAkgASgEQgYKBF9pZGNCCwoJX2xvY2F0aW9uKkkKClNvdXJjZVR5cGUSFAoQU0NIRURVTEVSX1NPVVJDRRAAEg8KC1BFRVJfU09VUkNFEAESFAoQU0VFRF9QRUVSX1NPVVJDRRACMs8FCgdNYW5hZ2VyEksKDkRlbGV0ZVNlZWRQZWVyEiEubWFuYWdlci52Mi5EZWxldGVTZWVkUGVlclJlcXVlc3QaFi5nb29nbGUucHJvdG9idWYuRW1wdHkSRgoMR2V0U2NoZWR1bGVyEh8ubWFuYWdlci52Mi5HZXRTY2hlZHVsZXJSZXF1ZXN0GhUubWFuYWdlci52Mi5TY2hlZHVsZXISQwoLR2V0U2VlZFBlZXISHi5tYW5hZ2VyLnYyLkdldFNlZWRQZWVyUmVxdWVzdBoULm1hbmFnZXIudjIuU2VlZFBlZXISQwoJS2VlcEFsaXZlEhwubWFuYWdlci52Mi5LZWVwQWxpdmVSZXF1ZXN0GhYuZ29vZ2xlLnByb3RvYnVmLkVtcHR5KAESXQoQTGlzdEFwcGxpY2F0aW9ucxIjLm1hbmFnZXIudjIuTGlzdEFwcGxpY2F0aW9uc1JlcXVlc3QaJC5tYW5hZ2VyLnYyLkxpc3RBcHBsaWNhdGlvbnNSZXNwb25zZRJXCg5MaXN0U2NoZWR1bGVycxIhLm1hbmFnZXIudjIuTGlzdFNjaGVkdWxlcnNSZXF1ZXN0GiIubWFuYWdlci52Mi5MaXN0U2NoZWR1bGVyc1Jlc3BvbnNlElQKDUxpc3RTZWVkUGVlcnMSIC5tYW5hZ2VyLnYyLkxpc3RTZWVkUGVlcnNSZXF1ZXN0GiEubWFuYWdlci52Mi5MaXN0U2VlZFBlZXJzUmVzcG9uc2USTAoPVXBkYXRlU2NoZWR1bGVyEiIubWFuYWdlci52Mi5VcGRhdGVTY2hlZHVsZXJSZXF1ZXN0GhUubWFuYWdlci52Mi5TY2hlZHVsZXISSQoOVXBkYXRlU2VlZFBlZXISIS5tYW5hZ2VyLnYyLlVwZGF0ZVNlZWRQZWVyUmVxdWVzdBoULm1hbmFnZXIudjIuU2VlZFBlZXJiBnByb3RvMw", [file_common_v2_common, file_google_protobuf_empty]);
+  fileDesc("ChhtYW5hZ2VyL3YyL21hbmFnZXIucHJvdG8SCm1hbmFnZXIudjIi3wEKFUxpc3RTY2hlZHVsZXJzUmVxdWVzdBIrCgtzb3VyY2VfdHlwZRgBIAEoDjIWLm1hbmFnZXIudjIuU291cmNlVHlwZRIQCghob3N0bmFtZRgCIAEoCRIKCgJpcBgDIAEoCRIQCgNpZGMYBCABKAlIAIgBARIVCghsb2NhdGlvbhgFIAEoCUgBiAEBEg8KB3ZlcnNpb24YBiABKAkSDgoGY29tbWl0GAcgASgJEhwKFHNjaGVkdWxlcl9jbHVzdGVyX2lkGAggASgEQgYKBF9pZGNCCwoJX2xvY2F0aW9uIkMKFkxpc3RTY2hlZHVsZXJzUmVzcG9uc2USKQoKc2NoZWR1bGVycxgBIAMoCzIVLm1hbmFnZXIudjIuU2NoZWR1bGVyIn4KE0dldFNjaGVkdWxlclJlcXVlc3QSKwoLc291cmNlX3R5cGUYASABKA4yFi5tYW5hZ2VyLnYyLlNvdXJjZVR5cGUSEAoIaG9zdG5hbWUYAiABKAkSHAoUc2NoZWR1bGVyX2NsdXN0ZXJfaWQYAyABKAQSCgoCaXAYBCABKAki7wEKFlVwZGF0ZVNjaGVkdWxlclJlcXVlc3QSKwoLc291cmNlX3R5cGUYASABKA4yFi5tYW5hZ2VyLnYyLlNvdXJjZVR5cGUSEAoIaG9zdG5hbWUYAiABKAkSHAoUc2NoZWR1bGVyX2NsdXN0ZXJfaWQYAyABKAQSEAoDaWRjGAQgASgJSACIAQESFQoIbG9jYXRpb24YBSABKAlIAYgBARIKCgJpcBgGIAEoCRIMCgRwb3J0GAcgASgFEhAKCGZlYXR1cmVzGAggAygJEg4KBmNvbmZpZxgJIAEoDEIGCgRfaWRjQgsKCV9sb2NhdGlvbiJkChdMaXN0QXBwbGljYXRpb25zUmVxdWVzdBIrCgtzb3VyY2VfdHlwZRgBIAEoDjIWLm1hbmFnZXIudjIuU291cmNlVHlwZRIQCghob3N0bmFtZRgCIAEoCRIKCgJpcBgDIAEoCSJJChhMaXN0QXBwbGljYXRpb25zUmVzcG9uc2USLQoMYXBwbGljYXRpb25zGAEgAygLMhcubWFuYWdlci52Mi5BcHBsaWNhdGlvbiJxChBLZWVwQWxpdmVSZXF1ZXN0EisKC3NvdXJjZV90eXBlGAEgASgOMhYubWFuYWdlci52Mi5Tb3VyY2VUeXBlEhAKCGhvc3RuYW1lGAIgASgJEhIKCmNsdXN0ZXJfaWQYAyABKAQSCgoCaXAYBCABKAkiggEKFExpc3RTZWVkUGVlcnNSZXF1ZXN0EisKC3NvdXJjZV90eXBlGAEgASgOMhYubWFuYWdlci52Mi5Tb3VyY2VUeXBlEhAKCGhvc3RuYW1lGAIgASgJEgoKAmlwGAMgASgJEg8KB3ZlcnNpb24YBCABKAkSDgoGY29tbWl0GAUgASgJIkEKFUxpc3RTZWVkUGVlcnNSZXNwb25zZRIoCgpzZWVkX3BlZXJzGAEgAygLMhQubWFuYWdlci52Mi5TZWVkUGVlciJ9ChJHZXRTZWVkUGVlclJlcXVlc3QSKwoLc291cmNlX3R5cGUYASABKA4yFi5tYW5hZ2VyLnYyLlNvdXJjZVR5cGUSEAoIaG9zdG5hbWUYAiABKAkSHAoUc2VlZF9wZWVyX2NsdXN0ZXJfaWQYAyABKAQSCgoCaXAYBCABKAki8QEKFVVwZGF0ZVNlZWRQZWVyUmVxdWVzdBIrCgtzb3VyY2VfdHlwZRgBIAEoDjIWLm1hbmFnZXIudjIuU291cmNlVHlwZRIQCghob3N0bmFtZRgCIAEoCRIMCgR0eXBlGAMgASgJEhAKA2lkYxgEIAEoCUgAiAEBEhUKCGxvY2F0aW9uGAUgASgJSAGIAQESCgoCaXAYBiABKAkSDAoEcG9ydBgHIAEoBRIVCg1kb3dubG9hZF9wb3J0GAggASgFEhwKFHNlZWRfcGVlcl9jbHVzdGVyX2lkGAkgASgEQgYKBF9pZGNCCwoJX2xvY2F0aW9uIoABChVEZWxldGVTZWVkUGVlclJlcXVlc3QSKwoLc291cmNlX3R5cGUYASABKA4yFi5tYW5hZ2VyLnYyLlNvdXJjZVR5cGUSEAoIaG9zdG5hbWUYAiABKAkSHAoUc2VlZF9wZWVyX2NsdXN0ZXJfaWQYAyABKAQSCgoCaXAYBCABKAkiowIKCVNjaGVkdWxlchIKCgJpZBgBIAEoBBIQCghob3N0bmFtZRgCIAEoCRIQCgNpZGMYAyABKAlIAIgBARIVCghsb2NhdGlvbhgEIAEoCUgBiAEBEgoKAmlwGAUgASgJEgwKBHBvcnQYBiABKAUSDQoFc3RhdGUYByABKAkSHAoUc2NoZWR1bGVyX2NsdXN0ZXJfaWQYCCABKAQSNwoRc2NoZWR1bGVyX2NsdXN0ZXIYCSABKAsyHC5tYW5hZ2VyLnYyLlNjaGVkdWxlckNsdXN0ZXISKAoKc2VlZF9wZWVycxgKIAMoCzIULm1hbmFnZXIudjIuU2VlZFBlZXISEAoIZmVhdHVyZXMYCyABKAxCBgoEX2lkY0ILCglfbG9jYXRpb24ijAEKEFNjaGVkdWxlckNsdXN0ZXISCgoCaWQYASABKAQSDAoEbmFtZRgCIAEoCRILCgNiaW8YAyABKAkSDgoGY29uZmlnGAQgASgMEhUKDWNsaWVudF9jb25maWcYBSABKAwSDgoGc2NvcGVzGAYgASgMEhoKEnNlZWRfY2xpZW50X2NvbmZpZxgHIAEoDCK1AgoIU2VlZFBlZXISCgoCaWQYASABKAQSEAoIaG9zdG5hbWUYAiABKAkSDAoEdHlwZRgDIAEoCRIQCgNpZGMYBCABKAlIAIgBARIVCghsb2NhdGlvbhgFIAEoCUgBiAEBEgoKAmlwGAYgASgJEgwKBHBvcnQYByABKAUSFQoNZG93bmxvYWRfcG9ydBgIIAEoBRINCgVzdGF0ZRgJIAEoCRIcChRzZWVkX3BlZXJfY2x1c3Rlcl9pZBgKIAEoBBI2ChFzZWVkX3BlZXJfY2x1c3RlchgLIAEoCzIbLm1hbmFnZXIudjIuU2VlZFBlZXJDbHVzdGVyEikKCnNjaGVkdWxlcnMYDCADKAsyFS5tYW5hZ2VyLnYyLlNjaGVkdWxlckIGCgRfaWRjQgsKCV9sb2NhdGlvbiJICg9TZWVkUGVlckNsdXN0ZXISCgoCaWQYASABKAQSDAoEbmFtZRgCIAEoCRILCgNiaW8YAyABKAkSDgoGY29uZmlnGAQgASgMInQKC0FwcGxpY2F0aW9uEgoKAmlkGAEgASgEEgwKBG5hbWUYAiABKAkSCwoDdXJsGAMgASgJEgsKA2JpbxgEIAEoCRIxCghwcmlvcml0eRgFIAEoCzIfLm1hbmFnZXIudjIuQXBwbGljYXRpb25Qcmlvcml0eSJgChNBcHBsaWNhdGlvblByaW9yaXR5EiIKBXZhbHVlGAEgASgOMhMuY29tbW9uLnYyLlByaW9yaXR5EiUKBHVybHMYAiADKAsyFy5tYW5hZ2VyLnYyLlVSTFByaW9yaXR5IkAKC1VSTFByaW9yaXR5Eg0KBXJlZ2V4GAEgASgJEiIKBXZhbHVlGAIgASgOMhMuY29tbW9uLnYyLlByaW9yaXR5KkkKClNvdXJjZVR5cGUSFAoQU0NIRURVTEVSX1NPVVJDRRAAEg8KC1BFRVJfU09VUkNFEAESFAoQU0VFRF9QRUVSX1NPVVJDRRACMs8FCgdNYW5hZ2VyElcKDkxpc3RTY2hlZHVsZXJzEiEubWFuYWdlci52Mi5MaXN0U2NoZWR1bGVyc1JlcXVlc3QaIi5tYW5hZ2VyLnYyLkxpc3RTY2hlZHVsZXJzUmVzcG9uc2USRgoMR2V0U2NoZWR1bGVyEh8ubWFuYWdlci52Mi5HZXRTY2hlZHVsZXJSZXF1ZXN0GhUubWFuYWdlci52Mi5TY2hlZHVsZXISTAoPVXBkYXRlU2NoZWR1bGVyEiIubWFuYWdlci52Mi5VcGRhdGVTY2hlZHVsZXJSZXF1ZXN0GhUubWFuYWdlci52Mi5TY2hlZHVsZXISXQoQTGlzdEFwcGxpY2F0aW9ucxIjLm1hbmFnZXIudjIuTGlzdEFwcGxpY2F0aW9uc1JlcXVlc3QaJC5tYW5hZ2VyLnYyLkxpc3RBcHBsaWNhdGlvbnNSZXNwb25zZRJDCglLZWVwQWxpdmUSHC5tYW5hZ2VyLnYyLktlZXBBbGl2ZVJlcXVlc3QaFi5nb29nbGUucHJvdG9idWYuRW1wdHkoARJUCg1MaXN0U2VlZFBlZXJzEiAubWFuYWdlci52Mi5MaXN0U2VlZFBlZXJzUmVxdWVzdBohLm1hbmFnZXIudjIuTGlzdFNlZWRQZWVyc1Jlc3BvbnNlEkMKC0dldFNlZWRQZWVyEh4ubWFuYWdlci52Mi5HZXRTZWVkUGVlclJlcXVlc3QaFC5tYW5hZ2VyLnYyLlNlZWRQZWVyEkkKDlVwZGF0ZVNlZWRQZWVyEiEubWFuYWdlci52Mi5VcGRhdGVTZWVkUGVlclJlcXVlc3QaFC5tYW5hZ2VyLnYyLlNlZWRQZWVyEksKDkRlbGV0ZVNlZWRQZWVyEiEubWFuYWdlci52Mi5EZWxldGVTZWVkUGVlclJlcXVlc3QaFi5nb29nbGUucHJvdG9idWYuRW1wdHliBnByb3RvMw", [file_common_v2_common, file_google_protobuf_empty]);
 
 /**
- * @generated from message manager.v2.Application
+ * Describes a daemon, so that the manager can find the cluster that suits it.
+ *
+ * @generated from message manager.v2.ListSchedulersRequest
  */
-export type Application = Message<"manager.v2.Application"> & {
-  /**
-   * @generated from field: uint64 id = 1;
-   */
-  id: bigint;
-
-  /**
-   * @generated from field: string name = 2;
-   */
-  name: string;
-
-  /**
-   * @generated from field: string url = 3;
-   */
-  url: string;
-
-  /**
-   * @generated from field: string bio = 4;
-   */
-  bio: string;
-
-  /**
-   * @generated from field: manager.v2.ApplicationPriority priority = 5;
-   */
-  priority?: ApplicationPriority | undefined;
-};
-
-/**
- * Describes the message manager.v2.Application.
- * Use `create(ApplicationSchema)` to create a new message.
- */
-export const ApplicationSchema: GenMessage<Application> = /*@__PURE__*/
-  messageDesc(file_manager_v2_manager, 0);
-
-/**
- * @generated from message manager.v2.ApplicationPriority
- */
-export type ApplicationPriority = Message<"manager.v2.ApplicationPriority"> & {
-  /**
-   * @generated from field: common.v2.Priority value = 1;
-   */
-  value: Priority;
-
-  /**
-   * @generated from field: repeated manager.v2.URLPriority urls = 2;
-   */
-  urls: URLPriority[];
-};
-
-/**
- * Describes the message manager.v2.ApplicationPriority.
- * Use `create(ApplicationPrioritySchema)` to create a new message.
- */
-export const ApplicationPrioritySchema: GenMessage<ApplicationPriority> = /*@__PURE__*/
-  messageDesc(file_manager_v2_manager, 1);
-
-/**
- * @generated from message manager.v2.DeleteSeedPeerRequest
- */
-export type DeleteSeedPeerRequest = Message<"manager.v2.DeleteSeedPeerRequest"> & {
+export type ListSchedulersRequest = Message<"manager.v2.ListSchedulersRequest"> & {
   /**
    * @generated from field: manager.v2.SourceType source_type = 1;
    */
   sourceType: SourceType;
 
   /**
+   * Host name of the caller, RFC 1123.
+   *
    * @generated from field: string hostname = 2;
    */
   hostname: string;
 
   /**
-   * @generated from field: uint64 seed_peer_cluster_id = 3;
-   */
-  seedPeerClusterId: bigint;
-
-  /**
-   * @generated from field: string ip = 4;
+   * Address of the caller.
+   *
+   * @generated from field: string ip = 3;
    */
   ip: string;
+
+  /**
+   * Data centre of the caller.
+   *
+   * @generated from field: optional string idc = 4;
+   */
+  idc?: string | undefined;
+
+  /**
+   * Place of the caller, from coarse to fine, separated by "|".
+   *
+   * @generated from field: optional string location = 5;
+   */
+  location?: string | undefined;
+
+  /**
+   * Version of the caller's program.
+   *
+   * @generated from field: string version = 6;
+   */
+  version: string;
+
+  /**
+   * Commit of the caller's program.
+   *
+   * @generated from field: string commit = 7;
+   */
+  commit: string;
+
+  /**
+   * Not 0: all schedulers of that cluster, whatever their state. 0: the active ones of the clusters that suit.
+   *
+   * @generated from field: uint64 scheduler_cluster_id = 8;
+   */
+  schedulerClusterId: bigint;
 };
 
 /**
- * Describes the message manager.v2.DeleteSeedPeerRequest.
- * Use `create(DeleteSeedPeerRequestSchema)` to create a new message.
+ * Describes the message manager.v2.ListSchedulersRequest.
+ * Use `create(ListSchedulersRequestSchema)` to create a new message.
  */
-export const DeleteSeedPeerRequestSchema: GenMessage<DeleteSeedPeerRequest> = /*@__PURE__*/
-  messageDesc(file_manager_v2_manager, 2);
+export const ListSchedulersRequestSchema: GenMessage<ListSchedulersRequest> = /*@__PURE__*/
+  messageDesc(file_manager_v2_manager, 0);
 
 /**
+ * The schedulers to use.
+ *
+ * @generated from message manager.v2.ListSchedulersResponse
+ */
+export type ListSchedulersResponse = Message<"manager.v2.ListSchedulersResponse"> & {
+  /**
+   * @generated from field: repeated manager.v2.Scheduler schedulers = 1;
+   */
+  schedulers: Scheduler[];
+};
+
+/**
+ * Describes the message manager.v2.ListSchedulersResponse.
+ * Use `create(ListSchedulersResponseSchema)` to create a new message.
+ */
+export const ListSchedulersResponseSchema: GenMessage<ListSchedulersResponse> = /*@__PURE__*/
+  messageDesc(file_manager_v2_manager, 1);
+
+/**
+ * Asks for the record of one scheduler.
+ *
  * @generated from message manager.v2.GetSchedulerRequest
  */
 export type GetSchedulerRequest = Message<"manager.v2.GetSchedulerRequest"> & {
@@ -137,9 +137,228 @@ export type GetSchedulerRequest = Message<"manager.v2.GetSchedulerRequest"> & {
  * Use `create(GetSchedulerRequestSchema)` to create a new message.
  */
 export const GetSchedulerRequestSchema: GenMessage<GetSchedulerRequest> = /*@__PURE__*/
+  messageDesc(file_manager_v2_manager, 2);
+
+/**
+ * The record of a scheduler, as it describes itself.
+ *
+ * @generated from message manager.v2.UpdateSchedulerRequest
+ */
+export type UpdateSchedulerRequest = Message<"manager.v2.UpdateSchedulerRequest"> & {
+  /**
+   * @generated from field: manager.v2.SourceType source_type = 1;
+   */
+  sourceType: SourceType;
+
+  /**
+   * @generated from field: string hostname = 2;
+   */
+  hostname: string;
+
+  /**
+   * @generated from field: uint64 scheduler_cluster_id = 3;
+   */
+  schedulerClusterId: bigint;
+
+  /**
+   * Data centre.
+   *
+   * @generated from field: optional string idc = 4;
+   */
+  idc?: string | undefined;
+
+  /**
+   * Place, from coarse to fine, separated by "|".
+   *
+   * @generated from field: optional string location = 5;
+   */
+  location?: string | undefined;
+
+  /**
+   * Address that daemons are to use.
+   *
+   * @generated from field: string ip = 6;
+   */
+  ip: string;
+
+  /**
+   * Port of its gRPC server.
+   *
+   * @generated from field: int32 port = 7;
+   */
+  port: number;
+
+  /**
+   * What it offers: "schedule", "preheat". None stands for both.
+   *
+   * @generated from field: repeated string features = 8;
+   */
+  features: string[];
+
+  /**
+   * JSON object; `manager_keep_alive_interval` holds nanoseconds.
+   *
+   * @generated from field: bytes config = 9;
+   */
+  config: Uint8Array;
+};
+
+/**
+ * Describes the message manager.v2.UpdateSchedulerRequest.
+ * Use `create(UpdateSchedulerRequestSchema)` to create a new message.
+ */
+export const UpdateSchedulerRequestSchema: GenMessage<UpdateSchedulerRequest> = /*@__PURE__*/
   messageDesc(file_manager_v2_manager, 3);
 
 /**
+ * Asks for the applications.
+ *
+ * @generated from message manager.v2.ListApplicationsRequest
+ */
+export type ListApplicationsRequest = Message<"manager.v2.ListApplicationsRequest"> & {
+  /**
+   * @generated from field: manager.v2.SourceType source_type = 1;
+   */
+  sourceType: SourceType;
+
+  /**
+   * @generated from field: string hostname = 2;
+   */
+  hostname: string;
+
+  /**
+   * @generated from field: string ip = 3;
+   */
+  ip: string;
+};
+
+/**
+ * Describes the message manager.v2.ListApplicationsRequest.
+ * Use `create(ListApplicationsRequestSchema)` to create a new message.
+ */
+export const ListApplicationsRequestSchema: GenMessage<ListApplicationsRequest> = /*@__PURE__*/
+  messageDesc(file_manager_v2_manager, 4);
+
+/**
+ * Applications that have a priority.
+ *
+ * @generated from message manager.v2.ListApplicationsResponse
+ */
+export type ListApplicationsResponse = Message<"manager.v2.ListApplicationsResponse"> & {
+  /**
+   * @generated from field: repeated manager.v2.Application applications = 1;
+   */
+  applications: Application[];
+};
+
+/**
+ * Describes the message manager.v2.ListApplicationsResponse.
+ * Use `create(ListApplicationsResponseSchema)` to create a new message.
+ */
+export const ListApplicationsResponseSchema: GenMessage<ListApplicationsResponse> = /*@__PURE__*/
+  messageDesc(file_manager_v2_manager, 5);
+
+/**
+ * A sign of life.
+ *
+ * @generated from message manager.v2.KeepAliveRequest
+ */
+export type KeepAliveRequest = Message<"manager.v2.KeepAliveRequest"> & {
+  /**
+   * @generated from field: manager.v2.SourceType source_type = 1;
+   */
+  sourceType: SourceType;
+
+  /**
+   * @generated from field: string hostname = 2;
+   */
+  hostname: string;
+
+  /**
+   * Cluster of schedulers or of seed peers, as source_type says.
+   *
+   * @generated from field: uint64 cluster_id = 3;
+   */
+  clusterId: bigint;
+
+  /**
+   * @generated from field: string ip = 4;
+   */
+  ip: string;
+};
+
+/**
+ * Describes the message manager.v2.KeepAliveRequest.
+ * Use `create(KeepAliveRequestSchema)` to create a new message.
+ */
+export const KeepAliveRequestSchema: GenMessage<KeepAliveRequest> = /*@__PURE__*/
+  messageDesc(file_manager_v2_manager, 6);
+
+/**
+ * Asks for the seed peers.
+ *
+ * @generated from message manager.v2.ListSeedPeersRequest
+ */
+export type ListSeedPeersRequest = Message<"manager.v2.ListSeedPeersRequest"> & {
+  /**
+   * @generated from field: manager.v2.SourceType source_type = 1;
+   */
+  sourceType: SourceType;
+
+  /**
+   * @generated from field: string hostname = 2;
+   */
+  hostname: string;
+
+  /**
+   * @generated from field: string ip = 3;
+   */
+  ip: string;
+
+  /**
+   * Version of the caller's program.
+   *
+   * @generated from field: string version = 4;
+   */
+  version: string;
+
+  /**
+   * Commit of the caller's program.
+   *
+   * @generated from field: string commit = 5;
+   */
+  commit: string;
+};
+
+/**
+ * Describes the message manager.v2.ListSeedPeersRequest.
+ * Use `create(ListSeedPeersRequestSchema)` to create a new message.
+ */
+export const ListSeedPeersRequestSchema: GenMessage<ListSeedPeersRequest> = /*@__PURE__*/
+  messageDesc(file_manager_v2_manager, 7);
+
+/**
+ * The seed peers.
+ *
+ * @generated from message manager.v2.ListSeedPeersResponse
+ */
+export type ListSeedPeersResponse = Message<"manager.v2.ListSeedPeersResponse"> & {
+  /**
+   * @generated from field: repeated manager.v2.SeedPeer seed_peers = 1;
+   */
+  seedPeers: SeedPeer[];
+};
+
+/**
+ * Describes the message manager.v2.ListSeedPeersResponse.
+ * Use `create(ListSeedPeersResponseSchema)` to create a new message.
+ */
+export const ListSeedPeersResponseSchema: GenMessage<ListSeedPeersResponse> = /*@__PURE__*/
+  messageDesc(file_manager_v2_manager, 8);
+
+/**
+ * Asks for the record of one seed peer.
+ *
  * @generated from message manager.v2.GetSeedPeerRequest
  */
 export type GetSeedPeerRequest = Message<"manager.v2.GetSeedPeerRequest"> & {
@@ -169,505 +388,11 @@ export type GetSeedPeerRequest = Message<"manager.v2.GetSeedPeerRequest"> & {
  * Use `create(GetSeedPeerRequestSchema)` to create a new message.
  */
 export const GetSeedPeerRequestSchema: GenMessage<GetSeedPeerRequest> = /*@__PURE__*/
-  messageDesc(file_manager_v2_manager, 4);
-
-/**
- * @generated from message manager.v2.KeepAliveRequest
- */
-export type KeepAliveRequest = Message<"manager.v2.KeepAliveRequest"> & {
-  /**
-   * @generated from field: manager.v2.SourceType source_type = 1;
-   */
-  sourceType: SourceType;
-
-  /**
-   * @generated from field: string hostname = 2;
-   */
-  hostname: string;
-
-  /**
-   * @generated from field: uint64 cluster_id = 3;
-   */
-  clusterId: bigint;
-
-  /**
-   * @generated from field: string ip = 4;
-   */
-  ip: string;
-};
-
-/**
- * Describes the message manager.v2.KeepAliveRequest.
- * Use `create(KeepAliveRequestSchema)` to create a new message.
- */
-export const KeepAliveRequestSchema: GenMessage<KeepAliveRequest> = /*@__PURE__*/
-  messageDesc(file_manager_v2_manager, 5);
-
-/**
- * @generated from message manager.v2.ListApplicationsRequest
- */
-export type ListApplicationsRequest = Message<"manager.v2.ListApplicationsRequest"> & {
-  /**
-   * @generated from field: manager.v2.SourceType source_type = 1;
-   */
-  sourceType: SourceType;
-
-  /**
-   * @generated from field: string hostname = 2;
-   */
-  hostname: string;
-
-  /**
-   * @generated from field: string ip = 3;
-   */
-  ip: string;
-};
-
-/**
- * Describes the message manager.v2.ListApplicationsRequest.
- * Use `create(ListApplicationsRequestSchema)` to create a new message.
- */
-export const ListApplicationsRequestSchema: GenMessage<ListApplicationsRequest> = /*@__PURE__*/
-  messageDesc(file_manager_v2_manager, 6);
-
-/**
- * @generated from message manager.v2.ListApplicationsResponse
- */
-export type ListApplicationsResponse = Message<"manager.v2.ListApplicationsResponse"> & {
-  /**
-   * @generated from field: repeated manager.v2.Application applications = 1;
-   */
-  applications: Application[];
-};
-
-/**
- * Describes the message manager.v2.ListApplicationsResponse.
- * Use `create(ListApplicationsResponseSchema)` to create a new message.
- */
-export const ListApplicationsResponseSchema: GenMessage<ListApplicationsResponse> = /*@__PURE__*/
-  messageDesc(file_manager_v2_manager, 7);
-
-/**
- * @generated from message manager.v2.ListSchedulersRequest
- */
-export type ListSchedulersRequest = Message<"manager.v2.ListSchedulersRequest"> & {
-  /**
-   * @generated from field: manager.v2.SourceType source_type = 1;
-   */
-  sourceType: SourceType;
-
-  /**
-   * @generated from field: string hostname = 2;
-   */
-  hostname: string;
-
-  /**
-   * @generated from field: string ip = 3;
-   */
-  ip: string;
-
-  /**
-   * @generated from field: optional string idc = 4;
-   */
-  idc?: string | undefined;
-
-  /**
-   * @generated from field: optional string location = 5;
-   */
-  location?: string | undefined;
-
-  /**
-   * @generated from field: string version = 6;
-   */
-  version: string;
-
-  /**
-   * @generated from field: string commit = 7;
-   */
-  commit: string;
-
-  /**
-   * @generated from field: uint64 scheduler_cluster_id = 8;
-   */
-  schedulerClusterId: bigint;
-};
-
-/**
- * Describes the message manager.v2.ListSchedulersRequest.
- * Use `create(ListSchedulersRequestSchema)` to create a new message.
- */
-export const ListSchedulersRequestSchema: GenMessage<ListSchedulersRequest> = /*@__PURE__*/
-  messageDesc(file_manager_v2_manager, 8);
-
-/**
- * @generated from message manager.v2.ListSchedulersResponse
- */
-export type ListSchedulersResponse = Message<"manager.v2.ListSchedulersResponse"> & {
-  /**
-   * @generated from field: repeated manager.v2.Scheduler schedulers = 1;
-   */
-  schedulers: Scheduler[];
-};
-
-/**
- * Describes the message manager.v2.ListSchedulersResponse.
- * Use `create(ListSchedulersResponseSchema)` to create a new message.
- */
-export const ListSchedulersResponseSchema: GenMessage<ListSchedulersResponse> = /*@__PURE__*/
   messageDesc(file_manager_v2_manager, 9);
 
 /**
- * @generated from message manager.v2.ListSeedPeersRequest
- */
-export type ListSeedPeersRequest = Message<"manager.v2.ListSeedPeersRequest"> & {
-  /**
-   * @generated from field: manager.v2.SourceType source_type = 1;
-   */
-  sourceType: SourceType;
-
-  /**
-   * @generated from field: string hostname = 2;
-   */
-  hostname: string;
-
-  /**
-   * @generated from field: string ip = 3;
-   */
-  ip: string;
-
-  /**
-   * @generated from field: string version = 4;
-   */
-  version: string;
-
-  /**
-   * @generated from field: string commit = 5;
-   */
-  commit: string;
-};
-
-/**
- * Describes the message manager.v2.ListSeedPeersRequest.
- * Use `create(ListSeedPeersRequestSchema)` to create a new message.
- */
-export const ListSeedPeersRequestSchema: GenMessage<ListSeedPeersRequest> = /*@__PURE__*/
-  messageDesc(file_manager_v2_manager, 10);
-
-/**
- * @generated from message manager.v2.ListSeedPeersResponse
- */
-export type ListSeedPeersResponse = Message<"manager.v2.ListSeedPeersResponse"> & {
-  /**
-   * @generated from field: repeated manager.v2.SeedPeer seed_peers = 1;
-   */
-  seedPeers: SeedPeer[];
-};
-
-/**
- * Describes the message manager.v2.ListSeedPeersResponse.
- * Use `create(ListSeedPeersResponseSchema)` to create a new message.
- */
-export const ListSeedPeersResponseSchema: GenMessage<ListSeedPeersResponse> = /*@__PURE__*/
-  messageDesc(file_manager_v2_manager, 11);
-
-/**
- * @generated from message manager.v2.Scheduler
- */
-export type Scheduler = Message<"manager.v2.Scheduler"> & {
-  /**
-   * @generated from field: uint64 id = 1;
-   */
-  id: bigint;
-
-  /**
-   * @generated from field: string hostname = 2;
-   */
-  hostname: string;
-
-  /**
-   * @generated from field: optional string idc = 3;
-   */
-  idc?: string | undefined;
-
-  /**
-   * @generated from field: optional string location = 4;
-   */
-  location?: string | undefined;
-
-  /**
-   * @generated from field: string ip = 5;
-   */
-  ip: string;
-
-  /**
-   * @generated from field: int32 port = 6;
-   */
-  port: number;
-
-  /**
-   * @generated from field: string state = 7;
-   */
-  state: string;
-
-  /**
-   * @generated from field: uint64 scheduler_cluster_id = 8;
-   */
-  schedulerClusterId: bigint;
-
-  /**
-   * @generated from field: manager.v2.SchedulerCluster scheduler_cluster = 9;
-   */
-  schedulerCluster?: SchedulerCluster | undefined;
-
-  /**
-   * @generated from field: repeated manager.v2.SeedPeer seed_peers = 10;
-   */
-  seedPeers: SeedPeer[];
-
-  /**
-   * @generated from field: bytes features = 11;
-   */
-  features: Uint8Array;
-};
-
-/**
- * Describes the message manager.v2.Scheduler.
- * Use `create(SchedulerSchema)` to create a new message.
- */
-export const SchedulerSchema: GenMessage<Scheduler> = /*@__PURE__*/
-  messageDesc(file_manager_v2_manager, 12);
-
-/**
- * @generated from message manager.v2.SchedulerCluster
- */
-export type SchedulerCluster = Message<"manager.v2.SchedulerCluster"> & {
-  /**
-   * @generated from field: uint64 id = 1;
-   */
-  id: bigint;
-
-  /**
-   * @generated from field: string name = 2;
-   */
-  name: string;
-
-  /**
-   * @generated from field: string bio = 3;
-   */
-  bio: string;
-
-  /**
-   * @generated from field: bytes config = 4;
-   */
-  config: Uint8Array;
-
-  /**
-   * @generated from field: bytes client_config = 5;
-   */
-  clientConfig: Uint8Array;
-
-  /**
-   * @generated from field: bytes scopes = 6;
-   */
-  scopes: Uint8Array;
-
-  /**
-   * @generated from field: bytes seed_client_config = 7;
-   */
-  seedClientConfig: Uint8Array;
-};
-
-/**
- * Describes the message manager.v2.SchedulerCluster.
- * Use `create(SchedulerClusterSchema)` to create a new message.
- */
-export const SchedulerClusterSchema: GenMessage<SchedulerCluster> = /*@__PURE__*/
-  messageDesc(file_manager_v2_manager, 13);
-
-/**
- * @generated from message manager.v2.SeedPeer
- */
-export type SeedPeer = Message<"manager.v2.SeedPeer"> & {
-  /**
-   * @generated from field: uint64 id = 1;
-   */
-  id: bigint;
-
-  /**
-   * @generated from field: string hostname = 2;
-   */
-  hostname: string;
-
-  /**
-   * @generated from field: string type = 3;
-   */
-  type: string;
-
-  /**
-   * @generated from field: optional string idc = 4;
-   */
-  idc?: string | undefined;
-
-  /**
-   * @generated from field: optional string location = 5;
-   */
-  location?: string | undefined;
-
-  /**
-   * @generated from field: string ip = 6;
-   */
-  ip: string;
-
-  /**
-   * @generated from field: int32 port = 7;
-   */
-  port: number;
-
-  /**
-   * @generated from field: int32 download_port = 8;
-   */
-  downloadPort: number;
-
-  /**
-   * @generated from field: string state = 9;
-   */
-  state: string;
-
-  /**
-   * @generated from field: uint64 seed_peer_cluster_id = 10;
-   */
-  seedPeerClusterId: bigint;
-
-  /**
-   * @generated from field: manager.v2.SeedPeerCluster seed_peer_cluster = 11;
-   */
-  seedPeerCluster?: SeedPeerCluster | undefined;
-
-  /**
-   * @generated from field: repeated manager.v2.Scheduler schedulers = 12;
-   */
-  schedulers: Scheduler[];
-};
-
-/**
- * Describes the message manager.v2.SeedPeer.
- * Use `create(SeedPeerSchema)` to create a new message.
- */
-export const SeedPeerSchema: GenMessage<SeedPeer> = /*@__PURE__*/
-  messageDesc(file_manager_v2_manager, 14);
-
-/**
- * @generated from message manager.v2.SeedPeerCluster
- */
-export type SeedPeerCluster = Message<"manager.v2.SeedPeerCluster"> & {
-  /**
-   * @generated from field: uint64 id = 1;
-   */
-  id: bigint;
-
-  /**
-   * @generated from field: string name = 2;
-   */
-  name: string;
-
-  /**
-   * @generated from field: string bio = 3;
-   */
-  bio: string;
-
-  /**
-   * @generated from field: bytes config = 4;
-   */
-  config: Uint8Array;
-};
-
-/**
- * Describes the message manager.v2.SeedPeerCluster.
- * Use `create(SeedPeerClusterSchema)` to create a new message.
- */
-export const SeedPeerClusterSchema: GenMessage<SeedPeerCluster> = /*@__PURE__*/
-  messageDesc(file_manager_v2_manager, 15);
-
-/**
- * @generated from message manager.v2.URLPriority
- */
-export type URLPriority = Message<"manager.v2.URLPriority"> & {
-  /**
-   * @generated from field: string regex = 1;
-   */
-  regex: string;
-
-  /**
-   * @generated from field: common.v2.Priority value = 2;
-   */
-  value: Priority;
-};
-
-/**
- * Describes the message manager.v2.URLPriority.
- * Use `create(URLPrioritySchema)` to create a new message.
- */
-export const URLPrioritySchema: GenMessage<URLPriority> = /*@__PURE__*/
-  messageDesc(file_manager_v2_manager, 16);
-
-/**
- * @generated from message manager.v2.UpdateSchedulerRequest
- */
-export type UpdateSchedulerRequest = Message<"manager.v2.UpdateSchedulerRequest"> & {
-  /**
-   * @generated from field: manager.v2.SourceType source_type = 1;
-   */
-  sourceType: SourceType;
-
-  /**
-   * @generated from field: string hostname = 2;
-   */
-  hostname: string;
-
-  /**
-   * @generated from field: uint64 scheduler_cluster_id = 3;
-   */
-  schedulerClusterId: bigint;
-
-  /**
-   * @generated from field: optional string idc = 4;
-   */
-  idc?: string | undefined;
-
-  /**
-   * @generated from field: optional string location = 5;
-   */
-  location?: string | undefined;
-
-  /**
-   * @generated from field: string ip = 6;
-   */
-  ip: string;
-
-  /**
-   * @generated from field: int32 port = 7;
-   */
-  port: number;
-
-  /**
-   * @generated from field: repeated string features = 8;
-   */
-  features: string[];
-
-  /**
-   * @generated from field: bytes config = 9;
-   */
-  config: Uint8Array;
-};
-
-/**
- * Describes the message manager.v2.UpdateSchedulerRequest.
- * Use `create(UpdateSchedulerRequestSchema)` to create a new message.
- */
-export const UpdateSchedulerRequestSchema: GenMessage<UpdateSchedulerRequest> = /*@__PURE__*/
-  messageDesc(file_manager_v2_manager, 17);
-
-/**
+ * The record of a seed peer, as it describes itself.
+ *
  * @generated from message manager.v2.UpdateSeedPeerRequest
  */
 export type UpdateSeedPeerRequest = Message<"manager.v2.UpdateSeedPeerRequest"> & {
@@ -682,16 +407,22 @@ export type UpdateSeedPeerRequest = Message<"manager.v2.UpdateSeedPeerRequest"> 
   hostname: string;
 
   /**
+   * Always "super".
+   *
    * @generated from field: string type = 3;
    */
   type: string;
 
   /**
+   * Data centre.
+   *
    * @generated from field: optional string idc = 4;
    */
   idc?: string | undefined;
 
   /**
+   * Place, from coarse to fine, separated by "|".
+   *
    * @generated from field: optional string location = 5;
    */
   location?: string | undefined;
@@ -702,6 +433,8 @@ export type UpdateSeedPeerRequest = Message<"manager.v2.UpdateSeedPeerRequest"> 
   ip: string;
 
   /**
+   * Port of its upload service.
+   *
    * @generated from field: int32 port = 7;
    */
   port: number;
@@ -722,29 +455,445 @@ export type UpdateSeedPeerRequest = Message<"manager.v2.UpdateSeedPeerRequest"> 
  * Use `create(UpdateSeedPeerRequestSchema)` to create a new message.
  */
 export const UpdateSeedPeerRequestSchema: GenMessage<UpdateSeedPeerRequest> = /*@__PURE__*/
+  messageDesc(file_manager_v2_manager, 10);
+
+/**
+ * Names a seed peer to forget.
+ *
+ * @generated from message manager.v2.DeleteSeedPeerRequest
+ */
+export type DeleteSeedPeerRequest = Message<"manager.v2.DeleteSeedPeerRequest"> & {
+  /**
+   * @generated from field: manager.v2.SourceType source_type = 1;
+   */
+  sourceType: SourceType;
+
+  /**
+   * @generated from field: string hostname = 2;
+   */
+  hostname: string;
+
+  /**
+   * @generated from field: uint64 seed_peer_cluster_id = 3;
+   */
+  seedPeerClusterId: bigint;
+
+  /**
+   * @generated from field: string ip = 4;
+   */
+  ip: string;
+};
+
+/**
+ * Describes the message manager.v2.DeleteSeedPeerRequest.
+ * Use `create(DeleteSeedPeerRequestSchema)` to create a new message.
+ */
+export const DeleteSeedPeerRequestSchema: GenMessage<DeleteSeedPeerRequest> = /*@__PURE__*/
+  messageDesc(file_manager_v2_manager, 11);
+
+/**
+ * The record of a scheduler.
+ *
+ * @generated from message manager.v2.Scheduler
+ */
+export type Scheduler = Message<"manager.v2.Scheduler"> & {
+  /**
+   * @generated from field: uint64 id = 1;
+   */
+  id: bigint;
+
+  /**
+   * @generated from field: string hostname = 2;
+   */
+  hostname: string;
+
+  /**
+   * Data centre.
+   *
+   * @generated from field: optional string idc = 3;
+   */
+  idc?: string | undefined;
+
+  /**
+   * Place, from coarse to fine, separated by "|".
+   *
+   * @generated from field: optional string location = 4;
+   */
+  location?: string | undefined;
+
+  /**
+   * Address that daemons are to use.
+   *
+   * @generated from field: string ip = 5;
+   */
+  ip: string;
+
+  /**
+   * Port of its gRPC server.
+   *
+   * @generated from field: int32 port = 6;
+   */
+  port: number;
+
+  /**
+   * "active" or "inactive".
+   *
+   * @generated from field: string state = 7;
+   */
+  state: string;
+
+  /**
+   * @generated from field: uint64 scheduler_cluster_id = 8;
+   */
+  schedulerClusterId: bigint;
+
+  /**
+   * Its cluster and how that is configured.
+   *
+   * @generated from field: manager.v2.SchedulerCluster scheduler_cluster = 9;
+   */
+  schedulerCluster?: SchedulerCluster | undefined;
+
+  /**
+   * Active seed peers that belong to its cluster.
+   *
+   * @generated from field: repeated manager.v2.SeedPeer seed_peers = 10;
+   */
+  seedPeers: SeedPeer[];
+
+  /**
+   * JSON array of strings: what it offers.
+   *
+   * @generated from field: bytes features = 11;
+   */
+  features: Uint8Array;
+};
+
+/**
+ * Describes the message manager.v2.Scheduler.
+ * Use `create(SchedulerSchema)` to create a new message.
+ */
+export const SchedulerSchema: GenMessage<Scheduler> = /*@__PURE__*/
+  messageDesc(file_manager_v2_manager, 12);
+
+/**
+ * A cluster of schedulers and the settings of everybody in it, each one a JSON object.
+ *
+ * @generated from message manager.v2.SchedulerCluster
+ */
+export type SchedulerCluster = Message<"manager.v2.SchedulerCluster"> & {
+  /**
+   * @generated from field: uint64 id = 1;
+   */
+  id: bigint;
+
+  /**
+   * @generated from field: string name = 2;
+   */
+  name: string;
+
+  /**
+   * Description, for people.
+   *
+   * @generated from field: string bio = 3;
+   */
+  bio: string;
+
+  /**
+   * For schedulers: candidate_parent_limit, filter_parent_limit, job_rate_limit.
+   *
+   * @generated from field: bytes config = 4;
+   */
+  config: Uint8Array;
+
+  /**
+   * For daemons: load_limit and block_list. Stock daemons ignore it all when a `urls` in the block list is null
+   * instead of an array.
+   *
+   * @generated from field: bytes client_config = 5;
+   */
+  clientConfig: Uint8Array;
+
+  /**
+   * Whom the cluster suits: idc and location, separated by "|", and the arrays cidrs and hostnames.
+   *
+   * @generated from field: bytes scopes = 6;
+   */
+  scopes: Uint8Array;
+
+  /**
+   * For daemons that are seed peers: block_list.
+   *
+   * @generated from field: bytes seed_client_config = 7;
+   */
+  seedClientConfig: Uint8Array;
+};
+
+/**
+ * Describes the message manager.v2.SchedulerCluster.
+ * Use `create(SchedulerClusterSchema)` to create a new message.
+ */
+export const SchedulerClusterSchema: GenMessage<SchedulerCluster> = /*@__PURE__*/
+  messageDesc(file_manager_v2_manager, 13);
+
+/**
+ * The record of a seed peer.
+ *
+ * @generated from message manager.v2.SeedPeer
+ */
+export type SeedPeer = Message<"manager.v2.SeedPeer"> & {
+  /**
+   * @generated from field: uint64 id = 1;
+   */
+  id: bigint;
+
+  /**
+   * @generated from field: string hostname = 2;
+   */
+  hostname: string;
+
+  /**
+   * Always "super".
+   *
+   * @generated from field: string type = 3;
+   */
+  type: string;
+
+  /**
+   * Data centre.
+   *
+   * @generated from field: optional string idc = 4;
+   */
+  idc?: string | undefined;
+
+  /**
+   * Place, from coarse to fine, separated by "|".
+   *
+   * @generated from field: optional string location = 5;
+   */
+  location?: string | undefined;
+
+  /**
+   * @generated from field: string ip = 6;
+   */
+  ip: string;
+
+  /**
+   * Port of its upload service.
+   *
+   * @generated from field: int32 port = 7;
+   */
+  port: number;
+
+  /**
+   * @generated from field: int32 download_port = 8;
+   */
+  downloadPort: number;
+
+  /**
+   * "active" or "inactive".
+   *
+   * @generated from field: string state = 9;
+   */
+  state: string;
+
+  /**
+   * @generated from field: uint64 seed_peer_cluster_id = 10;
+   */
+  seedPeerClusterId: bigint;
+
+  /**
+   * Its cluster and how that is configured.
+   *
+   * @generated from field: manager.v2.SeedPeerCluster seed_peer_cluster = 11;
+   */
+  seedPeerCluster?: SeedPeerCluster | undefined;
+
+  /**
+   * Schedulers of the clusters that its cluster serves.
+   *
+   * @generated from field: repeated manager.v2.Scheduler schedulers = 12;
+   */
+  schedulers: Scheduler[];
+};
+
+/**
+ * Describes the message manager.v2.SeedPeer.
+ * Use `create(SeedPeerSchema)` to create a new message.
+ */
+export const SeedPeerSchema: GenMessage<SeedPeer> = /*@__PURE__*/
+  messageDesc(file_manager_v2_manager, 14);
+
+/**
+ * A cluster of seed peers.
+ *
+ * @generated from message manager.v2.SeedPeerCluster
+ */
+export type SeedPeerCluster = Message<"manager.v2.SeedPeerCluster"> & {
+  /**
+   * @generated from field: uint64 id = 1;
+   */
+  id: bigint;
+
+  /**
+   * @generated from field: string name = 2;
+   */
+  name: string;
+
+  /**
+   * Description, for people.
+   *
+   * @generated from field: string bio = 3;
+   */
+  bio: string;
+
+  /**
+   * JSON object for schedulers: load_limit and block_list.
+   *
+   * @generated from field: bytes config = 4;
+   */
+  config: Uint8Array;
+};
+
+/**
+ * Describes the message manager.v2.SeedPeerCluster.
+ * Use `create(SeedPeerClusterSchema)` to create a new message.
+ */
+export const SeedPeerClusterSchema: GenMessage<SeedPeerCluster> = /*@__PURE__*/
+  messageDesc(file_manager_v2_manager, 15);
+
+/**
+ * An application whose downloads have a priority of their own.
+ *
+ * @generated from message manager.v2.Application
+ */
+export type Application = Message<"manager.v2.Application"> & {
+  /**
+   * @generated from field: uint64 id = 1;
+   */
+  id: bigint;
+
+  /**
+   * As daemons give it in Download.application.
+   *
+   * @generated from field: string name = 2;
+   */
+  name: string;
+
+  /**
+   * URL that belongs to it, for people.
+   *
+   * @generated from field: string url = 3;
+   */
+  url: string;
+
+  /**
+   * Description, for people.
+   *
+   * @generated from field: string bio = 4;
+   */
+  bio: string;
+
+  /**
+   * Always set.
+   *
+   * @generated from field: manager.v2.ApplicationPriority priority = 5;
+   */
+  priority?: ApplicationPriority | undefined;
+};
+
+/**
+ * Describes the message manager.v2.Application.
+ * Use `create(ApplicationSchema)` to create a new message.
+ */
+export const ApplicationSchema: GenMessage<Application> = /*@__PURE__*/
+  messageDesc(file_manager_v2_manager, 16);
+
+/**
+ * Priority of an application, for downloads that do not bring their own.
+ *
+ * @generated from message manager.v2.ApplicationPriority
+ */
+export type ApplicationPriority = Message<"manager.v2.ApplicationPriority"> & {
+  /**
+   * When no URL rule fits.
+   *
+   * @generated from field: common.v2.Priority value = 1;
+   */
+  value: Priority;
+
+  /**
+   * Rules, the first that fits wins.
+   *
+   * @generated from field: repeated manager.v2.URLPriority urls = 2;
+   */
+  urls: URLPriority[];
+};
+
+/**
+ * Describes the message manager.v2.ApplicationPriority.
+ * Use `create(ApplicationPrioritySchema)` to create a new message.
+ */
+export const ApplicationPrioritySchema: GenMessage<ApplicationPriority> = /*@__PURE__*/
+  messageDesc(file_manager_v2_manager, 17);
+
+/**
+ * Priority of the downloads whose URL fits.
+ *
+ * @generated from message manager.v2.URLPriority
+ */
+export type URLPriority = Message<"manager.v2.URLPriority"> & {
+  /**
+   * Regular expression to search the URL for.
+   *
+   * @generated from field: string regex = 1;
+   */
+  regex: string;
+
+  /**
+   * @generated from field: common.v2.Priority value = 2;
+   */
+  value: Priority;
+};
+
+/**
+ * Describes the message manager.v2.URLPriority.
+ * Use `create(URLPrioritySchema)` to create a new message.
+ */
+export const URLPrioritySchema: GenMessage<URLPriority> = /*@__PURE__*/
   messageDesc(file_manager_v2_manager, 18);
 
 /**
+ * Kinds of callers.
+ *
  * @generated from enum manager.v2.SourceType
  */
 export const SourceType = {
   /**
+   * A scheduler.
+   *
    * @generated from enum value: SCHEDULER_SOURCE = 0;
    */
   SCHEDULER_SOURCE: 0,
 
   /**
+   * A daemon.
+   *
    * @generated from enum value: PEER_SOURCE = 1;
    */
   PEER_SOURCE: 1,
 
   /**
+   * A daemon that is a seed peer.
+   *
    * @generated from enum value: SEED_PEER_SOURCE = 2;
    */
   SEED_PEER_SOURCE: 2,
 } as const;
 
 /**
+ * Kinds of callers.
+ *
  * @generated from enum manager.v2.SourceType
  */
 export type SourceType = (typeof SourceType)[keyof typeof SourceType] | UnknownEnum;
@@ -756,50 +905,15 @@ export const SourceTypeSchema: GenEnum<SourceType> = /*@__PURE__*/
   enumDesc(file_manager_v2_manager, 0);
 
 /**
+ * Keeps clusters, schedulers, seed peers and applications. Instances are identified by host name, address and cluster.
+ *
  * @generated from service manager.v2.Manager
  */
 export const Manager: GenService<{
   /**
-   * @generated from rpc manager.v2.Manager.DeleteSeedPeer
-   */
-  deleteSeedPeer: {
-    methodKind: "unary";
-    input: typeof DeleteSeedPeerRequestSchema;
-    output: typeof EmptySchema;
-  },
-  /**
-   * @generated from rpc manager.v2.Manager.GetScheduler
-   */
-  getScheduler: {
-    methodKind: "unary";
-    input: typeof GetSchedulerRequestSchema;
-    output: typeof SchedulerSchema;
-  },
-  /**
-   * @generated from rpc manager.v2.Manager.GetSeedPeer
-   */
-  getSeedPeer: {
-    methodKind: "unary";
-    input: typeof GetSeedPeerRequestSchema;
-    output: typeof SeedPeerSchema;
-  },
-  /**
-   * @generated from rpc manager.v2.Manager.KeepAlive
-   */
-  keepAlive: {
-    methodKind: "client_streaming";
-    input: typeof KeepAliveRequestSchema;
-    output: typeof EmptySchema;
-  },
-  /**
-   * @generated from rpc manager.v2.Manager.ListApplications
-   */
-  listApplications: {
-    methodKind: "unary";
-    input: typeof ListApplicationsRequestSchema;
-    output: typeof ListApplicationsResponseSchema;
-  },
-  /**
+   * Gives a daemon its schedulers, best cluster first; an empty list when there are none. Asked at the start and every
+   * minute.
+   *
    * @generated from rpc manager.v2.Manager.ListSchedulers
    */
   listSchedulers: {
@@ -808,14 +922,19 @@ export const Manager: GenService<{
     output: typeof ListSchedulersResponseSchema;
   },
   /**
-   * @generated from rpc manager.v2.Manager.ListSeedPeers
+   * Gives a scheduler its own record, with the configuration of its cluster and the active seed peers. Asked every
+   * minute.
+   *
+   * @generated from rpc manager.v2.Manager.GetScheduler
    */
-  listSeedPeers: {
+  getScheduler: {
     methodKind: "unary";
-    input: typeof ListSeedPeersRequestSchema;
-    output: typeof ListSeedPeersResponseSchema;
+    input: typeof GetSchedulerRequestSchema;
+    output: typeof SchedulerSchema;
   },
   /**
+   * Registers a scheduler that starts, or changes its record.
+   *
    * @generated from rpc manager.v2.Manager.UpdateScheduler
    */
   updateScheduler: {
@@ -824,12 +943,65 @@ export const Manager: GenService<{
     output: typeof SchedulerSchema;
   },
   /**
+   * Gives schedulers the applications that have a priority; NotFound when there are none.
+   *
+   * @generated from rpc manager.v2.Manager.ListApplications
+   */
+  listApplications: {
+    methodKind: "unary";
+    input: typeof ListApplicationsRequestSchema;
+    output: typeof ListApplicationsResponseSchema;
+  },
+  /**
+   * Keeps an instance active for as long as it streams, one message every few seconds. The end of the stream makes it
+   * inactive.
+   *
+   * @generated from rpc manager.v2.Manager.KeepAlive
+   */
+  keepAlive: {
+    methodKind: "client_streaming";
+    input: typeof KeepAliveRequestSchema;
+    output: typeof EmptySchema;
+  },
+  /**
+   * Gives a daemon the seed peers; NotFound when there are none. Stock daemons do not ask.
+   *
+   * @generated from rpc manager.v2.Manager.ListSeedPeers
+   */
+  listSeedPeers: {
+    methodKind: "unary";
+    input: typeof ListSeedPeersRequestSchema;
+    output: typeof ListSeedPeersResponseSchema;
+  },
+  /**
+   * Gives a seed peer its own record. Stock daemons do not ask.
+   *
+   * @generated from rpc manager.v2.Manager.GetSeedPeer
+   */
+  getSeedPeer: {
+    methodKind: "unary";
+    input: typeof GetSeedPeerRequestSchema;
+    output: typeof SeedPeerSchema;
+  },
+  /**
+   * Registers a seed peer, or changes its record. Stock daemons do not ask.
+   *
    * @generated from rpc manager.v2.Manager.UpdateSeedPeer
    */
   updateSeedPeer: {
     methodKind: "unary";
     input: typeof UpdateSeedPeerRequestSchema;
     output: typeof SeedPeerSchema;
+  },
+  /**
+   * Forgets a seed peer. Stock daemons do not ask.
+   *
+   * @generated from rpc manager.v2.Manager.DeleteSeedPeer
+   */
+  deleteSeedPeer: {
+    methodKind: "unary";
+    input: typeof DeleteSeedPeerRequestSchema;
+    output: typeof EmptySchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_manager_v2_manager, 0);

@@ -21,6 +21,8 @@ export const file_grpc_health_v1_health: GenFile = /*@__PURE__*/
  */
 export type HealthCheckRequest = Message<"grpc.health.v1.HealthCheckRequest"> & {
   /**
+   * Full name, such as "scheduler.v2.Scheduler"; empty for the server as a whole.
+   *
    * @generated from field: string service = 1;
    */
   service: string;
@@ -59,21 +61,29 @@ export const HealthCheckResponseSchema: GenMessage<HealthCheckResponse> = /*@__P
  */
 export const HealthCheckResponse_ServingStatus = {
   /**
+   * Not decided yet.
+   *
    * @generated from enum value: UNKNOWN = 0;
    */
   UNKNOWN: 0,
 
   /**
+   * Takes calls.
+   *
    * @generated from enum value: SERVING = 1;
    */
   SERVING: 1,
 
   /**
+   * Takes no calls at present.
+   *
    * @generated from enum value: NOT_SERVING = 2;
    */
   NOT_SERVING: 2,
 
   /**
+   * The server does not have it. Only Watch says so; Check fails instead.
+   *
    * @generated from enum value: SERVICE_UNKNOWN = 3;
    */
   SERVICE_UNKNOWN: 3,
@@ -99,7 +109,7 @@ export const HealthCheckResponse_ServingStatusSchema: GenEnum<HealthCheckRespons
  */
 export const Health: GenService<{
   /**
-   * Reports the present state of one service; the empty name stands for the whole server.
+   * Reports the present state of one service; NotFound when the server does not have it.
    *
    * @generated from rpc grpc.health.v1.Health.Check
    */
@@ -109,7 +119,7 @@ export const Health: GenService<{
     output: typeof HealthCheckResponseSchema;
   },
   /**
-   * Reports the present state and then every change of it.
+   * Reports the present state and then every change of it. Does not end by itself.
    *
    * @generated from rpc grpc.health.v1.Health.Watch
    */
