@@ -23,11 +23,6 @@ export class FrameReader<Frame> {
     this.#next = next;
   }
 
-  /** Bytes of a frame that is not complete yet. */
-  get pendingBytes(): number {
-    return this.#filled;
-  }
-
   push(run: Uint8Array): Decoded<Frame> {
     if (this.#failure !== undefined) throw this.#failure.error;
     let consumed = 0;
