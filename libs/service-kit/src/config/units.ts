@@ -18,7 +18,9 @@ export function parseDurationMs(text: string): number | undefined {
   let totalMs = 0;
   for (const [, amount, unit] of trimmed.matchAll(/(\d+(?:\.\d+)?)(ns|us|µs|μs|ms|s|m|h|d)/g))
     totalMs += Number(amount) * (DURATION_UNITS_MS[unit ?? ''] ?? NaN);
-  return Number.isSafeInteger(Math.round(totalMs)) ? Math.round(totalMs * 1e6) / 1e6 : undefined;
+  if (!Number.isSafeInteger(Math.round(totalMs))) return undefined;
+  // 1.1 s is 1100.0000000000002 ms in doubles; whole numbers are exact.
+  return Number.isInteger(totalMs) || totalMs > 1e9 ? totalMs : Math.round(totalMs * 1e6) / 1e6;
 }
 
 /** Go's notation of a number of milliseconds, as `parseDurationMs` reads it back. */

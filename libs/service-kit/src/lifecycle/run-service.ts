@@ -1,4 +1,5 @@
 import { describeStartError } from './start-error.ts';
+import { isError } from '../observe/is-error.ts';
 import { safeText } from '../observe/redact.ts';
 
 /** What a started service hands back: how to stop it and, when it can end by itself, the promise of that. */
@@ -52,7 +53,7 @@ export async function runService(
   };
   const onUncaught = (error: unknown) => {
     failed = true;
-    report(safeText(`uncaught: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`));
+    report(safeText(`uncaught: ${isError(error) ? (error.stack ?? error.message) : String(error)}`));
     stop('stopped by an uncaught error');
   };
   for (const signal of STOP_SIGNALS) process.on(signal, onSignal);

@@ -1,4 +1,5 @@
 import { DfError } from '@d7y/piece';
+import { isError } from '../observe/is-error.ts';
 import { safeText } from '../observe/redact.ts';
 
 /** A service cannot start, for a reason its operator can remove. The message is one line: what, where, remedy. */
@@ -10,13 +11,13 @@ export class StartError extends DfError {
 
 /** The one line to print when a start failed; never more than one, never with secrets. */
 export function describeStartError(error: unknown): string {
-  const text = describeSystemError(error) ?? (error instanceof Error ? error.message || error.name : String(error));
+  const text = describeSystemError(error) ?? (isError(error) ? error.message || error.name : String(error));
   return safeText(text.replace(/\s*\n\s*/g, ' ').trim());
 }
 
 /** One line for an error of the operating system that an operator can do something about; undefined for anything else. */
 export function describeSystemError(error: unknown): string | undefined {
-  if (!(error instanceof Error) || error instanceof DfError) return undefined;
+  if (!isError(error) || error instanceof DfError) return undefined;
   const { code, syscall, path, address, port } = error as NodeJS.ErrnoException & { address?: string; port?: number };
   const where = path ?? (port === undefined || port < 0 ? address : `${address ?? ''}:${port}`) ?? syscall ?? 'system';
   switch (code) {

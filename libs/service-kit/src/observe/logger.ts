@@ -1,5 +1,6 @@
 import { pino } from 'pino';
-import type { DestinationStream, Logger as PinoLogger } from 'pino';
+import type { Bindings, ChildLoggerOptions, DestinationStream, Logger as PinoLogger } from 'pino';
+import { isError } from './is-error.ts';
 import { plainLines } from './plain-lines.ts';
 import { sanitize } from './sanitize.ts';
 import { safeText } from './redact.ts';
@@ -24,7 +25,7 @@ export interface LoggerOptions {
  */
 export function createLogger({ name, level = 'info', console = false, stream }: LoggerOptions): Logger {
   const destination = stream ?? pino.destination({ fd: 1, sync: true });
-  return pino(
+  const logger = pino(
     {
       name,
       level,
@@ -33,7 +34,6 @@ export function createLogger({ name, level = 'info', console = false, stream }: 
       serializers: { err: (error: unknown) => error }, // formatters.log has done it
       formatters: {
         level: (label) => ({ level: label }),
-        bindings: (bindings) => sanitize(bindings) as Record<string, unknown>,
         log: (fields) => sanitize(fields) as Record<string, unknown>,
       },
       hooks: {
@@ -44,14 +44,20 @@ export function createLogger({ name, level = 'info', console = false, stream }: 
     },
     console ? plainLines(destination) : destination,
   );
+  // Pino formats the bindings of the root only. Children inherit from their parent, so this reaches all generations.
+  const plainChild = logger.child;
+  logger.child = function child(this: Logger, bindings: Bindings, options?: ChildLoggerOptions) {
+    return Reflect.apply(plainChild, this, [sanitize(bindings), options]) as Logger;
+  } as typeof logger.child;
+  return logger;
 }
 
 /** What pino interpolates or takes from an error as the message never reaches the formatters, so it is made safe here. */
 function safeArguments(args: unknown[]): unknown[] {
   const [first, ...rest] = args;
   if (typeof first === 'string') return [safeText(first), ...rest.map((value) => sanitize(value))];
-  const error = first instanceof Error ? first : (first as { err?: unknown } | null | undefined)?.err;
-  const fields = first instanceof Error ? { err: first } : first;
-  if (rest[0] === undefined && error instanceof Error) return [fields, safeText(error.message)];
+  const error = isError(first) ? first : (first as { err?: unknown } | null | undefined)?.err;
+  const fields = isError(first) ? { err: first } : first;
+  if (rest[0] === undefined && isError(error)) return [fields, safeText(error.message)];
   return [fields, ...rest.map((value) => sanitize(value))];
 }

@@ -1,5 +1,6 @@
 import { HIDDEN, redactHeaders, safeText, safeUrl } from './redact.ts';
 import type { HeaderBag } from './redact.ts';
+import { isError } from './is-error.ts';
 import { Secret } from './secret.ts';
 
 const HEADER_KEY = /headers?$/i;
@@ -34,7 +35,7 @@ export function sanitize(value: unknown, key = '', depth = 0): unknown {
 
 function sanitizeObject(value: object, key: string, depth: number): unknown {
   if (value instanceof Secret || SECRET_KEY.test(key)) return HIDDEN;
-  if (value instanceof Error) return sanitizeError(value, depth);
+  if (isError(value)) return sanitizeError(value, depth);
   if (value instanceof URL) return safeUrl(value);
   if (value instanceof Date) return Number.isNaN(value.getTime()) ? null : value.toISOString();
   if (ArrayBuffer.isView(value) || value instanceof ArrayBuffer) return `<${value.byteLength} bytes>`;
@@ -69,7 +70,8 @@ function sanitizeError(error: Error, depth: number): Record<string, unknown> {
   if (depth >= MAX_DEPTH) return safe;
   for (const [name, item] of Object.entries(error)) if (!(name in safe)) safe[name] = sanitize(item, name, depth + 1);
   if (error.cause !== undefined) safe['cause'] = sanitize(error.cause, 'cause', depth + 1);
-  if (error instanceof AggregateError) safe['errors'] = sanitize(error.errors, 'errors', depth + 1);
+  const { errors } = error as AggregateError;
+  if (Array.isArray(errors)) safe['errors'] = sanitize(errors, 'errors', depth + 1);
   return safe;
 }
 

@@ -1,6 +1,7 @@
 import { context, createTraceState, isSpanContextValid, ROOT_CONTEXT, SpanStatusCode, trace } from '@opentelemetry/api';
 import type { Attributes, Context, Span, SpanKind, Tracer } from '@opentelemetry/api';
 import { parseTraceParent } from '@opentelemetry/core';
+import { isError } from './is-error.ts';
 import { safeText } from './redact.ts';
 import { OFF_SPAN, OFF_TRACER } from './telemetry.ts';
 
@@ -42,7 +43,7 @@ export function withSpan<T>(
 
 /** Marks a span as failed, with the sentence of the error but no secrets of it. */
 export function failSpan(span: Span, error: unknown): void {
-  const message = safeText(error instanceof Error ? error.message : String(error));
+  const message = safeText(isError(error) ? error.message : String(error));
   span.setStatus({ code: SpanStatusCode.ERROR, message });
   const code = (error as { code?: unknown } | undefined)?.code;
   if (typeof code === 'string') span.setAttribute('error.type', code);

@@ -1,5 +1,6 @@
 import { Code, ConnectError } from '@connectrpc/connect';
 import { DfError } from '@d7y/piece';
+import { isError } from '../observe/is-error.ts';
 import { safeText } from '../observe/redact.ts';
 
 /** Response metadata that carries the stable code of a DfError. */
@@ -42,7 +43,7 @@ export function toConnectError(error: unknown, codes: Readonly<Record<string, Co
     const code = (Object.hasOwn(codes, error.code) ? codes[error.code] : undefined) ?? Code.Internal;
     return new ConnectError(safeText(error.message), code, { [DF_CODE_HEADER]: error.code }, undefined, error);
   }
-  if (error instanceof Error && error.name === 'AbortError')
+  if (isError(error) && error.name === 'AbortError')
     return new ConnectError('the call was cancelled', Code.Canceled, undefined, undefined, error);
   return new ConnectError('internal error', Code.Internal, undefined, undefined, error);
 }
@@ -57,5 +58,5 @@ export function dfCodeOf(error: unknown): string | undefined {
 function isDfError(error: unknown): error is DfError {
   if (error instanceof DfError) return true;
   const { code, retryable } = (error ?? {}) as { code?: unknown; retryable?: unknown };
-  return error instanceof Error && typeof code === 'string' && typeof retryable === 'boolean';
+  return isError(error) && typeof code === 'string' && typeof retryable === 'boolean';
 }
