@@ -1,0 +1,20 @@
+/** Why a registration or a request for parents is turned down. */
+export type RefusalCode = 'notFound' | 'failedPrecondition' | 'resourceExhausted';
+
+/**
+ * What is to be done now. Whoever feeds the swarm carries decisions out in the order in which they come: a service over
+ * the network, a simulator on its virtual clock.
+ */
+export type Decision =
+  /** Tell the peer whom to fetch from, best first; replaces what it was told before. */
+  | { readonly kind: 'offerParents'; readonly peerId: string; readonly parentIds: readonly string[] }
+  /** Tell the peer to fetch from the origin. */
+  | { readonly kind: 'grantOrigin'; readonly peerId: string; readonly reason: string }
+  | { readonly kind: 'answerEmpty'; readonly peerId: string }
+  | { readonly kind: 'answerMetadataOnly'; readonly peerId: string }
+  /** End the peer's conversation with an error. */
+  | { readonly kind: 'refuse'; readonly peerId: string; readonly code: RefusalCode; readonly reason: string }
+  /** Tell the seed to download the task, with the request of the peer; report back with seedTriggerEnded or seedTriggerFailed. */
+  | { readonly kind: 'triggerSeed'; readonly taskId: string; readonly seedHostId: string; readonly peerId: string }
+  /** Ask the host whether it is healthy, at once; report back with hostProbed. */
+  | { readonly kind: 'probeHost'; readonly hostId: string };

@@ -1,0 +1,104 @@
+import type { Peer, PeerView } from './peer.ts';
+import { nextState } from './transition-table.ts';
+import type { TransitionTable } from './transition-table.ts';
+
+/** Seeds fetch first, on a scheduler's word; everybody else is normal. */
+export type HostKind = 'normal' | 'seed';
+
+/** What a host says of itself. */
+export interface HostFacts {
+  readonly id: string;
+  readonly kind: HostKind;
+  readonly ip: string;
+  /** Upload service. */
+  readonly port: number;
+  /** Data centre; compared without regard to case. */
+  readonly idc: string | undefined;
+  /** `|`-separated from the widest to the narrowest, such as `country|city|rack`. */
+  readonly location: string | undefined;
+  /** Takes but does not give: nobody's parent. */
+  readonly disableShared: boolean;
+  /** How often the host promises to announce itself; undefined when it promises nothing. */
+  readonly announceIntervalMs: number | undefined;
+}
+
+/**
+ * How sure we are that a host can be reached.
+ * `unproven`: a seed that has not yet passed its first health check. `suspect`: a stream broke, a check failed or
+ * children complain. `lost`: suspect, and a check failed with nothing heard in between.
+ */
+export type HostState =
+  | { readonly kind: 'unproven' }
+  | { readonly kind: 'alive' }
+  | { readonly kind: 'suspect'; readonly sinceMs: number }
+  | { readonly kind: 'lost'; readonly sinceMs: number };
+
+export type HostEvent = 'announced' | 'heard' | 'doubted' | 'proved' | 'missed';
+
+/** Normal hosts. `missed` is a failed health check. */
+export const HOST_TRANSITIONS = {
+  announced: { from: ['suspect', 'lost'], to: 'alive' },
+  heard: { from: ['suspect', 'lost'], to: 'alive' },
+  doubted: { from: ['alive'], to: 'suspect' },
+  proved: { from: ['unproven', 'suspect', 'lost'], to: 'alive' },
+  missed: { from: ['unproven', 'suspect'], to: 'lost' },
+} as const satisfies TransitionTable<HostState['kind'], HostEvent>;
+
+/** Seeds are triggered only after they have answered: a lost one proves itself anew. */
+export const SEED_TRANSITIONS = {
+  ...HOST_TRANSITIONS,
+  announced: { from: ['lost'], to: 'unproven' },
+  heard: { from: ['suspect'], to: 'alive' },
+} as const satisfies TransitionTable<HostState['kind'], HostEvent>;
+
+/** A machine as the rest of the program sees it. */
+export interface HostView {
+  readonly id: string;
+  readonly facts: HostFacts;
+  readonly state: HostState;
+  /** Introduced itself as a program of ours. */
+  readonly isOwn: boolean;
+  readonly announcedAtMs: number;
+  readonly peers: ReadonlySet<PeerView>;
+}
+
+/** Owned by the swarm. */
+export class Host implements HostView {
+  facts: HostFacts;
+  state: HostState;
+  isOwn: boolean;
+  announcedAtMs: number;
+  /** The last sign of life of any kind. */
+  heardAtMs: number;
+  readonly peers = new Set<Peer>();
+
+  constructor(facts: HostFacts, isOwn: boolean, nowMs: number) {
+    this.facts = facts;
+    this.isOwn = isOwn;
+    this.announcedAtMs = nowMs;
+    this.heardAtMs = nowMs;
+    this.state = { kind: facts.kind === 'seed' ? 'unproven' : 'alive' };
+  }
+
+  get id(): string {
+    return this.facts.id;
+  }
+
+  get isSeed(): boolean {
+    return this.facts.kind === 'seed';
+  }
+
+  /** Address of the upload service, as the ring of seeds knows it. */
+  get address(): string {
+    const { ip, port } = this.facts;
+    return ip.includes(':') ? `[${ip}]:${port}` : `${ip}:${port}`;
+  }
+
+  /** @returns whether the state changed */
+  apply(event: HostEvent, nowMs: number): boolean {
+    const next = nextState(this.isSeed ? SEED_TRANSITIONS : HOST_TRANSITIONS, this.state.kind, event);
+    if (next === undefined || next === this.state.kind) return false;
+    this.state = next === 'suspect' || next === 'lost' ? { kind: next, sinceMs: nowMs } : { kind: next };
+    return true;
+  }
+}

@@ -1,0 +1,72 @@
+import type { ProbationRule } from './blame.ts';
+import { meshPolicy } from './mesh-policy.ts';
+import type { SchedulingPolicy } from './scheduling-policy.ts';
+
+/** Limits and times of a swarm; times in milliseconds. */
+export interface SwarmOptions {
+  readonly policy: SchedulingPolicy;
+  /** How many peers of a task may fetch it from the origin at once. */
+  readonly originLeaseCount: number;
+  /** A child without a parent gets an origin lease when its task made no step towards one for this long … */
+  readonly waitDeadlineMs: number;
+  /** … and in any case after this long. */
+  readonly maxWaitMs: number;
+  /** How long a lease outlives the conversation of its holder, which may be reconnecting. */
+  readonly leaseGraceMs: number;
+  /** How long any other peer outlives its conversation. */
+  readonly peerGraceMs: number;
+  /** Candidates in an offer to a stock daemon. */
+  readonly candidateParentLimit: number;
+  /** Candidates in an offer to a daemon of ours. */
+  readonly ownCandidateParentLimit: number;
+  /** Daemons of ours hear of new parents no more often than this. */
+  readonly offerRefreshMs: number;
+  /** How long a stock child waits for others that are about to start, when those who have are few or busy. */
+  readonly gatherMs: number;
+  readonly seedsEnabled: boolean;
+  /** A seed that failed a task is not triggered for it again for this long. */
+  readonly seedFailureMemoryMs: number;
+  /** After its start a swarm that knows no seed gives the seeds this long to announce themselves. */
+  readonly settleMs: number;
+  readonly probation: ProbationRule;
+  /** A downloading peer that reports nothing for this long is given up. */
+  readonly pieceSilenceMs: number;
+  readonly peerTtlMs: number;
+  readonly hostTtlMs: number;
+  readonly peerGcIntervalMs: number;
+  readonly taskGcIntervalMs: number;
+  readonly hostGcIntervalMs: number;
+  readonly maxHosts: number;
+  readonly maxTasks: number;
+  readonly maxPeers: number;
+}
+
+const SECOND = 1000;
+const MINUTE = 60 * SECOND;
+const HOUR = 60 * MINUTE;
+
+export const DEFAULT_SWARM_OPTIONS: SwarmOptions = {
+  policy: meshPolicy,
+  originLeaseCount: 1,
+  waitDeadlineMs: 10 * SECOND,
+  maxWaitMs: 30 * SECOND,
+  leaseGraceMs: 5 * SECOND,
+  peerGraceMs: 30 * SECOND,
+  candidateParentLimit: 3,
+  ownCandidateParentLimit: 10,
+  offerRefreshMs: 250,
+  gatherMs: 500,
+  seedsEnabled: true,
+  seedFailureMemoryMs: 30 * MINUTE,
+  settleMs: 2 * SECOND,
+  probation: { complainants: 3, windowMs: 30 * SECOND, durationMs: MINUTE },
+  pieceSilenceMs: 30 * MINUTE,
+  peerTtlMs: 24 * HOUR,
+  hostTtlMs: HOUR,
+  peerGcIntervalMs: 10 * SECOND,
+  taskGcIntervalMs: 30 * MINUTE,
+  hostGcIntervalMs: 5 * MINUTE,
+  maxHosts: 100_000,
+  maxTasks: 500_000,
+  maxPeers: 2_000_000,
+};
