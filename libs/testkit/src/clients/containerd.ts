@@ -42,6 +42,7 @@ const CRI_PLUGIN = 'io.containerd.grpc.v1.cri';
 export async function startContainerd(options: ContainerdOptions = {}): Promise<Containerd> {
   const { cri = false, netns, env = {} } = options;
   requirePrograms(['containerd', 'ctr', 'runc']);
+  if (process.getuid?.() !== 0) throw new Error('containerd runs as root only: run this test as root');
   await using stack = new AsyncDisposableStack();
   const dir = stack.use(await tempDir('d7y-ctrd')).path; // a socket's path may have 107 characters
   const certsDir = join(dir, 'certs.d');

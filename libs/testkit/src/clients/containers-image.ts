@@ -59,11 +59,13 @@ export async function podmanStorage(): Promise<PodmanStorage> {
   await using stack = new AsyncDisposableStack();
   const dir = stack.use(await tempDir('d7y-podman')).path;
   const root = join(dir, 'root');
-  // podman leaves its storage mounted; without a pull there is nothing to unmount.
-  stack.defer(() => run('umount', ['--lazy', join(root, 'overlay')]).then(
-    () => undefined,
-    () => undefined,
-  )); // prettier-ignore
+  stack.defer(async () => {
+    try {
+      await run('umount', ['--lazy', join(root, 'overlay')]); // podman leaves its storage mounted
+    } catch {
+      // nothing was pulled, so nothing is mounted
+    }
+  });
   const resources = stack.move();
   return {
     podman: (args, env = {}) => run('podman', ['--root', root, '--runroot', join(dir, 'run'), ...args], { env }),
@@ -102,13 +104,11 @@ export async function pushImage(
   }: { repository?: string; tag?: string; credentials?: Credentials } = {},
 ): Promise<string> {
   requirePrograms(['skopeo']);
-  await using certs = await tempDir('d7y-certs');
   const { certificate } = registry;
-  if (certificate !== undefined) await writeFile(join(certs.path, 'ca.crt'), certificate.ca);
   const name = `${registry.host}/${repository}:${tag}`;
   await run('skopeo', [
     ...['copy', '--quiet', '--all'],
-    ...(certificate === undefined ? ['--dest-tls-verify=false'] : ['--dest-cert-dir', certs.path]),
+    ...(certificate === undefined ? ['--dest-tls-verify=false'] : ['--dest-cert-dir', certificate.caDir]),
     ...(credentials === undefined ? [] : ['--dest-creds', `${credentials.username}:${credentials.password}`]),
     ...[`oci:${image.dir}:${image.tag}`, `docker://${name}`],
   ]);

@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { requirePrograms } from '../process/programs.ts';
 import { run } from '../process/run.ts';
@@ -14,71 +14,52 @@ export interface CertificatePair {
 /** A server's certificate and the authority that signed it, which clients must be told to trust. */
 export interface ServerCertificate extends CertificatePair {
   readonly caFile: string;
+  /** A folder with nothing but the authority in it, as skopeo and podman want it. */
+  readonly caDir: string;
   readonly ca: string;
 }
 
-const NEW_KEY = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'];
+/** Options of `openssl req` for a fresh P-256 key that no password protects. */
+const NEW_KEY = '-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes';
 
 /**
  * Makes an authority of its own and a certificate for localhost, 127.0.0.1 and `names`.
- * @param dir an existing folder, which gets `ca.crt`, `server.crt` and `server.key`
+ * @param dir an existing folder, which gets `ca/ca.crt`, `server.crt` and `server.key`
  * @param names host names or IPv4 addresses
  */
 export async function makeServerCertificate(dir: string, names: readonly string[] = []): Promise<ServerCertificate> {
-  requirePrograms(['openssl']);
-  const file = (name: string) => join(dir, name);
-  const altNames = ['localhost', '127.0.0.1', ...names].map((name) =>
-    /^[\d.]+$/.test(name) ? `IP:${name}` : `DNS:${name}`,
+  const caDir = join(dir, 'ca');
+  await mkdir(caDir, { recursive: true });
+  const altNames = ['localhost', '127.0.0.1', ...names].map(
+    (name) => `${/^[\d.]+$/.test(name) ? 'IP' : 'DNS'}:${name}`,
   );
-  await run('openssl', [
-    'req', '-x509', ...NEW_KEY, '-days', '3650', '-subj', '/CN=test authority', '-addext', 'keyUsage=critical,keyCertSign,cRLSign',
-    '-keyout', file('ca.key'), '-out', file('ca.crt'),
-  ]); // prettier-ignore
-  await run('openssl', [
-    'req',
-    ...NEW_KEY,
-    '-subj',
-    '/CN=test server',
-    '-keyout',
-    file('server.key'),
-    '-out',
-    file('server.csr'),
-  ]);
-  const extensions = `subjectAltName=${altNames.join(',')}\nextendedKeyUsage=serverAuth\nbasicConstraints=CA:FALSE\n`;
-  await run(
-    'openssl',
-    [
-      'x509', '-req', '-in', file('server.csr'), '-CA', file('ca.crt'), '-CAkey', file('ca.key'), '-CAcreateserial', '-days', '825',
-      '-extfile', '/dev/stdin', '-out', file('server.crt'),
-    ],
-    { input: extensions },
-  ); // prettier-ignore
-  return {
-    ...(await readPair(file('server.crt'), file('server.key'))),
-    caFile: file('ca.crt'),
-    ca: await readFile(file('ca.crt'), 'utf8'),
-  };
+  const extensions = [
+    `subjectAltName=${altNames.join(',')}`,
+    'extendedKeyUsage=serverAuth',
+    'basicConstraints=CA:FALSE',
+    '',
+  ];
+  await writeFile(join(dir, 'server.ext'), extensions.join('\n'));
+  const caUse = '-addext keyUsage=critical,keyCertSign,cRLSign';
+  await openssl(dir, `req -x509 ${NEW_KEY} -days 3650 -subj /CN=test-authority ${caUse} -keyout ca.key -out ca/ca.crt`);
+  await openssl(dir, `req ${NEW_KEY} -subj /CN=test-server -keyout server.key -out server.csr`);
+  const signer = '-CA ca/ca.crt -CAkey ca.key -CAcreateserial';
+  await openssl(dir, `x509 -req -in server.csr ${signer} -days 825 -extfile server.ext -out server.crt`);
+  const caFile = join(caDir, 'ca.crt');
+  const pair = await readPair(join(dir, 'server.crt'), join(dir, 'server.key'));
+  return { ...pair, caFile, caDir, ca: await readFile(caFile, 'utf8') };
 }
 
 /** Makes a self-signed certificate that signs tokens: `token.crt` and `token.key` in `dir`. */
 export async function makeSigningCertificate(dir: string): Promise<CertificatePair> {
+  await openssl(dir, `req -x509 ${NEW_KEY} -days 3650 -subj /CN=token -keyout token.key -out token.crt`);
+  return readPair(join(dir, 'token.crt'), join(dir, 'token.key'));
+}
+
+/** Runs openssl in `dir`; file names in `args` are relative to it and hold no spaces. */
+async function openssl(dir: string, args: string): Promise<void> {
   requirePrograms(['openssl']);
-  const certFile = join(dir, 'token.crt');
-  const keyFile = join(dir, 'token.key');
-  await run('openssl', [
-    'req',
-    '-x509',
-    ...NEW_KEY,
-    '-days',
-    '3650',
-    '-subj',
-    '/CN=token',
-    '-keyout',
-    keyFile,
-    '-out',
-    certFile,
-  ]);
-  return readPair(certFile, keyFile);
+  await run('openssl', args.split(' '), { cwd: dir });
 }
 
 async function readPair(certFile: string, keyFile: string): Promise<CertificatePair> {

@@ -1,0 +1,122 @@
+import { join } from 'node:path';
+import { expect } from '@jest/globals';
+import {
+  type BlobDescriptor,
+  blobsOf,
+  type Cluster,
+  type ClusterOptions,
+  type Containerd,
+  type Content,
+  type CountingProxy,
+  type Credentials,
+  type DaemonNode,
+  type ImageLayout,
+  makeImage,
+  pushImage,
+  type Registry,
+  type RegistryOptions,
+  startCluster,
+  startContainerd,
+  startCountingProxy,
+  startRegistry,
+  tempDir,
+  writeHostsToml,
+} from '@d7y/testkit';
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+/** Six layers from 5 KiB to 64 MiB: less than a piece, some pieces, many. */
+export const SIX_LAYERS = [5 * KIB, 200 * KIB, MIB, 6 * MIB, 20 * MIB, 64 * MIB] as const;
+
+export interface PullBenchOptions extends ClusterOptions {
+  readonly registry?: RegistryOptions;
+}
+
+/** A registry behind a counting proxy, and a cluster that pulls from it. */
+export interface PullBench extends AsyncDisposable {
+  readonly registry: Registry;
+  /** Stands for the registry: its host is the first part of image names. */
+  readonly origin: CountingProxy;
+  readonly cluster: Cluster;
+  readonly scratch: string;
+  /** Makes an image and pushes it, uncounted; returns it with the name to pull. */
+  publish(options: PublishOptions): Promise<PublishedImage>;
+  /** Starts a containerd whose only mirror is this daemon. */
+  containerd(daemon: DaemonNode, options?: { cri?: boolean }): Promise<Containerd>;
+}
+
+export interface PublishOptions {
+  /** Also the seed: another tag is another image. */
+  readonly tag: string;
+  readonly layerBytes?: readonly number[];
+  readonly architectures?: readonly string[];
+  readonly credentials?: Credentials;
+}
+
+export interface PublishedImage {
+  readonly layout: ImageLayout;
+  /** `host/repository:tag`. */
+  readonly name: string;
+}
+
+/** Starts registry, proxy and cluster; disposal ends all that was started through it. */
+export async function startPullBench({
+  registry: registryOptions,
+  ...cluster
+}: PullBenchOptions = {}): Promise<PullBench> {
+  await using stack = new AsyncDisposableStack();
+  const scratch = stack.use(await tempDir('d7y-e2e')).path;
+  const registry = stack.use(await startRegistry(registryOptions));
+  const { certificate } = registry;
+  const origin = stack.use(
+    await startCountingProxy({
+      upstream: registry.url,
+      ...(certificate !== undefined && { upstreamCa: certificate.ca, tls: certificate }),
+    }),
+  );
+  const running = stack.use(await startCluster({ defaultRegistry: origin.url, ...cluster }));
+  const resources = stack.move();
+  return {
+    registry,
+    origin,
+    cluster: running,
+    scratch,
+    async publish({ tag, layerBytes = SIX_LAYERS, architectures = ['amd64'], credentials }) {
+      const layout = await makeImage({ dir: join(scratch, tag), tag, layerBytes, architectures });
+      await pushImage(layout, registry, credentials === undefined ? {} : { credentials });
+      return { layout, name: `${origin.host}/test/app:${tag}` };
+    },
+    async containerd(daemon, options = {}) {
+      const node = resources.use(await startContainerd(options));
+      await writeHostsToml({
+        certsDir: node.certsDir,
+        registry: origin.host,
+        server: origin.url,
+        ...(certificate !== undefined && { caFile: certificate.caFile }),
+        mirrors: [{ url: daemon.proxyUrl, headers: { 'X-Dragonfly-Registry': origin.url } }],
+      });
+      return node;
+    },
+    [Symbol.asyncDispose]: () => resources.disposeAsync(),
+  };
+}
+
+/** Expects that each byte of each blob has left the registry exactly once. */
+export function expectEveryByteOnce(origin: CountingProxy, blobs: readonly BlobDescriptor[]): void {
+  const sent = Object.fromEntries(
+    blobs.map(({ digest, size }) => [digest, origin.log.blobCoverage(digest, size).ranges]),
+  );
+  expect(sent).toEqual(
+    Object.fromEntries(blobs.map(({ digest, size }) => [digest, [{ start: 0, end: size, times: 1 }]])),
+  );
+}
+
+/** Expects that a node holds this image for one platform: index, manifest, configuration and layers, each with its own bytes. */
+export function expectHolds(content: Content, { layout }: PublishedImage, architecture = 'amd64'): void {
+  const manifest = layout.platforms.find((platform) => platform.architecture === architecture)?.manifest;
+  const wanted = [layout.top, ...(manifest === undefined ? [] : [manifest]), ...blobsOf(layout, architecture)];
+  expect(Object.fromEntries(content)).toMatchObject(
+    Object.fromEntries(wanted.map(({ digest, size }) => [digest, size])),
+  );
+}
