@@ -1,0 +1,90 @@
+import { describe, expect, it } from '@jest/globals';
+import { defaultDirectories } from './directories.ts';
+import { readDfdaemonConfig } from './read-dfdaemon-config.ts';
+
+const read = (text: string) => readDfdaemonConfig({ text, env: {}, uid: 0 });
+
+describe('readDfdaemonConfig', () => {
+  it('has the published defaults', () => {
+    const { config, warnings } = read('');
+    expect(warnings).toEqual([]);
+    expect(config).toMatchObject({
+      download: {
+        server: { socketPath: '/var/run/dragonfly/dfdaemon.sock', socketMode: 0o660 },
+        concurrentPieceCount: 8,
+      },
+      upload: { server: { port: 4000 }, disableShared: false },
+      storage: { dir: '/var/lib/dragonfly', server: { tcpPort: 4005 } },
+      scheduler: { announceInterval: 300_000 },
+      gc: { interval: 900_000, policy: { taskTTL: 720 * 3_600_000, diskHighThresholdPercent: 80 } },
+      proxy: {
+        server: { ip: '127.0.0.1', port: 4001 },
+        registryMirror: { addr: 'https://index.docker.io', dynamic: true },
+      },
+      metrics: { server: { port: 4002 } },
+      health: { server: { port: 4003 } },
+      seedPeer: { enable: false, type: 'super' },
+    });
+    expect(config.proxy.rules[0]?.regex.test('https://x/v2/a/blobs/sha256:1')).toBe(true);
+    expect(config.proxy.rules[0]?.filteredQueryParams).toContain('ns');
+  });
+
+  it('understands older names', () => {
+    const { config } = read(`
+server: { listen: { ip: 0.0.0.0, port: 65001 } }
+keepStorage: false
+storage: { taskExpireTime: 6h, diskGCThreshold: 50Gi, diskGCThresholdPercent: 0.8 }
+scheduler: { netAddrs: [{ type: tcp, addr: scheduler:8002 }] }
+proxy:
+  registryMirror: { url: 'https://ghcr.io', dynamic: false }
+  proxies: [{ regx: 'blobs/.*', useHTTPS: true, direct: true }]
+`);
+    expect(config.proxy.server).toMatchObject({ ip: '0.0.0.0', port: 65001 });
+    expect(config.storage.keep).toBe(false);
+    expect(config.gc.policy).toMatchObject({
+      taskTTL: 6 * 3_600_000,
+      diskThreshold: 50 * 2 ** 30,
+      diskHighThresholdPercent: 80,
+    });
+    expect(config.scheduler.netAddrs).toEqual([{ type: 'tcp', addr: 'scheduler:8002' }]);
+    expect(config.proxy.registryMirror).toMatchObject({ addr: 'https://ghcr.io', dynamic: false });
+    expect(config.proxy.rules[0]).toMatchObject({ useTls: true, direct: true });
+    expect(config.proxy.rules[0]?.regex.source).toBe('blobs\\/.*');
+  });
+
+  it('warns of a key that has an effect elsewhere only', () => {
+    const { warnings } = read(
+      'download: { pieceTimeout: 40s }\nproxy: { registries: [{ host: a.test, password: planted }] }',
+    );
+    expect(warnings).toHaveLength(2);
+    expect(warnings[0]).toContain('download.pieceTimeout');
+    expect(warnings.join()).not.toContain('planted');
+  });
+
+  it('names the nearest key for one it does not know', () => {
+    expect(() => read('proxy: { registryMiror: {} }')).toThrow(/did you mean registryMirror\?/);
+  });
+
+  it.each([
+    ['upload: { server: { cert: /a.pem } }', /upload\.server\.cert.*encryption/],
+    ['proxy: { server: { basicAuth: { username: a } } }', /proxy\.server\.basicAuth.*not available/],
+    ['gc: { policy: { diskLowThresholdPercent: 90 } }', /diskLowThresholdPercent/],
+    ['download: { protocol: quic }', /QUIC/],
+    ['scheduler: { addrs: [nonsense] }', /scheduler\.addrs.*host:port/],
+    ['proxy: { rules: [{ regex: "(" }] }', /regular expression/],
+    ['proxy: { registries: [{ insecure: true }] }', /expected url or host/],
+  ])('refuses %s rather than leaving it without effect', (text, message) => {
+    expect(() => read(text)).toThrow(message);
+  });
+});
+
+describe('defaultDirectories', () => {
+  it('keeps out of the system directories for a user', () => {
+    const directories = defaultDirectories(1000, { HOME: '/home/a', XDG_RUNTIME_DIR: '/run/user/1000' });
+    expect(directories).toEqual({
+      storage: '/home/a/.local/share/dragonfly',
+      runtime: '/run/user/1000/dragonfly',
+      config: '/home/a/.config/dragonfly',
+    });
+  });
+});

@@ -1,0 +1,196 @@
+import { DEFAULT_FILTERED_QUERY_PARAMS } from '@d7y/piece';
+import { byteRate, byteSize, duration, httpUrl, ipAddress, port, secretString } from '@d7y/service-kit';
+import { z } from 'zod';
+import type { Directories } from './directories.ts';
+
+const MIB = 2 ** 20;
+const SECOND = 1000;
+const MINUTE = 60 * SECOND;
+const HOUR = 60 * MINUTE;
+
+/** A section whose keys all have defaults: present or not, it is there. */
+const section = <Shape extends z.core.$ZodLooseShape>(shape: Shape) => z.object(shape).prefault({} as never);
+
+/** A key that promises protection we cannot give yet: refused, because ignoring it would leave open what its owner believes shut. */
+const refused = (reason: string) => z.undefined({ error: reason }).optional();
+const noPeerTls = refused(
+  'encryption between daemons and to schedulers is not available, remove the key or protect the network',
+);
+const noProxyAuth = refused(
+  'proxy authentication is not available, remove the key and keep proxy.server.ip on loopback',
+);
+
+/** `80` and `0.8` both mean 80 percent. */
+const percent = () =>
+  z
+    .number({ error: 'expected a percentage such as 80, or a fraction such as 0.8' })
+    .gt(0, { error: 'expected more than 0' })
+    .lt(100, { error: 'expected less than 100' })
+    .transform((value) => (value <= 1 ? value * 100 : value));
+
+const regex = () =>
+  z.string().transform((text, issues) => {
+    try {
+      return new RegExp(text);
+    } catch (error) {
+      issues.addIssue({ code: 'custom', message: `expected a regular expression: ${(error as Error).message}` });
+      return z.NEVER;
+    }
+  });
+
+/** `host:port`; IPv6 in brackets. */
+const hostPort = () =>
+  z.string().regex(/^(\[[0-9a-fA-F:.]+\]|[^\s:/[\]]+):\d{1,5}$/, { error: 'expected host:port such as 10.0.0.1:8002' });
+
+const rule = z
+  .object({
+    regex: regex().optional(),
+    regx: regex().optional(),
+    useTLS: z.boolean().optional(),
+    useHTTPS: z.boolean().optional(),
+    direct: z.boolean().default(false),
+    redirect: z.string().min(1).optional(),
+    filteredQueryParams: z.array(z.string()).default([...DEFAULT_FILTERED_QUERY_PARAMS]),
+  })
+  .transform(({ regex, regx, useTLS, useHTTPS, ...rest }) => ({
+    ...rest,
+    regex: regex ?? regx ?? /.*/,
+    useTls: useTLS ?? useHTTPS ?? false,
+    redirect: rest.redirect,
+  }));
+
+const registry = z.object({
+  /** Names host and scheme at once. */
+  url: httpUrl().optional(),
+  host: z.string().min(1).optional(),
+  /** File with PEM certificates trusted for this host beside the system's. */
+  cert: z.string().min(1).optional(),
+  insecure: z.boolean().default(false),
+  username: z.string().optional(),
+  password: secretString().optional(),
+});
+
+/** Every key that has an effect here, with its default. */
+export function dfdaemonSchema(directories: Directories) {
+  const server = (defaultPort: number) => section({ ip: ipAddress().optional(), port: port().default(defaultPort) });
+  return z.object({
+    /** Lines at debug level. */
+    verbose: z.boolean().default(false),
+    /** Log lines for people instead of JSON. */
+    console: z.boolean().default(false),
+    host: section({
+      idc: z.string().min(1).optional(),
+      location: z.string().min(1).optional(),
+      hostname: z.string().min(1).optional(),
+      ip: ipAddress().optional(),
+      schedulerClusterID: z.number().int().nonnegative().optional(),
+    }),
+    download: section({
+      server: section({
+        socketPath: z.string().min(1).default(`${directories.runtime}/dfdaemon.sock`),
+        /** Who may ask this daemon to write files: owner and group. Stock daemons let everybody (0777). */
+        socketMode: z
+          .union([z.number().int(), z.string().regex(/^0?[0-7]{3}$/)], {
+            error: 'expected an octal mode such as "0660"',
+          })
+          .transform((mode) => (typeof mode === 'number' ? mode : Number.parseInt(mode, 8)))
+          .default(0o660),
+      }),
+      protocol: z.literal('tcp', { error: 'expected tcp: pieces over QUIC are not available' }).default('tcp'),
+      concurrentPieceCount: z.number().int().min(1).max(64).default(8),
+    }),
+    upload: section({
+      server: section({
+        ip: ipAddress().optional(),
+        port: port().default(4000),
+        caCert: noPeerTls,
+        cert: noPeerTls,
+        key: noPeerTls,
+      }),
+      client: section({ caCert: noPeerTls, cert: noPeerTls, key: noPeerTls }),
+      /** Serve nothing to other daemons. */
+      disableShared: z.boolean().default(false),
+      /** Bytes per second; announced to schedulers as this host's limit where its network card has more. */
+      bandwidthLimit: byteRate().default(50_000_000_000),
+    }),
+    scheduler: section({
+      announceInterval: duration().default(5 * MINUTE),
+      /** Static schedulers; with a DNS name every address behind it is one. */
+      addrs: z.array(hostPort()).default([]),
+      addr: hostPort().optional(),
+      netAddrs: z.array(z.object({ type: z.literal('tcp').default('tcp'), addr: hostPort() })).default([]),
+      caCert: noPeerTls,
+      cert: noPeerTls,
+      key: noPeerTls,
+    }),
+    seedPeer: section({
+      enable: z.boolean().default(false),
+      type: z.enum(['normal', 'super']).default('super'),
+    }),
+    dynconfig: section({
+      /** How often schedulers are looked up and checked. */
+      refreshInterval: duration().default(60 * SECOND),
+      /** File that lists schedulers where the configuration does not. */
+      path: z.string().min(1).default(`${directories.config}/dynconfig.yaml`),
+    }),
+    storage: section({
+      dir: z.string().min(1).default(directories.storage),
+      /** Keep content across restarts. */
+      keep: z.boolean().default(true),
+      server: section({ ip: ipAddress().optional(), tcpPort: port().default(4005) }),
+    }),
+    backend: section({
+      /** Tries after the first, for what may pass. */
+      maxRetries: z.number().int().min(0).max(20).default(3),
+    }),
+    gc: section({
+      interval: duration().default(15 * MINUTE),
+      policy: section({
+        taskTTL: duration().default(720 * HOUR),
+        /** Bytes that take the place of the file system's size; 0: its real size. */
+        diskThreshold: byteSize().default(0),
+        diskHighThresholdPercent: percent().default(80),
+        diskLowThresholdPercent: percent().default(60),
+      }),
+    }),
+    proxy: section({
+      /** On loopback unless configured: whoever reaches the proxy can use it. */
+      server: section({
+        ip: ipAddress().default('127.0.0.1'),
+        port: port().default(4001),
+        basicAuth: noProxyAuth,
+      }),
+      rules: z.array(rule).default(() => [rule.parse({ regex: 'blobs/sha256.*' })]),
+      registryMirror: section({
+        addr: httpUrl().default('https://index.docker.io'),
+        /** File with PEM certificates trusted for that registry beside the system's. */
+        cert: z.string().min(1).optional(),
+        /** Do not verify the certificate of that registry. */
+        insecure: z.boolean().default(false),
+        /** Honour X-Dragonfly-Registry and `ns`. */
+        dynamic: z.boolean().default(true),
+        enableTaskIDBasedBlobDigest: z.boolean().default(false),
+      }),
+      registries: z.array(registry).default([]),
+      disableBackToSource: z.boolean().default(false),
+      headerTimeout: duration().default(30 * SECOND),
+      idleTimeout: duration().default(5 * MINUTE),
+      drainTimeout: duration().default(10 * SECOND),
+    }),
+    network: section({ enableIPv6: z.boolean().default(false) }),
+    health: section({ server: server(4003) }),
+    metrics: section({ enable: z.boolean().default(true), server: server(4002) }),
+    tracing: section({
+      protocol: z.enum(['grpc', 'http', 'https']).optional(),
+      endpoint: z.string().min(1).optional(),
+      path: z.string().startsWith('/').default('/v1/traces'),
+      headers: z.record(z.string(), secretString()).default({}),
+      sampleRatio: z.number().min(0).max(1).default(1),
+    }),
+    /** Most memory for pieces in flight. */
+    memory: section({ bufferBytes: byteSize().default(64 * MIB) }),
+  });
+}
+
+/** A checked configuration. Times are in milliseconds, sizes in bytes. */
+export type DfdaemonConfig = z.output<ReturnType<typeof dfdaemonSchema>>;

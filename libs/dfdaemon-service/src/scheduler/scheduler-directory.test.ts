@@ -1,0 +1,179 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { create } from '@bufbuild/protobuf';
+import { common } from '@d7y/api';
+import type { Announcement, PeerRegistration, SchedulerClient } from '@d7y/peer-protocol';
+import { schedulerRing } from '@d7y/swarm';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { silentLogger } from '../_silent-logger.ts';
+import { SchedulerDirectory } from './scheduler-directory.ts';
+import { PersistentSeedMemory } from './seed-memory.ts';
+
+let dir: string;
+beforeEach(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'd7y-directory-'));
+});
+afterEach(() => rm(dir, { recursive: true }));
+
+class FakeScheduler {
+  isUp = true;
+  announced = 0;
+  left = 0;
+  seeds: string[] = [];
+  isStock = false;
+  conversationError: unknown;
+
+  client(address: string): SchedulerClient {
+    const check = <T>(value: T): Promise<T> =>
+      this.isUp ? Promise.resolve(value) : Promise.reject(new Error(`${address} is down`));
+    return {
+      address,
+      checkHealth: () => Promise.resolve(this.isUp),
+      hello: () => check(this.isStock ? undefined : { instanceId: address, version: '1', features: [] }),
+      announceHost: () => check(void this.announced++),
+      deleteHost: () => check(void this.left++),
+      listHosts: () =>
+        check(this.seeds.map((id) => create(common.HostSchema, { id, ip: '10.0.0.1', port: 4000, type: 1 }))),
+      announcePeer: () => {
+        const error = this.conversationError;
+        const instructions = (async function* () {
+          if (error !== undefined) throw error as Error;
+          yield { kind: 'empty' } as const;
+        })();
+        return { instructions, abort: () => undefined } as unknown as Announcement;
+      },
+      statTask: () => check(undefined),
+      deleteTask: () => check(undefined),
+      [Symbol.asyncDispose]: () => Promise.resolve(),
+    };
+  }
+}
+
+async function setUp(addresses: string[]) {
+  const clock = { ms: 0 };
+  const schedulers = new Map(addresses.map((address) => [address, new FakeScheduler()]));
+  const seeds = await PersistentSeedMemory.open(join(dir, 'seeds.json'), 'self', silentLogger);
+  const directory = new SchedulerDirectory({
+    addresses: async () => [...schedulers.keys()],
+    connect: (address) => (schedulers.get(address) ?? new FakeScheduler()).client(address),
+    describeHost: async () => create(common.HostSchema, { id: 'self' }),
+    seeds,
+    refreshIntervalMs: 1000,
+    checkIntervalMs: 10,
+    announceIntervalMs: 1000,
+    seedIntervalMs: 100,
+    now: () => clock.ms,
+    logger: silentLogger,
+  });
+  return { clock, schedulers, seeds, directory };
+}
+
+const ADDRESSES = ['10.0.0.1:8002', '10.0.0.2:8002', '10.0.0.3:8002'];
+const TASK = '5844f'.padEnd(64, '0');
+
+describe('SchedulerDirectory', () => {
+  it('offers schedulers that serve in the order of the ring', async () => {
+    const { directory, schedulers } = await setUp(ADDRESSES);
+    expect(directory.candidates(TASK)).toEqual([]);
+    await directory.refresh();
+    const order = schedulerRing(ADDRESSES).ordered(TASK);
+    expect(directory.candidates(TASK).map(({ address }) => address)).toEqual(order);
+    const [owner = ''] = order;
+    (schedulers.get(owner) as FakeScheduler).isUp = false;
+    await directory.refresh();
+    expect(directory.candidates(TASK).map(({ address }) => address)).toEqual(order.slice(1));
+    expect(directory.status()).toContainEqual({ address: owner, reachable: false, isOurs: true });
+  });
+
+  it('announces at first sight, when due, and to one that came back', async () => {
+    const { directory, schedulers, clock } = await setUp(['10.0.0.1:8002']);
+    const scheduler = schedulers.get('10.0.0.1:8002') as FakeScheduler;
+    await directory.refresh();
+    await directory.refresh();
+    expect(scheduler.announced).toBe(1);
+    clock.ms += 1000;
+    await directory.refresh();
+    expect(scheduler.announced).toBe(2);
+    scheduler.isUp = false;
+    await directory.refresh();
+    scheduler.isUp = true;
+    await directory.refresh();
+    expect(scheduler.announced).toBe(3);
+  });
+
+  it('announces again after a broken conversation, because a restarted scheduler knows nobody', async () => {
+    const { directory, schedulers } = await setUp(['10.0.0.1:8002']);
+    const scheduler = schedulers.get('10.0.0.1:8002') as FakeScheduler;
+    await directory.refresh();
+    scheduler.conversationError = new Error('host is not announced');
+    const [connection] = directory.candidates(TASK);
+    const conversation = connection?.announcePeer({} as PeerRegistration, { signal: new AbortController().signal });
+    await expect(conversation?.instructions[Symbol.asyncIterator]().next()).rejects.toThrow('not announced');
+    await directory.refresh();
+    expect(scheduler.announced).toBe(2);
+  });
+
+  it('knows ours from stock ones', async () => {
+    const { directory, schedulers } = await setUp(['10.0.0.1:8002']);
+    (schedulers.get('10.0.0.1:8002') as FakeScheduler).isStock = true;
+    await directory.refresh();
+    expect(directory.status()).toEqual([{ address: '10.0.0.1:8002', reachable: true, isOurs: false }]);
+  });
+
+  it('leaves the schedulers that it was announced to', async () => {
+    const { directory, schedulers } = await setUp(ADDRESSES.slice(0, 2));
+    (schedulers.get(ADDRESSES[1] ?? '') as FakeScheduler).isUp = false;
+    await directory.refresh();
+    await directory.leave({ signal: AbortSignal.timeout(1000) });
+    expect([...schedulers.values()].map(({ left }) => left)).toEqual([1, 0]);
+  });
+
+  it('finds a scheduler that comes later by itself', async () => {
+    const { directory, schedulers } = await setUp(['10.0.0.1:8002']);
+    const scheduler = schedulers.get('10.0.0.1:8002') as FakeScheduler;
+    scheduler.isUp = false;
+    directory.start();
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(directory.candidates(TASK)).toEqual([]);
+    scheduler.isUp = true;
+    while (directory.candidates(TASK).length === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+    await directory[Symbol.asyncDispose]();
+    expect(directory.candidates(TASK)).toEqual([]);
+  });
+
+  it('remembers seeds across restarts, in the same order for everybody, without itself', async () => {
+    const { directory, schedulers, seeds } = await setUp(['10.0.0.1:8002']);
+    (schedulers.get('10.0.0.1:8002') as FakeScheduler).seeds = ['a-seed', 'self', 'b-seed'];
+    await directory.refresh();
+    await seeds.flush();
+    const reopened = await PersistentSeedMemory.open(join(dir, 'seeds.json'), 'self', silentLogger);
+    expect(reopened.ordered(TASK)).toEqual(seeds.ordered(TASK));
+    expect(
+      reopened
+        .ordered(TASK)
+        .map(({ hostId }) => hostId)
+        .sort(),
+    ).toEqual(['a-seed', 'b-seed']);
+  });
+
+  it('keeps seeds when a scheduler that just started knows none yet', async () => {
+    const { directory, schedulers, seeds, clock } = await setUp(['10.0.0.1:8002']);
+    const scheduler = schedulers.get('10.0.0.1:8002') as FakeScheduler;
+    scheduler.seeds = ['a-seed'];
+    await directory.refresh();
+    scheduler.seeds = [];
+    clock.ms += 200;
+    await directory.refresh();
+    expect(seeds.ordered(TASK)).toHaveLength(1);
+  });
+
+  it('takes a damaged file for an empty one', async () => {
+    await writeFile(join(dir, 'seeds.json'), '{"version":1,"seeds":[{"hostId":""}');
+    const seeds = await PersistentSeedMemory.open(join(dir, 'seeds.json'), 'self', silentLogger);
+    expect(seeds.ordered(TASK)).toEqual([]);
+    seeds.learn('s', [create(common.HostSchema, { id: 'x-seed', ip: '10.0.0.9', port: 4000 })]);
+    await seeds.flush();
+    expect(await readFile(join(dir, 'seeds.json'), 'utf8')).toContain('x-seed');
+  });
+});

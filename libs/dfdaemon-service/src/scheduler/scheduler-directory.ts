@@ -1,0 +1,233 @@
+import type { common } from '@d7y/api';
+import type { SchedulerConnection, Schedulers } from '@d7y/peer-engine';
+import type { SchedulerClient } from '@d7y/peer-protocol';
+import { delay, type Logger } from '@d7y/service-kit';
+import { type SchedulerRing, schedulerRing } from '@d7y/swarm';
+import type { PersistentSeedMemory } from './seed-memory.ts';
+import { watchedAnnouncement } from './watched-announcement.ts';
+
+/** What a scheduler looks like from here. */
+export interface SchedulerStatus {
+  /** `ip:port`. */
+  readonly address: string;
+  /** It serves, and knows this host. */
+  readonly reachable: boolean;
+  /** One of ours, rather than a stock one; undefined while it never answered. */
+  readonly isOurs: boolean | undefined;
+}
+
+export interface SchedulerDirectoryOptions {
+  /** Where schedulers are now; a failure keeps those known before. */
+  readonly addresses: () => Promise<readonly string[]>;
+  readonly connect: (address: string) => SchedulerClient;
+  /** This host, as announced. */
+  readonly describeHost: () => Promise<common.Host>;
+  readonly seeds: PersistentSeedMemory;
+  /** How often `addresses` is asked. */
+  readonly refreshIntervalMs: number;
+  /** How often each scheduler's health is checked. */
+  readonly checkIntervalMs: number;
+  /** How often this host is announced to each scheduler that serves. */
+  readonly announceIntervalMs: number;
+  /** How often schedulers are asked for their seeds. */
+  readonly seedIntervalMs: number;
+  /** Milliseconds that only grow. */
+  readonly now?: () => number;
+  readonly logger: Logger;
+}
+
+/** A scheduler this daemon knows. `down` → `up` when it serves and has taken our announcement; back when it does not. */
+interface Entry {
+  readonly client: SchedulerClient;
+  state: 'down' | 'up';
+  isOurs: boolean | undefined;
+  announcedAtMs: number;
+  seedsAtMs: number;
+  /** A check under way; there is never more than one. */
+  checking: Promise<void> | undefined;
+  /** A conversation broke: the scheduler may have forgotten us. */
+  isSuspect: boolean;
+}
+
+/**
+ * The schedulers of this daemon: finds them, watches their health, announces this host to each that serves (and again to one that came
+ * back) and learns seeds from them. Owner of their clients. Nothing waits for it: a daemon starts with no scheduler and uses one once it is there.
+ */
+export class SchedulerDirectory implements Schedulers, AsyncDisposable {
+  readonly #options: SchedulerDirectoryOptions;
+  readonly #now: () => number;
+  readonly #entries = new Map<string, Entry>();
+  readonly #stopping = new AbortController();
+  #ring: SchedulerRing = schedulerRing([]);
+  #running: Promise<void> | undefined;
+
+  constructor(options: SchedulerDirectoryOptions) {
+    this.#options = options;
+    this.#now = options.now ?? (() => performance.now());
+  }
+
+  /** Begins to look for schedulers, and goes on until disposed. */
+  start(): void {
+    this.#running ??= this.#run().catch(() => undefined);
+  }
+
+  candidates(taskId: string): readonly SchedulerConnection[] {
+    return this.#ring.ordered(taskId).flatMap((address) => {
+      const entry = this.#entries.get(address);
+      return entry?.state === 'up' ? [this.#connectionOf(entry)] : [];
+    });
+  }
+
+  /** Clients of the schedulers that serve, the owner of the task first. */
+  clientsFor(taskId: string): readonly SchedulerClient[] {
+    return this.#ring.ordered(taskId).flatMap((address) => {
+      const entry = this.#entries.get(address);
+      return entry?.state === 'up' ? [entry.client] : [];
+    });
+  }
+
+  status(): readonly SchedulerStatus[] {
+    return [...this.#entries.values()].map(({ client, state, isOurs }) => ({
+      address: client.address,
+      reachable: state === 'up',
+      isOurs,
+    }));
+  }
+
+  /** One round of everything: addresses, health, announcements that are due, seeds. For the first start, and for tests. */
+  async refresh(): Promise<void> {
+    await this.#lookUp();
+    await this.#checkAll();
+  }
+
+  /** Takes this host out of all schedulers; bounded by the signal. */
+  async leave({ signal }: { signal: AbortSignal }): Promise<void> {
+    await Promise.allSettled(
+      [...this.#entries.values()]
+        .filter(({ state }) => state === 'up')
+        .map(({ client }) => client.deleteHost({ signal })),
+    );
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stopping.abort();
+    await this.#running;
+    await Promise.all(
+      [...this.#entries.values()].map(async ({ client, checking }) => {
+        await checking;
+        await client[Symbol.asyncDispose]();
+      }),
+    );
+    this.#entries.clear();
+    await this.#options.seeds.flush();
+  }
+
+  async #run(): Promise<void> {
+    const { refreshIntervalMs, checkIntervalMs } = this.#options;
+    const { signal } = this.#stopping;
+    let lookedUpAtMs = -Infinity;
+    while (!signal.aborted) {
+      if (this.#now() - lookedUpAtMs >= refreshIntervalMs || this.#entries.size === 0) {
+        lookedUpAtMs = this.#now();
+        await this.#lookUp();
+      }
+      await this.#checkAll();
+      await delay(checkIntervalMs, { signal, unref: true });
+    }
+  }
+
+  async #lookUp(): Promise<void> {
+    const { addresses, connect, seeds, logger } = this.#options;
+    let found: readonly string[];
+    try {
+      found = await addresses();
+    } catch (error) {
+      logger.warn({ err: error, known: [...this.#entries.keys()] }, 'schedulers cannot be looked up; those known stay');
+      return;
+    }
+    const wanted = new Set(found);
+    for (const [address, entry] of this.#entries) {
+      if (wanted.has(address)) continue;
+      this.#entries.delete(address);
+      void entry.client[Symbol.asyncDispose]();
+    }
+    for (const address of wanted) {
+      if (this.#entries.has(address)) continue;
+      this.#entries.set(address, {
+        client: connect(address),
+        state: 'down',
+        isOurs: undefined,
+        announcedAtMs: -Infinity,
+        seedsAtMs: -Infinity,
+        checking: undefined,
+        isSuspect: false,
+      });
+    }
+    this.#ring = schedulerRing(wanted);
+    seeds.keepSchedulers(wanted);
+  }
+
+  async #checkAll(): Promise<void> {
+    await Promise.all([...this.#entries.values()].map((entry) => this.#check(entry)));
+  }
+
+  #check(entry: Entry): Promise<void> {
+    entry.checking ??= this.#checkOne(entry).finally(() => (entry.checking = undefined));
+    return entry.checking;
+  }
+
+  /** Never rejects. */
+  async #checkOne(entry: Entry): Promise<void> {
+    const { announceIntervalMs, seedIntervalMs, describeHost, seeds, logger } = this.#options;
+    const { client } = entry;
+    const { signal } = this.#stopping;
+    try {
+      if (!(await client.checkHealth({ signal }))) return this.#down(entry, undefined);
+      if (entry.state === 'down' || entry.isSuspect || this.#now() - entry.announcedAtMs >= announceIntervalMs) {
+        entry.isSuspect = false;
+        const hello = await client.hello({ signal });
+        await client.announceHost(await describeHost(), announceIntervalMs, { signal });
+        entry.announcedAtMs = this.#now();
+        entry.isOurs = hello !== undefined;
+        entry.seedsAtMs = -Infinity;
+        if (entry.state === 'down') {
+          entry.state = 'up';
+          logger.info(
+            { scheduler: client.address, isOurs: entry.isOurs, version: hello?.version },
+            'a scheduler is there',
+          );
+        }
+      }
+    } catch (error) {
+      if (!signal.aborted) this.#down(entry, error);
+      return;
+    }
+    if (this.#now() - entry.seedsAtMs < seedIntervalMs) return;
+    try {
+      seeds.learn(client.address, await client.listHosts(1, { signal }));
+      entry.seedsAtMs = this.#now();
+    } catch (error) {
+      logger.debug({ scheduler: client.address, err: error }, 'a scheduler does not tell its seeds');
+    }
+  }
+
+  #down(entry: Entry, error: unknown): void {
+    if (entry.state === 'up') {
+      this.#options.logger.warn({ scheduler: entry.client.address, err: error }, 'a scheduler is gone');
+    }
+    entry.state = 'down';
+  }
+
+  #connectionOf(entry: Entry): SchedulerConnection {
+    const { client } = entry;
+    return {
+      address: client.address,
+      announcePeer: (registration, options) =>
+        watchedAnnouncement(client.announcePeer(registration, options), () => {
+          // One that was restarted answers health checks like the one before, but knows nobody: announce again.
+          entry.isSuspect = true;
+          if (!this.#stopping.signal.aborted) void this.#check(entry);
+        }),
+    };
+  }
+}
