@@ -215,7 +215,7 @@ class AnnouncePeerConversation implements Announcement {
       this.#fail(new RpcError(address, 'AnnouncePeer', Code.DeadlineExceeded, reason));
     }, limits.headerTimeoutMs);
     try {
-      const responses = client.announcePeer(this.#requests, {
+      const responses = client.announcePeer(generated(this.#requests), {
         signal: this.#cancel.signal,
         onHeader: () => clearTimeout(headerTimer),
       });
@@ -268,4 +268,9 @@ class AnnouncePeerConversation implements Announcement {
 /** A description that is present must not be empty. */
 function described(reason: string): { description?: string } {
   return reason === '' ? {} : { description: reason };
+}
+
+/** Connect cancels a request stream by the `throw` of its iterator, which queues do not have. */
+async function* generated<T>(source: AsyncIterable<T>): AsyncGenerator<T, void, undefined> {
+  for await (const item of source) yield item;
 }

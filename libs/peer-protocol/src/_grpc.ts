@@ -1,0 +1,62 @@
+import { once } from 'node:events';
+import * as http2 from 'node:http2';
+import type { AddressInfo } from 'node:net';
+import type { ConnectRouter } from '@connectrpc/connect';
+import { connectNodeAdapter } from '@connectrpc/connect-node';
+
+/** A gRPC server as Connect makes it, without any of the remedies of our own listener. */
+export interface PlainGrpcServer extends AsyncDisposable {
+  readonly port: number;
+  /** Streams that are open now. */
+  readonly openStreams: number;
+  /** Connections that were ever made. */
+  readonly connectionCount: number;
+  /** Cuts all connections. */
+  dropConnections(): void;
+}
+
+export async function startGrpcServer(
+  routes: (router: ConnectRouter) => void,
+  {
+    port = 0,
+    path,
+    onStream,
+  }: { port?: number; path?: string; onStream?: (stream: http2.ServerHttp2Stream) => void } = {},
+): Promise<PlainGrpcServer> {
+  const sessions = new Set<http2.ServerHttp2Session>();
+  const streams = new Set<http2.ServerHttp2Stream>();
+  let connectionCount = 0;
+  const adapter = connectNodeAdapter({ routes });
+  const server = http2.createServer((request, response) => {
+    streams.add(request.stream);
+    request.stream.once('close', () => streams.delete(request.stream));
+    if (onStream === undefined) adapter(request, response);
+    else onStream(request.stream);
+  });
+  server.on('session', (session) => {
+    connectionCount += 1;
+    sessions.add(session);
+    session.on('error', () => undefined);
+    session.once('close', () => sessions.delete(session));
+  });
+  if (path === undefined) server.listen(port, '127.0.0.1');
+  else server.listen(path);
+  await once(server, 'listening');
+  return {
+    port: path === undefined ? (server.address() as AddressInfo).port : 0,
+    get openStreams() {
+      return streams.size;
+    },
+    get connectionCount() {
+      return connectionCount;
+    },
+    dropConnections() {
+      for (const session of sessions) session.destroy();
+    },
+    async [Symbol.asyncDispose]() {
+      server.close();
+      for (const session of sessions) session.destroy();
+      await once(server, 'close');
+    },
+  };
+}
