@@ -2,18 +2,25 @@ import js from '@eslint/js';
 import nx from '@nx/eslint-plugin';
 import tseslint from 'typescript-eslint';
 
-const only = (sourceTag, ...tags) => ({ sourceTag: `type:${sourceTag}`, onlyDependOnLibsWithTags: tags.map((tag) => `type:${tag}`) });
-
 // Who may import whom. README.md, "Where things live", tells the same in words.
-const boundaries = [
-  only('app', 'service', 'cli', 'runtime'),
-  only('service', 'feature', 'adapter', 'core', 'contract', 'runtime'),
-  only('cli', 'feature', 'core', 'contract', 'runtime'),
-  only('feature', 'feature', 'core', 'contract', 'runtime'),
-  only('adapter', 'feature', 'core', 'contract', 'runtime'),
-  only('runtime', 'core', 'contract', 'runtime'), // contract: the listener answers grpc.health.v1
-  only('contract', 'contract'),
-  only('core', 'core'),
+const MAY_IMPORT = {
+  app: ['service', 'cli', 'runtime'],
+  service: ['feature', 'adapter', 'core', 'contract', 'runtime'],
+  cli: ['feature', 'core', 'contract', 'runtime'],
+  feature: ['feature', 'core', 'contract', 'runtime'],
+  adapter: ['feature', 'core', 'contract', 'runtime'],
+  runtime: ['core', 'contract', 'runtime'], // contract: the listener answers grpc.health.v1
+  contract: ['contract'],
+  core: ['core'],
+};
+
+/** Tests may use the test kit as well, and core libraries' tests npm packages. */
+const boundaries = (forTests) => [
+  ...Object.entries(MAY_IMPORT).map(([type, targets]) => ({
+    sourceTag: `type:${type}`,
+    onlyDependOnLibsWithTags: [...targets, ...(forTests ? ['testing'] : [])].map((target) => `type:${target}`),
+    ...(type === 'core' && !forTests ? { bannedExternalImports: ['*'] } : {}),
+  })),
   { sourceTag: 'type:testing', onlyDependOnLibsWithTags: ['*'] },
   { sourceTag: 'type:tool', onlyDependOnLibsWithTags: ['*'] },
 ];
@@ -29,7 +36,7 @@ export default tseslint.config(
   {
     plugins: { '@nx': nx },
     rules: {
-      '@nx/enforce-module-boundaries': ['error', { depConstraints: boundaries }],
+      '@nx/enforce-module-boundaries': ['error', { depConstraints: boundaries(false) }],
       '@typescript-eslint/switch-exhaustiveness-check': ['error', { considerDefaultExhaustiveForUnions: true }],
       '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_', varsIgnorePattern: '^_' }],
       '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true }],
@@ -40,9 +47,20 @@ export default tseslint.config(
     files: core,
     ignores: ['**/*.test.ts', '**/_*.ts'],
     rules: {
-      '@nx/enforce-module-boundaries': ['error', { depConstraints: [...boundaries, { ...only('core', 'core'), bannedExternalImports: ['*'] }] }],
-      'no-restricted-imports': ['error', { patterns: [{ regex: '^node:(?!crypto$|zlib$)', message: 'Core libraries do no I/O.' }] }],
-      'no-restricted-globals': ['error', 'process', 'fetch', 'setTimeout', 'setInterval', 'setImmediate', 'queueMicrotask', 'performance'],
+      'no-restricted-imports': [
+        'error',
+        { patterns: [{ regex: '^node:(?!crypto$|zlib$)', message: 'Core libraries do no I/O.' }] },
+      ],
+      'no-restricted-globals': [
+        'error',
+        'process',
+        'fetch',
+        'setTimeout',
+        'setInterval',
+        'setImmediate',
+        'queueMicrotask',
+        'performance',
+      ],
       'no-restricted-properties': [
         'error',
         { object: 'Date', property: 'now', message: 'Time is an argument in core libraries.' },
@@ -50,5 +68,12 @@ export default tseslint.config(
       ],
     },
   },
-  { files: ['**/*.test.ts', '**/_*.ts', '**/test/**'], rules: { '@typescript-eslint/require-await': 'off', '@typescript-eslint/unbound-method': 'off' } },
+  {
+    files: ['**/*.test.ts', '**/_*.ts', '**/test/**'],
+    rules: {
+      '@nx/enforce-module-boundaries': ['error', { depConstraints: boundaries(true) }],
+      '@typescript-eslint/require-await': 'off',
+      '@typescript-eslint/unbound-method': 'off',
+    },
+  },
 );
