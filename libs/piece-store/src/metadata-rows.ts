@@ -1,0 +1,77 @@
+import type { PieceRecord, TaskLayout, TrafficType } from '@d7y/piece';
+import { createLayout, pieceRange } from '@d7y/piece';
+import type { TaskRow } from './metadata.ts';
+import { isTaskId } from './store-paths.ts';
+
+type Row = Readonly<Record<string, unknown>>;
+
+/** Stored by position: append only. */
+export const TRAFFIC_TYPES: readonly TrafficType[] = ['backToSource', 'remotePeer', 'localPeer'];
+
+/** @returns the task, or in words why the row is none */
+export function decodeTask(row: Row): TaskRow | string {
+  const { key, id, url, digest } = row;
+  const contentLength = count(row['content_length']);
+  const pieceLength = count(row['piece_length']);
+  const createdAtMs = count(row['created_at_ms']);
+  const usedAtMs = count(row['used_at_ms']);
+  const responseHeaders = decodeHeaders(row['response_headers']);
+  if (typeof key !== 'number' || typeof id !== 'string' || !isTaskId(id)) return 'its id is none';
+  if (typeof url !== 'string' || (digest !== null && typeof digest !== 'string')) return 'its description is damaged';
+  if (contentLength === undefined || !pieceLength) return 'its lengths are damaged';
+  if (createdAtMs === undefined || usedAtMs === undefined) return 'its times are damaged';
+  if (responseHeaders === undefined) return 'its headers are damaged';
+  return {
+    key,
+    taskId: id,
+    url,
+    layout: createLayout(contentLength, pieceLength),
+    digest: digest ?? undefined,
+    responseHeaders,
+    isPrivate: row['is_private'] !== 0,
+    createdAtMs,
+    usedAtMs,
+    isComplete: row['is_complete'] === 1,
+    isSuspect: row['is_suspect'] !== 0,
+  };
+}
+
+/** @returns the piece, or in words why the row is none */
+export function decodePiece(row: Row, layout: TaskLayout): PieceRecord | string {
+  const { digest, parent_id: parentId } = row;
+  const number = count(row['number']);
+  const trafficType = TRAFFIC_TYPES[count(row['traffic_type']) ?? -1];
+  const costMs = count(row['cost_ms']);
+  const createdAtMs = count(row['created_at_ms']);
+  if (number === undefined || number >= layout.pieceCount) return 'it has a piece that cannot exist';
+  if (typeof digest !== 'string' || !/^crc32:\d{1,10}$/.test(digest)) return `the digest of piece ${number} is damaged`;
+  if (trafficType === undefined || costMs === undefined || createdAtMs === undefined)
+    return `piece ${number} is damaged`;
+  if (parentId !== null && typeof parentId !== 'string') return `piece ${number} is damaged`;
+  const { start, length } = pieceRange(layout, number);
+  return {
+    number,
+    offset: start,
+    length,
+    digest,
+    ...(parentId !== null && { parentId }),
+    trafficType,
+    costMs,
+    createdAtMs,
+  };
+}
+
+function count(value: unknown): number | undefined {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : undefined;
+}
+
+function decodeHeaders(text: unknown): Record<string, string> | undefined {
+  try {
+    const headers: unknown = JSON.parse(String(text));
+    if (typeof headers !== 'object' || headers === null || Array.isArray(headers)) return undefined;
+    if (!Object.values(headers).every((value) => typeof value === 'string')) return undefined;
+    return headers as Record<string, string>;
+  } catch {
+    return undefined;
+  }
+}

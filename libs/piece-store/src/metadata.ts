@@ -1,0 +1,44 @@
+import type { NewTask } from '@d7y/peer-engine';
+import type { PieceRecord, PieceSet } from '@d7y/piece';
+
+/** A task as the metadata has it. */
+export interface TaskRow extends NewTask {
+  /** Names this incarnation of the task: a task created again under its id gets another key. */
+  readonly key: number;
+  readonly createdAtMs: number;
+  readonly usedAtMs: number;
+  readonly isComplete: boolean;
+  /** Pieces must match their CRC before they count: a machine went down under this task. */
+  readonly isSuspect: boolean;
+}
+
+/** A task found at opening. */
+export interface LoadedTask {
+  readonly row: TaskRow;
+  readonly pieces: PieceSet;
+}
+
+/** One change to a task. What is not named stays. */
+export type TaskChange =
+  | { readonly kind: 'piece'; readonly key: number; readonly piece: PieceRecord }
+  | { readonly kind: 'discard'; readonly key: number; readonly pieceNumbers: readonly number[] }
+  | { readonly kind: 'used'; readonly key: number; readonly usedAtMs: number }
+  | { readonly kind: 'complete'; readonly key: number }
+  | { readonly kind: 'trusted'; readonly key: number }
+  | { readonly kind: 'remove'; readonly key: number };
+
+/** How the process before us ended. */
+export type PreviousEnd = 'clean' | 'killed' | 'machineDown';
+
+/** Records about tasks on disk. Every call is one transaction and blocks while it lasts; nothing here is called per chunk. */
+export interface TaskMetadata {
+  readonly previousEnd: PreviousEnd;
+  /** Everything that can be understood; what cannot is forgotten, one task at a time. */
+  load(): LoadedTask[];
+  /** Takes the place of a task with the same id. */
+  insert(task: NewTask, createdAtMs: number): TaskRow;
+  apply(changes: readonly TaskChange[]): void;
+  pieces(key: number): Map<number, PieceRecord>;
+  /** @param isClean content is on disk as well; the next opening will trust it */
+  close(options: { isClean: boolean }): void;
+}
