@@ -9,6 +9,7 @@ export interface PlainGrpcServer extends AsyncDisposable {
   readonly port: number;
   /** Streams that are open now. */
   readonly openStreams: number;
+  readonly openConnections: number;
   /** Connections that were ever made. */
   readonly connectionCount: number;
   /** Cuts all connections. */
@@ -26,12 +27,12 @@ export async function startGrpcServer(
   const sessions = new Set<http2.ServerHttp2Session>();
   const streams = new Set<http2.ServerHttp2Stream>();
   let connectionCount = 0;
-  const adapter = connectNodeAdapter({ routes });
-  const server = http2.createServer((request, response) => {
-    streams.add(request.stream);
-    request.stream.once('close', () => streams.delete(request.stream));
-    if (onStream === undefined) adapter(request, response);
-    else onStream(request.stream);
+  // With a request listener Node sends trailers of its own; who takes the stream does that alone.
+  const server = onStream === undefined ? http2.createServer(connectNodeAdapter({ routes })) : http2.createServer();
+  server.on('stream', (stream) => {
+    streams.add(stream);
+    stream.once('close', () => streams.delete(stream));
+    onStream?.(stream);
   });
   server.on('session', (session) => {
     connectionCount += 1;
@@ -46,6 +47,9 @@ export async function startGrpcServer(
     port: path === undefined ? (server.address() as AddressInfo).port : 0,
     get openStreams() {
       return streams.size;
+    },
+    get openConnections() {
+      return sessions.size;
     },
     get connectionCount() {
       return connectionCount;
