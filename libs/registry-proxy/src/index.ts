@@ -1,7 +1,10 @@
+export { AccessPolicy } from './access.ts';
+export type { Access, AccessRequest } from './access.ts';
 export { policyFor, REGISTRY_PROXY_DEFAULTS } from './config.ts';
 export type { ProxyRule, RegistryPolicy, RegistryProxyConfig } from './config.ts';
 export { ProxyRequestError, UpstreamUnreachableError } from './errors.ts';
 export type { ErrorType } from './errors.ts';
+export { splitCredentials } from './http-headers.ts';
 export { listenProxy } from './listen.ts';
 export type { ListeningProxy, ListenProxyOptions } from './listen.ts';
 export type { ProxyMetrics, ServedFrom } from './metrics.ts';

@@ -1,0 +1,83 @@
+import type { common } from '@d7y/api';
+import type { TaskRequest } from '@d7y/peer-engine';
+import { DEFAULT_FILTERED_QUERY_PARAMS, DfError, toRangeHeader } from '@d7y/piece';
+import { type Access, type AccessPolicy, splitCredentials } from '@d7y/registry-proxy';
+
+/** A request that this daemon cannot serve as it stands. */
+export class InvalidDownloadError extends DfError {
+  override readonly name = 'InvalidDownloadError';
+  readonly code = 'INVALID_ARGUMENT';
+  readonly retryable = false;
+}
+
+/** The caller may not ask for this here. */
+export class DownloadRefusedError extends DfError {
+  override readonly name = 'DownloadRefusedError';
+  readonly code = 'PERMISSION_DENIED';
+  readonly retryable = false;
+}
+
+/** Priority LEVEL3: this peer goes to the origin itself. */
+const PRIORITY_OF_PRIVATE = 3;
+
+/**
+ * Makes a task request of a published Download, once the origin has accepted the caller for content that it does not
+ * serve to anybody.
+ * @throws {InvalidDownloadError} @throws {OriginStatusError} @throws {OriginUnreachableError}
+ */
+export async function authorisedTaskRequest(
+  download: common.Download,
+  access: Pick<AccessPolicy, 'decide'>,
+  { signal }: { signal: AbortSignal },
+): Promise<TaskRequest> {
+  const url = URL.parse(download.url);
+  if (url === null || !/^https?:$/.test(url.protocol)) {
+    throw new InvalidDownloadError(`only http and https URLs can be downloaded here`);
+  }
+  const { headers, credentials, rangeHeader } = headersOf(download);
+  const filteredQueryParams =
+    download.filteredQueryParams.length > 0 ? download.filteredQueryParams : [...DEFAULT_FILTERED_QUERY_PARAMS];
+  const signing = new Set(filteredQueryParams.filter((name) => name !== 'ns'));
+  const decision: Access = await access.decide(
+    {
+      url: download.url,
+      upstream: url.origin,
+      scope: /\/v2\/(.+)\/blobs\//.exec(url.pathname)?.[1] ?? url.pathname,
+      digest: download.url,
+      headers,
+      credentials,
+      signature: [...url.searchParams].filter(([name]) => signing.has(name)).map(([name, value]) => `${name}=${value}`),
+    },
+    { signal },
+  );
+  return {
+    url: download.url,
+    tag: download.tag,
+    application: download.application,
+    filteredQueryParams,
+    requestedPieceLength: download.pieceLength ? Number(download.pieceLength) : undefined,
+    contentForCalculatingTaskId: download.contentForCalculatingTaskId,
+    enableTaskIdBasedBlobDigest: download.enableTaskIdBasedBlobDigest,
+    priority: decision.isPrivate ? PRIORITY_OF_PRIVATE : download.priority,
+    headers,
+    credentials: decision.credentials,
+    digest: download.digest === '' ? undefined : download.digest,
+    rangeHeader,
+    disableBackToSource: download.disableBackToSource,
+    needBackToSource: download.needBackToSource,
+  };
+}
+
+/** A range in the message wins over one in its headers. */
+function headersOf({ requestHeader, range }: common.Download) {
+  const lowerCase = Object.fromEntries(
+    Object.entries(requestHeader).map(([name, value]) => [name.toLowerCase(), value]),
+  );
+  return {
+    ...splitCredentials(lowerCase),
+    rangeHeader:
+      range === undefined || range.length === 0n
+        ? lowerCase['range']
+        : toRangeHeader({ start: Number(range.start), length: Number(range.length) }),
+  };
+}
