@@ -11,6 +11,8 @@ export interface ServiceArgs {
   readonly console: boolean;
   /** Undefined: as configured. */
   readonly logLevel: LogLevel | undefined;
+  /** Values of the program's own options, by their long name in camelCase. */
+  readonly own: Readonly<Record<string, string | undefined>>;
 }
 
 export interface ServiceProgram {
@@ -20,6 +22,13 @@ export interface ServiceProgram {
   readonly defaultConfig: string;
   /** `DFDAEMON` lets DFDAEMON_CONFIG, DFDAEMON_LOG_LEVEL and DFDAEMON_CONSOLE stand in for the options. */
   readonly envPrefix?: string;
+  /** Options beside those every daemon has; each takes a value. */
+  readonly ownOptions?: readonly {
+    readonly flags: string;
+    readonly description: string;
+    /** Follows the prefix in the name of the variable that stands in for the option. */
+    readonly variable: string;
+  }[];
 }
 
 /** `warning` and `panic` are what other daemons of this protocol call warn and fatal. */
@@ -51,13 +60,23 @@ export function parseServiceArgs(argv: readonly string[], program: ServiceProgra
           return named;
         }),
     )
-    .allowExcessArguments(false)
-    .parse(argv);
+    .allowExcessArguments(false);
+  const own = (program.ownOptions ?? []).map(({ flags, description, variable }) =>
+    option(flags, description, variable),
+  );
+  for (const ownOption of own) command.addOption(ownOption);
+  command.parse(argv);
   const values = command.opts<{ config: string; console?: boolean; logLevel?: LogLevel }>();
   return {
     configPath: values.config,
     configGiven: command.getOptionValueSource('config') !== 'default',
     console: values.console === true,
     logLevel: values.logLevel,
+    own: Object.fromEntries(
+      own.map((ownOption) => [
+        ownOption.attributeName(),
+        command.getOptionValue(ownOption.attributeName()) as string | undefined,
+      ]),
+    ),
   };
 }
