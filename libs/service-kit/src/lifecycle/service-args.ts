@@ -11,8 +11,8 @@ export interface ServiceArgs {
   readonly console: boolean;
   /** Undefined: as configured. */
   readonly logLevel: LogLevel | undefined;
-  /** Values of the program's own options, by their long name in camelCase. */
-  readonly own: Readonly<Record<string, string | undefined>>;
+  /** Values of the program's own options, by their long name in camelCase; absent where it has none. */
+  readonly own?: Readonly<Record<string, string | undefined>>;
 }
 
 export interface ServiceProgram {
@@ -66,17 +66,13 @@ export function parseServiceArgs(argv: readonly string[], program: ServiceProgra
   );
   for (const ownOption of own) command.addOption(ownOption);
   command.parse(argv);
+  const valueOf = (made: Option) => command.getOptionValue(made.attributeName()) as string | undefined;
   const values = command.opts<{ config: string; console?: boolean; logLevel?: LogLevel }>();
   return {
     configPath: values.config,
     configGiven: command.getOptionValueSource('config') !== 'default',
     console: values.console === true,
     logLevel: values.logLevel,
-    own: Object.fromEntries(
-      own.map((ownOption) => [
-        ownOption.attributeName(),
-        command.getOptionValue(ownOption.attributeName()) as string | undefined,
-      ]),
-    ),
+    ...(own.length > 0 && { own: Object.fromEntries(own.map((made) => [made.attributeName(), valueOf(made)])) }),
   };
 }
