@@ -249,6 +249,7 @@ describe('announcePeer', () => {
 
   it('throws what the scheduler refused with', async () => {
     handler = async function* () {
+      yield* [];
       throw new ConnectError('forbidden', Code.FailedPrecondition);
     };
     const announcement = client.announcePeer(REGISTRATION, { signal: NEVER });
@@ -278,6 +279,7 @@ describe('announcePeer', () => {
   it('throws when the scheduler does not accept the stream in time', async () => {
     client = clientWith({ headerTimeoutMs: 20 });
     handler = async function* (_requests, { signal }) {
+      yield* [];
       await new Promise((resolve) => signal.addEventListener('abort', resolve));
     };
     const announcement = client.announcePeer(REGISTRATION, { signal: NEVER });

@@ -61,6 +61,7 @@ describe('the JSON details of daemons', () => {
           throw toBackendConnectError(context, { message: 'gone', headers: { a: 'b' }, status: 410 });
         },
         downloadTask: async function* (_request, context) {
+          yield* [];
           throw toBackendConnectError(context, { message: 'no answer', headers: {}, status: undefined });
         },
       }),

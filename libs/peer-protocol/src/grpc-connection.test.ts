@@ -7,7 +7,7 @@ import { createClient } from '@connectrpc/connect';
 import { describe, expect, it } from '@jest/globals';
 import { common, dfdaemon, scheduler } from '@d7y/api';
 import { startGrpcServer } from './_grpc.ts';
-import { until } from './_rig.ts';
+import { startRawParent, until } from './_rig.ts';
 import { createDaemonTransport } from './daemon-transport.ts';
 import { addressOf, createGrpcConnection } from './grpc-connection.ts';
 
@@ -69,8 +69,20 @@ describe('createGrpcConnection', () => {
     expect(windows).toEqual({ stream: 512 * 1024, connection: 4 * 1024 * 1024 });
   });
 
+  it('pings while a call is open, and gives up a connection that answers no ping', async () => {
+    await using silent = await startRawParent((socket) => {
+      socket.once('data', () => socket.write(Buffer.from('000000040000000000', 'hex'))); // an empty SETTINGS frame
+      socket.resume();
+    });
+    using connection = createGrpcConnection(
+      { host: '127.0.0.1', port: silent.port },
+      { pingIntervalMs: 20, pingTimeoutMs: 20 },
+    );
+    const call = createClient(dfdaemon.DfdaemonUpload, connection.transport).statTask({});
+    await expect(call).rejects.toMatchObject({ rawMessage: 'PING timed out' });
+  });
+
   it('asks for no compression', async () => {
-    let headers: http2.IncomingHttpHeaders | undefined;
     await using server = await startGrpcServer(() => undefined, {
       onStream(stream) {
         stream.respond({ ':status': 200, 'grpc-status': '12' }, { endStream: true });
@@ -91,7 +103,7 @@ describe('createGrpcConnection', () => {
     await createClient(dfdaemon.DfdaemonUpload, connection.transport)
       .statTask({})
       .catch(() => undefined);
-    headers = await seen.promise;
+    const headers = await seen.promise;
     expect(headers['grpc-encoding']).toBeUndefined();
     expect(headers['grpc-accept-encoding']).toBeUndefined();
   });

@@ -35,6 +35,8 @@ const HEADER_TIMEOUT_MS = 10_000;
 const PROGRESS_FLOOR: ProgressFloor = { bytesPerSec: 64 * 1024, windowMs: 5_000 };
 /** Takes the description of a piece, and bytes that come while no batch is free. */
 const SCRATCH_BYTES = 2048;
+/** Made once: an abort without a reason makes a DOMException, with a stack, for every piece. */
+const ENDED = new Error('the transfer has ended');
 
 /** A client of piece servers; it has no state of its own. */
 export function createPieceClient(options: PieceClientOptions): PieceClient {
@@ -109,7 +111,7 @@ class PieceReception {
     } finally {
       this.#signal.removeEventListener('abort', onAbort);
       this.#stop();
-      this.#ended.abort();
+      this.#ended.abort(ENDED);
       await this.#writer?.close();
     }
   }
@@ -127,9 +129,9 @@ class PieceReception {
       this.#expect(this.#options.headerTimeoutMs ?? HEADER_TIMEOUT_MS, 'no answer');
       socket.write(frame);
     });
-    socket.on('error', (error) => this.#fail(this.#broken(error.message, { cause: error })));
-    socket.on('end', () => this.#fail(this.#broken('the parent hung up')));
-    socket.on('close', () => this.#fail(this.#broken('the connection was closed')));
+    socket.on('error', (error) => this.#break(error.message, { cause: error }));
+    socket.on('end', () => this.#break('the parent hung up'));
+    socket.on('close', () => this.#break('the connection was closed'));
     return socket;
   }
 
@@ -266,11 +268,15 @@ class PieceReception {
 
   #expect(timeoutMs: number, what: string): void {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#fail(this.#broken(`${what} within ${timeoutMs} ms`)), timeoutMs);
+    this.#timer = setTimeout(() => this.#break(`${what} within ${timeoutMs} ms`), timeoutMs);
   }
 
   #broken(reason: string, options?: ErrorOptions): PieceTransferError {
     return new PieceTransferError(this.#attempt, this.#phase, reason, options);
+  }
+
+  #break(reason: string, options?: ErrorOptions): void {
+    if (!this.#isEnded) this.#fail(this.#broken(reason, options));
   }
 
   #fail(error: unknown): void {
