@@ -1,0 +1,38 @@
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { type BenchOptions, type Measurement, progressTo, toJsonLine, toText } from './measurement.ts';
+import { benchPeer } from './peer.ts';
+import { benchProxy } from './proxy.ts';
+
+const BENCHES: Readonly<Record<string, (options: BenchOptions) => Promise<Measurement>>> = {
+  peer: benchPeer,
+  proxy: benchProxy,
+};
+
+const atLeast = (least: number) => (text: string) => {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < least)
+    throw new InvalidArgumentError(`Not a whole number of at least ${least}.`);
+  return value;
+};
+
+interface Flags {
+  readonly json?: true;
+  readonly runs: number;
+  readonly sizeMib: number;
+}
+
+await new Command('bench')
+  .argument('<name...>', `what to measure: ${Object.keys(BENCHES).join(', ')}`)
+  .option('--json', 'one JSON object per measurement on standard output')
+  .addOption(new Option('--runs <n>', 'pairs that count').default(7).argParser(atLeast(5)))
+  .addOption(new Option('--size-mib <n>', 'bytes of each transfer').default(512).argParser(atLeast(1)))
+  .action(async (names: string[], { json, runs, sizeMib }: Flags, command: Command) => {
+    const benches = names.map((name) => BENCHES[name] ?? command.error(`error: there is no benchmark "${name}"`));
+    for (const bench of benches) {
+      const progress = progressTo((line) => console.error(line));
+      const measurement = await bench({ runs, sizeBytes: sizeMib * 2 ** 20, progress });
+      console.error(toText(measurement));
+      if (json) console.log(toJsonLine(measurement));
+    }
+  })
+  .parseAsync();

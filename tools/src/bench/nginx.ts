@@ -1,0 +1,56 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { ChildProgram, eventually, freePort, requirePrograms, run, tempDir } from '@d7y/testkit';
+
+/** An nginx that serves a folder from one process. */
+export interface Nginx extends AsyncDisposable {
+  readonly url: string;
+  readonly pid: number;
+  /** Body bytes of all answers so far; only with a log. */
+  sentBytes(): Promise<number>;
+}
+
+/**
+ * Starts nginx as it is fastest: sendfile, one process, no log unless asked for.
+ * @param root folder to serve
+ */
+export async function startNginx(root: string, { log = false }: { log?: boolean } = {}): Promise<Nginx> {
+  requirePrograms(['nginx', 'curl']);
+  await using stack = new AsyncDisposableStack();
+  const dir = stack.use(await tempDir('d7y-nginx')).path;
+  const port = await freePort();
+  const accessLog = join(dir, 'access.log');
+  const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(
+    (name) => `${name}_temp_path ${dir}/${name};`,
+  );
+  const config = [
+    'daemon off; master_process off; worker_processes 1;',
+    `pid ${dir}/nginx.pid; error_log stderr;`,
+    'events { worker_connections 256; }',
+    'http {',
+    ...temporary,
+    'sendfile on; tcp_nopush on; keepalive_timeout 65; log_format sent "$body_bytes_sent";',
+    log ? `access_log ${accessLog} sent;` : 'access_log off;',
+    `server { listen 127.0.0.1:${port}; root ${root}; }`,
+    '}',
+  ];
+  const file = join(dir, 'nginx.conf');
+  await writeFile(file, config.join('\n'));
+  const program = stack.use(await ChildProgram.start('nginx', ['-p', dir, '-c', file, '-e', 'stderr']));
+  const url = `http://127.0.0.1:${port}`;
+  await eventually(async () => {
+    program.throwIfEnded();
+    await run('curl', ['--silent', '--output', '/dev/null', '--max-time', '2', '--noproxy', '*', url]);
+  });
+  if (log) await writeFile(accessLog, '');
+  const resources = stack.move();
+  return {
+    url,
+    pid: program.pid,
+    async sentBytes() {
+      const lines = (await readFile(accessLog, 'utf8')).split('\n');
+      return lines.reduce((sum, line) => sum + Number(line), 0);
+    },
+    [Symbol.asyncDispose]: () => resources.disposeAsync(),
+  };
+}
