@@ -282,12 +282,11 @@ export class Swarm {
     });
   }
 
-  peerFinished(peerId: string, facts: EndFacts & Partial<TaskSize>, nowMs: number): Decision[] {
+  peerFinished(peerId: string, facts: EndFacts, nowMs: number): Decision[] {
     return this.#withPeer(peerId, nowMs, (peer) => {
       const { task } = peer;
       if (peer.apply('downloadSucceeded', nowMs) && peer.range === undefined) {
         if (facts.fromOrigin) task.apply('downloadSucceeded', nowMs);
-        task.learnSize({ contentLength: facts.contentLength, pieceLength: undefined, pieceCount: facts.pieceCount });
         this.#fetchArrived(task, peer.host, nowMs);
       }
       this.#conclude(peer);

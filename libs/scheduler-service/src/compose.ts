@@ -1,0 +1,207 @@
+import { readFileSync } from 'node:fs';
+import { createRulesInterceptor } from '@d7y/message-rules';
+import type { Logger } from '@d7y/service-kit';
+import {
+  createClientInterceptors,
+  createHealth,
+  createHttpHandler,
+  createLogger,
+  createMetrics,
+  createTelemetry,
+  describeSystemError,
+  linkedSignal,
+  listen,
+  metricsHandler,
+  StartError,
+} from '@d7y/service-kit';
+import type { GrpcConnectionOptions, TlsOptions } from '@d7y/peer-protocol';
+import type { SwarmOptions } from '@d7y/swarm';
+import { Swarm } from '@d7y/swarm';
+import type { Clock } from './clock.ts';
+import { systemClock } from './clock.ts';
+import type { SchedulerConfig } from './config.ts';
+import { MessageWriter } from './messages/message-writer.ts';
+import { Records } from './messages/records.ts';
+import { createSchedulerMetrics, watchSwarm } from './metrics.ts';
+import { LONG_STREAMS, registerServices } from './rpc/index.ts';
+import { createRateLimit } from './rpc/rate-limit.ts';
+import { HostProber } from './scheduling/host-prober.ts';
+import { SeedConnections } from './scheduling/seed-connections.ts';
+import { SwarmDriver } from './scheduling/swarm-driver.ts';
+import { VERSION } from './version.ts';
+
+const TICK_MS = 100;
+const PROBE_TIMEOUT_MS = 2_000;
+/** Between two health checks of a seed. */
+const SEED_PROBE_INTERVAL_MS = 10_000;
+/** A seed may be busy with one large piece of a slow origin; after this it is given up. */
+const SEED_SILENCE_MS = 300_000;
+/** Streams are cut off at once, pulls go on without them; only calls under way are waited for. */
+const DRAIN_MS = 500;
+
+/** What tests and the all-in-one program replace. */
+export interface SchedulerOverrides {
+  readonly logger?: Logger;
+  readonly clock?: Clock;
+  /** Uniform in [0, 1). */
+  readonly random?: () => number;
+  readonly swarm?: Partial<SwarmOptions>;
+  readonly tickMs?: number;
+  readonly seedProbeIntervalMs?: number;
+  readonly seedSilenceMs?: number;
+  /** Standard metrics of the process, which in one process only one service should count. */
+  readonly processMetrics?: boolean;
+}
+
+export interface StartSchedulerOptions {
+  readonly signal: AbortSignal;
+  readonly overrides?: SchedulerOverrides;
+}
+
+/** A scheduler at work. */
+export interface RunningScheduler extends AsyncDisposable {
+  /** gRPC, and /metrics over HTTP. */
+  readonly port: number;
+  /** /metrics alone; undefined when it is not enabled. */
+  readonly metricsPort: number | undefined;
+}
+
+/** Starts a scheduler; it serves when the promise resolves. @throws {StartError} a port is taken, a certificate is unusable */
+export async function startScheduler(
+  config: SchedulerConfig,
+  { signal, overrides = {} }: StartSchedulerOptions,
+): Promise<RunningScheduler> {
+  signal.throwIfAborted();
+  await using stack = new AsyncDisposableStack();
+  const { server } = config;
+  const clock = overrides.clock ?? systemClock;
+  const random = overrides.random ?? Math.random;
+  const logger =
+    overrides.logger ?? createLogger({ name: 'scheduler', level: server.logLevel, console: config.console });
+  for (const warning of config.warnings) logger.warn(warning);
+
+  const instanceId = `${bracketed(server.advertiseIP)}:${server.advertisePort ?? server.port}`;
+  const telemetry = stack.use(
+    createTelemetry({
+      serviceName: config.tracing['service-name'],
+      endpoint: config.tracing.endpoint || undefined,
+      protocol: config.tracing.protocol || undefined,
+      path: config.tracing.path,
+      headers: config.tracing.headers,
+      attributes: {
+        'service.namespace': 'dragonfly',
+        'service.version': VERSION,
+        'host.name': server.host,
+        'host.ip': server.advertiseIP,
+      },
+    }),
+  );
+  const metrics = createMetrics({ processMetrics: overrides.processMetrics ?? true });
+  const counters = createSchedulerMetrics(metrics.registry, { perHost: config.metrics.enableHost });
+
+  const stopping = stack.use(linkedSignal(signal));
+  const tls = config.seedPeer.tls === undefined ? undefined : readClientTls(config.seedPeer.tls);
+  const connection: GrpcConnectionOptions = {
+    tls,
+    interceptors: createClientInterceptors({ telemetry, metrics }),
+  };
+  const seeds = stack.use(new SeedConnections(connection));
+  const swarm = new Swarm({ ...swarmOptions(config), ...overrides.swarm }, random, clock());
+  watchSwarm(metrics.registry, swarm);
+  const records = new Records();
+  const writer = new MessageWriter(records);
+  const prober = new HostProber({
+    connection: { tls },
+    timeoutMs: PROBE_TIMEOUT_MS,
+    signal: stopping.signal,
+    onResult: (hostId, isHealthy) => {
+      if (!isHealthy) logger.warn({ hostId }, 'a host does not answer its health check');
+      driver.tell((core, nowMs) => core.hostProbed(hostId, isHealthy, nowMs));
+    },
+  });
+  const driver = new SwarmDriver({
+    ...{ swarm, clock, records, writer, telemetry, logger },
+    metrics: counters,
+    connect: ({ ip, port }) => seeds.to(ip, port),
+    probe: (host) => prober.probe(host),
+    seedSilenceMs: overrides.seedSilenceMs ?? SEED_SILENCE_MS,
+    signal: stopping.signal,
+  });
+
+  const http = createHttpHandler([{ method: 'GET', path: '/metrics', handler: metricsHandler(metrics) }]);
+  const metricsListener =
+    config.metrics.listen === undefined
+      ? undefined
+      : stack.use(await listen({ ...config.metrics.listen, http, logger }));
+  const listener = stack.use(
+    await listen({
+      host: server.listenIP ?? (config.network.enableIPv6 ? '::' : '0.0.0.0'),
+      port: server.port,
+      grpc: (router) =>
+        registerServices(router, { driver, records, writer, telemetry, logger, metrics: counters, instanceId }),
+      http,
+      interceptors: [createRateLimit(server.requestRateLimit, clock), createRulesInterceptor()],
+      longStreams: LONG_STREAMS,
+      tls:
+        server.tls === undefined
+          ? undefined
+          : { cert: server.tls.cert, key: server.tls.key, ca: server.tls.caCert, requestCert: true },
+      logger,
+      telemetry,
+      metrics,
+      health: createHealth(),
+      drainMs: DRAIN_MS,
+    }),
+  );
+  // Last in, first out: no more deadlines and triggers while the listener closes.
+  stack.defer(() => stopping.abort(new DOMException('the scheduler is stopping', 'AbortError')));
+  repeat(stack, overrides.tickMs ?? TICK_MS, () => driver.tick());
+  repeat(stack, overrides.seedProbeIntervalMs ?? SEED_PROBE_INTERVAL_MS, () => {
+    for (const { facts } of swarm.hosts()) if (facts.kind === 'seed') prober.probe(facts);
+  });
+  logger.info({ address: listener.address, advertised: instanceId, version: VERSION }, 'scheduler is serving');
+
+  const running = stack.move();
+  return {
+    port: listener.port,
+    metricsPort: metricsListener?.port,
+    [Symbol.asyncDispose]: () => running.disposeAsync(),
+  };
+}
+
+function swarmOptions({ scheduler, seedPeer }: SchedulerConfig): Partial<SwarmOptions> {
+  const { gc } = scheduler;
+  return {
+    originLeaseCount: scheduler.backToSourceCount,
+    waitDeadlineMs: scheduler.originLeaseDeadline,
+    maxWaitMs: 3 * scheduler.originLeaseDeadline,
+    candidateParentLimit: scheduler.candidateParentLimit,
+    ownCandidateParentLimit: scheduler.ownCandidateParentLimit,
+    settleMs: scheduler.settleTime,
+    seedsEnabled: seedPeer.enable,
+    pieceSilenceMs: gc.pieceDownloadTimeout,
+    peerGcIntervalMs: gc.peerGCInterval,
+    peerTtlMs: gc.peerTTL,
+    taskGcIntervalMs: gc.taskGCInterval,
+    hostGcIntervalMs: gc.hostGCInterval,
+    hostTtlMs: gc.hostTTL,
+  };
+}
+
+function repeat(stack: AsyncDisposableStack, intervalMs: number, run: () => void): void {
+  const timer = setInterval(run, intervalMs);
+  stack.defer(() => clearInterval(timer));
+}
+
+function readClientTls({ caCert, cert, key }: { caCert: string; cert: string; key: string }): TlsOptions {
+  const read = (path: string): Buffer => {
+    try {
+      return readFileSync(path);
+    } catch (error) {
+      throw new StartError(describeSystemError(error) ?? `${path}: cannot be read`, { cause: error });
+    }
+  };
+  return { ca: read(caCert), cert: read(cert), key: read(key) };
+}
+
+const bracketed = (ip: string): string => (ip.includes(':') ? `[${ip}]` : ip);

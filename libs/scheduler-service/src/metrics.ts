@@ -1,0 +1,223 @@
+import { common } from '@d7y/api';
+import type { PeerView, Swarm } from '@d7y/swarm';
+import { Counter, Gauge, Histogram, Summary } from 'prom-client';
+import type { Registry } from 'prom-client';
+import { VERSION } from './version.ts';
+
+const PREFIX = 'dragonfly_scheduler_';
+const PEER_LABELS = ['priority', 'task_type', 'host_type'] as const;
+const PIECE_LABELS = ['traffic_type', 'task_type', 'host_type'] as const;
+const HOST_LABELS = [
+  'os',
+  'platform',
+  'platform_family',
+  'platform_version',
+  'kernel_version',
+  'git_version',
+  'git_commit',
+  'go_version',
+  'build_platform',
+] as const;
+const PERCENTILES = [0.5, 0.9, 0.95, 0.99];
+const GIB = 2 ** 30;
+const MIB = 2 ** 20;
+const TIB = 2 ** 40;
+
+/** Attempts and failures of one operation, under the published names `<name>_total` and `<name>_failure_total`. */
+export interface OperationCounter<Label extends string> {
+  attempt(labels?: Readonly<Partial<Record<Label, string>>>): void;
+  failure(labels?: Readonly<Partial<Record<Label, string>>>): void;
+}
+
+export type SchedulerMetrics = ReturnType<typeof createSchedulerMetrics>;
+
+/** The counters of a scheduler under their published names. @param perHost count the traffic of every host by itself */
+export function createSchedulerMetrics(registry: Registry, { perHost }: { perHost: boolean }) {
+  const registers = [registry];
+  const operation = <Label extends string = never>(
+    name: string,
+    labelNames: readonly Label[] = [],
+  ): OperationCounter<Label> => {
+    const attempts = new Counter({ name: `${PREFIX}${name}_total`, help: `${name}: attempts`, labelNames, registers });
+    const failures = new Counter({
+      name: `${PREFIX}${name}_failure_total`,
+      help: `${name}: failures`,
+      labelNames,
+      registers,
+    });
+    return {
+      attempt: (labels) => (labels === undefined ? attempts.inc() : attempts.inc(labels)),
+      failure: (labels) => (labels === undefined ? failures.inc() : failures.inc(labels)),
+    };
+  };
+  const traffic = new Counter({
+    name: `${PREFIX}traffic`,
+    help: 'bytes of finished pieces',
+    labelNames: ['type', 'task_type', 'host_type'],
+    registers,
+  });
+  const hostTraffic = new Counter({
+    name: `${PREFIX}host_traffic`,
+    help: 'bytes of finished pieces, by host',
+    labelNames: ['type', 'task_type', 'host_type', 'host_id', 'host_ip', 'host_name'],
+    registers: perHost ? registers : [],
+  });
+  return {
+    announcePeer: operation('announce_peer'),
+    statPeer: operation('stat_peer'),
+    leavePeer: operation('leave_peer'),
+    statTask: operation('stat_task'),
+    leaveTask: operation('leave_task'),
+    listHosts: operation('list_hosts'),
+    leaveHost: operation('leave_host'),
+    announceHost: operation('announce_host', HOST_LABELS),
+    registerPeer: operation('register_peer', PEER_LABELS),
+    peerStarted: operation('download_peer_started', PEER_LABELS),
+    backToSourceStarted: operation('download_peer_back_to_source_started', PEER_LABELS),
+    peerFinished: operation('download_peer_finished', PEER_LABELS),
+    backToSourceFinishedFailure: new Counter({
+      name: `${PREFIX}download_peer_back_to_source_finished_failure_total`,
+      help: 'downloads from the origin that failed',
+      labelNames: PEER_LABELS,
+      registers,
+    }),
+    pieceFinished: operation('download_piece_finished', PIECE_LABELS),
+    pieceCostSeconds: new Histogram({
+      name: `${PREFIX}download_piece_cost_seconds`,
+      help: 'how long pieces took',
+      buckets: [0.01, 0.05, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60],
+      registers,
+    }),
+    downloadMilliseconds: new Summary({
+      name: `${PREFIX}download_peer_duration_milliseconds`,
+      help: 'how long downloads took, by size class of the task',
+      labelNames: ['task_size_level'],
+      percentiles: PERCENTILES,
+      registers,
+    }),
+    scheduleMilliseconds: new Summary({
+      name: `${PREFIX}schedule_duration_milliseconds`,
+      help: 'from the question for parents to its answer',
+      percentiles: PERCENTILES,
+      registers,
+    }),
+    openStreams: new Gauge({
+      name: `${PREFIX}concurrent_schedule_total`,
+      help: 'open announce-peer streams',
+      registers,
+    }),
+    seedTriggers: operation('trigger_seed'),
+    /** Counts the bytes of a piece where they went and, with `perHost`, where they came from. */
+    countTraffic(
+      type: string,
+      bytes: number,
+      child: PeerView,
+      childName: string,
+      parent?: { peer: PeerView; name: string },
+    ) {
+      const { host_type } = peerLabels(child);
+      traffic.inc({ type, task_type: 'STANDARD', host_type }, bytes);
+      if (!perHost) return;
+      const count = (direction: string, { host }: PeerView, host_name: string): void =>
+        hostTraffic.inc(
+          {
+            type: direction,
+            task_type: 'STANDARD',
+            host_type: hostTypeOf(host.facts.kind),
+            host_id: host.id,
+            host_ip: host.facts.ip,
+            host_name,
+          },
+          bytes,
+        );
+      count('download', child, childName);
+      if (parent !== undefined) count('upload', parent.peer, parent.name);
+    },
+  };
+}
+
+/** Gauges that are read from the swarm whenever somebody looks. */
+export function watchSwarm(registry: Registry, swarm: Swarm): void {
+  new Gauge({
+    name: `${PREFIX}download_peer_total`,
+    help: 'peers by state',
+    labelNames: ['state'],
+    registers: [registry],
+    collect() {
+      for (const [state, count] of Object.entries(swarm.counts().peersByState)) this.set({ state }, count);
+    },
+  });
+  new Gauge({
+    name: 'dragonfly_peer_count',
+    help: 'peers known to the scheduler',
+    registers: [registry],
+    collect() {
+      this.set(swarm.counts().peers);
+    },
+  });
+  new Gauge({
+    name: `${PREFIX}version`,
+    help: 'always 1; the version is in the labels',
+    labelNames: [
+      'major',
+      'minor',
+      'git_version',
+      'git_commit',
+      'platform',
+      'build_time',
+      'go_version',
+      'go_tags',
+      'go_gcflags',
+    ],
+    registers: [registry],
+  }).set(versionLabels(), 1);
+}
+
+function versionLabels() {
+  const [major = '0', minor = '0'] = VERSION.split('.');
+  const none = { git_commit: '', build_time: '', go_version: '', go_tags: '', go_gcflags: '' };
+  return { ...none, major, minor, git_version: VERSION, platform: `${process.platform}/${process.arch}` };
+}
+
+/** The labels of a peer's counters. */
+export function peerLabels({ priority, host }: Pick<PeerView, 'priority' | 'host'>) {
+  return { priority: `LEVEL${priority}`, task_type: 'STANDARD', host_type: hostTypeOf(host.facts.kind) };
+}
+
+const hostTypeOf = (kind: 'normal' | 'seed'): string => (kind === 'seed' ? 'super' : 'normal');
+
+export const trafficLabel = (type: common.TrafficType): string =>
+  type === common.TrafficType.BACK_TO_SOURCE
+    ? 'BACK_TO_SOURCE'
+    : type === common.TrafficType.LOCAL_PEER
+      ? 'LOCAL_PEER'
+      : 'REMOTE_PEER';
+
+/** Published size classes: 1 below 1 MiB, 2 below 4 MiB, 3–10 doubling to 1 GiB, 11 and 12 below 4 and 8 GiB, then doubling to 1 TiB. */
+export function sizeLevelOf(contentLength: number | undefined): string {
+  if (contentLength === undefined) return '0';
+  const bounds = [MIB, 4 * MIB, ...doubling(8 * MIB, GIB), 4 * GIB, 8 * GIB, ...doubling(16 * GIB, TIB)];
+  const level = bounds.findIndex((bound) => contentLength < bound);
+  return String(level < 0 ? bounds.length + 1 : level + 1);
+}
+
+function doubling(from: number, to: number): number[] {
+  const bounds: number[] = [];
+  for (let bound = from; bound <= to; bound *= 2) bounds.push(bound);
+  return bounds;
+}
+
+/** The labels of a host's announcements. */
+export function announcementLabels(host: common.Host) {
+  return {
+    os: host.os,
+    platform: host.platform,
+    platform_family: host.platformFamily,
+    platform_version: host.platformVersion,
+    kernel_version: host.kernelVersion,
+    git_version: host.build?.gitVersion ?? '',
+    git_commit: host.build?.gitCommit ?? '',
+    go_version: host.build?.goVersion ?? '',
+    build_platform: host.build?.platform ?? '',
+  };
+}

@@ -1,0 +1,13 @@
+import type { ServiceImpl } from '@connectrpc/connect';
+import type { swarm } from '@d7y/api';
+import type { SwarmDriver } from '../scheduling/swarm-driver.ts';
+import { VERSION } from '../version.ts';
+
+/** Processes of ours recognise each other. */
+export const hello = ({ driver, instanceId }: { driver: SwarmDriver; instanceId: string }) =>
+  ({
+    hello({ instanceId: hostId }) {
+      if (hostId !== '') driver.swarm.hostRecognised(hostId);
+      return { instanceId, version: VERSION, features: [] };
+    },
+  }) satisfies ServiceImpl<typeof swarm.SwarmService>;

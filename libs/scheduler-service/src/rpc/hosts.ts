@@ -1,0 +1,72 @@
+import type { ServiceImpl } from '@connectrpc/connect';
+import type { scheduler } from '@d7y/api';
+import type { Logger } from '@d7y/service-kit';
+import { HostNotFoundError, SchedulerOverloadedError } from '../errors.ts';
+import { toHostFacts } from '../messages/host-facts.ts';
+import type { MessageWriter } from '../messages/message-writer.ts';
+import type { Records } from '../messages/records.ts';
+import { announcementLabels } from '../metrics.ts';
+import type { SchedulerMetrics } from '../metrics.ts';
+import type { SwarmDriver } from '../scheduling/swarm-driver.ts';
+
+/** More than a scheduler is meant for; bounds one answer. */
+const MAX_LISTED_HOSTS = 100_000;
+
+/** Hosts come, stay, and leave. */
+export const hosts = ({
+  driver,
+  records,
+  writer,
+  metrics,
+  logger,
+}: {
+  driver: SwarmDriver;
+  records: Records;
+  writer: MessageWriter;
+  metrics: SchedulerMetrics;
+  logger: Logger;
+}) =>
+  ({
+    announceHost(request) {
+      const { facts, message } = toHostFacts(request);
+      const labels = announcementLabels(message);
+      metrics.announceHost.attempt(labels);
+      const isNew = driver.swarm.host(facts.id) === undefined;
+      let isFull = false;
+      driver.tell((swarm, nowMs) => {
+        const decisions = swarm.hostAnnounced(facts, nowMs);
+        isFull = decisions === undefined;
+        const host = swarm.host(facts.id);
+        if (host !== undefined) records.keepHost(host, { message });
+        return decisions ?? [];
+      });
+      if (isFull) {
+        metrics.announceHost.failure(labels);
+        throw new SchedulerOverloadedError('the scheduler knows as many hosts as it can');
+      }
+      if (isNew) logger.info({ hostId: facts.id, kind: facts.kind, ip: facts.ip, port: facts.port }, 'host announced');
+      return {};
+    },
+
+    deleteHost({ hostId }) {
+      metrics.leaveHost.attempt();
+      if (driver.swarm.host(hostId) === undefined) {
+        metrics.leaveHost.failure();
+        throw new HostNotFoundError(hostId);
+      }
+      driver.tell((swarm, nowMs) => swarm.hostLeft(hostId, nowMs));
+      logger.info({ hostId }, 'host left');
+      return {};
+    },
+
+    listHosts({ type }) {
+      metrics.listHosts.attempt();
+      const listed = [];
+      for (const host of driver.swarm.hosts()) {
+        const message = writer.host(host);
+        if (type === undefined || message.type === type) listed.push(message);
+        if (listed.length === MAX_LISTED_HOSTS) break;
+      }
+      return { hosts: listed };
+    },
+  }) satisfies Partial<ServiceImpl<typeof scheduler.Scheduler>>;

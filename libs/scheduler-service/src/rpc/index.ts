@@ -1,0 +1,23 @@
+import type { ConnectRouter } from '@connectrpc/connect';
+import { scheduler, swarm } from '@d7y/api';
+import type { MessageWriter } from '../messages/message-writer.ts';
+import type { AnnouncePeerContext } from './announce-peer.ts';
+import { announcePeer } from './announce-peer.ts';
+import { hello } from './hello.ts';
+import { hosts } from './hosts.ts';
+import { peersAndTasks } from './peers-and-tasks.ts';
+import { registerUnsupported } from './unsupported.ts';
+
+/** Streams that stay open for as long as a download takes; stock clients want their headers within ten seconds. */
+export const LONG_STREAMS = ['/scheduler.v2.Scheduler/AnnouncePeer'];
+
+/** All services of a scheduler but health. */
+export function registerServices(
+  router: ConnectRouter,
+  parts: AnnouncePeerContext & { readonly writer: MessageWriter; readonly instanceId: string },
+): void {
+  const offered = { ...announcePeer(parts), ...hosts(parts), ...peersAndTasks(parts) };
+  router.service(scheduler.Scheduler, offered);
+  registerUnsupported(router, offered);
+  router.service(swarm.SwarmService, hello(parts));
+}

@@ -1,0 +1,68 @@
+import { create } from '@bufbuild/protobuf';
+import type { Context } from '@opentelemetry/api';
+import type { common } from '@d7y/api';
+import { scheduler } from '@d7y/api';
+import { AsyncQueue } from '@d7y/service-kit';
+
+type Response = scheduler.AnnouncePeerResponse;
+
+/** Answers that may wait for a peer that does not read: it gets one per question, and now and then further parents. */
+const MAX_QUEUED_ANSWERS = 256;
+
+/** The scheduler's half of one AnnouncePeer stream: what is to be sent on it, and the trace it belongs to. */
+export class Conversation {
+  readonly answers = new AsyncQueue<Response>(MAX_QUEUED_ANSWERS);
+  /** The caller's trace; what is done on behalf of the peer joins it. */
+  readonly trace: Context;
+  /** Called when the question that is open has its answer, or is turned down. */
+  onAnswer: ((kind: string, parentCount: number) => void) | undefined;
+
+  constructor(trace: Context) {
+    this.trace = trace;
+  }
+
+  sendEmpty(): void {
+    this.#send({ case: 'emptyTaskResponse', value: create(scheduler.EmptyTaskResponseSchema) }, 'empty');
+  }
+
+  sendMetadataOnly(): void {
+    this.#send({ case: 'metadataOnlyResponse', value: create(scheduler.MetadataOnlyResponseSchema) }, 'metadataOnly');
+  }
+
+  sendParents(candidateParents: common.Peer[]): void {
+    const value = create(scheduler.NormalTaskResponseSchema, { candidateParents });
+    this.#send({ case: 'normalTaskResponse', value }, 'parents', candidateParents.length);
+  }
+
+  sendNeedBackToSource(description: string): void {
+    const value = create(scheduler.NeedBackToSourceResponseSchema, { description });
+    this.#send({ case: 'needBackToSourceResponse', value }, 'backToSource');
+  }
+
+  /** Ends the stream with an error. */
+  fail(error: unknown): void {
+    this.#closeQuestion('refused', 0);
+    this.answers.fail(error);
+  }
+
+  /** Ends the stream as it should. */
+  end(): void {
+    this.#closeQuestion('ended', 0);
+    this.answers.close();
+  }
+
+  #send(response: Response['response'], kind: string, parentCount = 0): void {
+    this.#closeQuestion(kind, parentCount);
+    try {
+      this.answers.push(create(scheduler.AnnouncePeerResponseSchema, { response }));
+    } catch (error) {
+      this.answers.fail(error);
+    }
+  }
+
+  #closeQuestion(kind: string, parentCount: number): void {
+    const { onAnswer } = this;
+    this.onAnswer = undefined;
+    onAnswer?.(kind, parentCount);
+  }
+}

@@ -1,0 +1,136 @@
+import type { Transport } from '@connectrpc/connect';
+import { Code, ConnectError } from '@connectrpc/connect';
+import type { Logger, Telemetry } from '@d7y/service-kit';
+import { withSpan } from '@d7y/service-kit';
+import type { Decision, HostFacts, RefusalCode, Swarm } from '@d7y/swarm';
+import { context } from '@opentelemetry/api';
+import type { Clock } from '../clock.ts';
+import type { MessageWriter } from '../messages/message-writer.ts';
+import type { Records } from '../messages/records.ts';
+import type { SchedulerMetrics } from '../metrics.ts';
+import type { Conversation } from './conversation.ts';
+import { triggerSeed } from './seed-trigger.ts';
+
+/** How the refusals of the swarm are told to callers. */
+const REFUSAL_CODES: Readonly<Record<RefusalCode, Code>> = {
+  notFound: Code.NotFound,
+  failedPrecondition: Code.FailedPrecondition,
+  resourceExhausted: Code.ResourceExhausted,
+};
+
+export interface SwarmDriverOptions {
+  readonly swarm: Swarm;
+  readonly clock: Clock;
+  readonly records: Records;
+  readonly writer: MessageWriter;
+  readonly metrics: SchedulerMetrics;
+  readonly telemetry: Telemetry;
+  readonly logger: Logger;
+  /** To the upload service of a seed. */
+  readonly connect: (seed: HostFacts) => Transport;
+  /** Starts a health check whose result comes back as hostProbed. */
+  readonly probe: (host: HostFacts) => void;
+  /** The longest silence of a seed at work. */
+  readonly seedSilenceMs: number;
+  /** Ends what is under way. */
+  readonly signal: AbortSignal;
+}
+
+/** The swarm on a real clock and a real network: tells it what happened, and does what it decides. Owns the open conversations. */
+export class SwarmDriver {
+  readonly swarm: Swarm;
+  readonly #options: SwarmDriverOptions;
+  readonly #conversations = new Map<string, Conversation>();
+
+  constructor(options: SwarmDriverOptions) {
+    this.#options = options;
+    this.swarm = options.swarm;
+  }
+
+  /** Milliseconds of the clock that the swarm lives by. */
+  now(): number {
+    return this.#options.clock();
+  }
+
+  /** Reports a fact to the swarm and carries out what it decides. */
+  tell(fact: (swarm: Swarm, nowMs: number) => readonly Decision[]): void {
+    for (const decision of fact(this.swarm, this.now())) this.#carryOut(decision);
+  }
+
+  /** From now on answers to the peer go here; an older conversation of the same peer is over. */
+  attach(peerId: string, conversation: Conversation): void {
+    const older = this.#conversations.get(peerId);
+    this.#conversations.set(peerId, conversation);
+    if (older !== conversation) older?.fail(new ConnectError(`peer ${peerId} speaks on another stream`, Code.Aborted));
+  }
+
+  /** @returns whether the conversation was the peer's present one */
+  detach(peerId: string, conversation: Conversation): boolean {
+    if (this.#conversations.get(peerId) !== conversation) return false;
+    this.#conversations.delete(peerId);
+    return true;
+  }
+
+  /** Looks after deadlines and expiry; called a few times a second. */
+  tick(): void {
+    this.tell((swarm, nowMs) => swarm.tick(nowMs));
+  }
+
+  #carryOut(decision: Decision): void {
+    const { logger, probe, swarm } = this.#options;
+    if (logger.isLevelEnabled('debug')) logger.debug({ decision }, decision.kind);
+    switch (decision.kind) {
+      case 'offerParents': {
+        const parents = decision.parentIds.map((id) => swarm.peer(id)).filter((peer) => peer !== undefined);
+        this.#conversations.get(decision.peerId)?.sendParents(this.#options.writer.candidates(parents));
+        return;
+      }
+      case 'grantOrigin':
+        this.#conversations.get(decision.peerId)?.sendNeedBackToSource(decision.reason);
+        return;
+      case 'answerEmpty':
+        this.#conversations.get(decision.peerId)?.sendEmpty();
+        return;
+      case 'answerMetadataOnly':
+        this.#conversations.get(decision.peerId)?.sendMetadataOnly();
+        return;
+      case 'refuse':
+        this.#conversations.get(decision.peerId)?.fail(new ConnectError(decision.reason, REFUSAL_CODES[decision.code]));
+        return;
+      case 'triggerSeed':
+        void this.#trigger(decision);
+        return;
+      case 'probeHost': {
+        const host = swarm.host(decision.hostId);
+        if (host !== undefined) probe(host.facts);
+        return;
+      }
+      default:
+        decision satisfies never;
+    }
+  }
+
+  async #trigger({ taskId, seedHostId, peerId }: Decision & { kind: 'triggerSeed' }): Promise<void> {
+    const { swarm, records, metrics, telemetry, logger, signal } = this.#options;
+    const seed = swarm.host(seedHostId);
+    const peer = swarm.peer(peerId);
+    const download = peer === undefined ? undefined : records.peer(peer)?.seedDownload;
+    const parent = this.#conversations.get(peerId)?.trace ?? context.active();
+    const attributes = { 'd7y.task_id': taskId, 'd7y.seed': seedHostId };
+    metrics.seedTriggers.attempt();
+    try {
+      await withSpan(telemetry.tracer, 'trigger seed', { attributes, parent }, async () => {
+        if (seed === undefined || download === undefined)
+          throw new ConnectError('seed or peer has left', Code.NotFound);
+        const { connect, seedSilenceMs } = this.#options;
+        await triggerSeed(connect(seed.facts), seed.facts, download, { signal, silentMs: seedSilenceMs });
+      });
+      if (!signal.aborted) this.tell((core, nowMs) => core.seedTriggerEnded(taskId, seedHostId, nowMs));
+    } catch (error) {
+      if (signal.aborted) return;
+      metrics.seedTriggers.failure();
+      logger.warn({ err: error, taskId, seedHostId }, 'a seed did not fetch a task that it was told to');
+      this.tell((core, nowMs) => core.seedTriggerFailed(taskId, seedHostId, nowMs));
+    }
+  }
+}
