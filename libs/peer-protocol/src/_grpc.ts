@@ -22,13 +22,22 @@ export async function startGrpcServer(
     port = 0,
     path,
     onStream,
-  }: { port?: number; path?: string; onStream?: (stream: http2.ServerHttp2Stream) => void } = {},
+    tls,
+  }: {
+    port?: number;
+    path?: string;
+    onStream?: (stream: http2.ServerHttp2Stream) => void;
+    tls?: http2.SecureServerOptions;
+  } = {},
 ): Promise<PlainGrpcServer> {
   const sessions = new Set<http2.ServerHttp2Session>();
   const streams = new Set<http2.ServerHttp2Stream>();
   let connectionCount = 0;
+  // The two kinds of servers differ only in what they do before the first stream.
+  const server =
+    tls === undefined ? http2.createServer() : (http2.createSecureServer(tls) as unknown as http2.Http2Server);
   // With a request listener Node sends trailers of its own; who takes the stream does that alone.
-  const server = onStream === undefined ? http2.createServer(connectNodeAdapter({ routes })) : http2.createServer();
+  if (onStream === undefined) server.on('request', connectNodeAdapter({ routes }));
   server.on('stream', (stream) => {
     streams.add(stream);
     stream.once('close', () => streams.delete(stream));

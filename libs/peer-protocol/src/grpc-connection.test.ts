@@ -8,7 +8,9 @@ import { describe, expect, it } from '@jest/globals';
 import { common, dfdaemon, scheduler } from '@d7y/api';
 import { startGrpcServer } from './_grpc.ts';
 import { startRawParent, until } from './_rig.ts';
+import { CA_PEM, CERT_PEM, KEY_PEM } from './_tls.ts';
 import { createDaemonTransport } from './daemon-transport.ts';
+import type { TlsOptions } from './grpc-connection.ts';
 import { addressOf, createGrpcConnection } from './grpc-connection.ts';
 
 /** A message in the framing of gRPC. */
@@ -80,6 +82,33 @@ describe('createGrpcConnection', () => {
     );
     const call = createClient(dfdaemon.DfdaemonUpload, connection.transport).statTask({});
     await expect(call).rejects.toMatchObject({ rawMessage: 'PING timed out' });
+  });
+
+  it('fails the call, and nothing else, when it is disposed while connecting', async () => {
+    await using silent = await startRawParent((socket) => socket.resume());
+    const connection = createGrpcConnection({ host: '127.0.0.1', port: silent.port });
+    const call = createClient(dfdaemon.DfdaemonUpload, connection.transport).statTask({});
+    connection[Symbol.dispose]();
+    await expect(call).rejects.toBeInstanceOf(Error);
+    await until(() => silent.sockets.size === 0);
+  });
+
+  it('speaks TLS with a server that it can verify, and shows its certificate where one is demanded', async () => {
+    const tls = { cert: CERT_PEM, key: KEY_PEM, ca: CA_PEM, requestCert: true, rejectUnauthorized: true };
+    await using server = await startGrpcServer(
+      (router) => void router.service(dfdaemon.DfdaemonUpload, { statTask: () => ({ id: 't' }) }),
+      { tls },
+    );
+    const statTask = async (options: TlsOptions) => {
+      using connection = createGrpcConnection({ host: '127.0.0.1', port: server.port }, { tls: options });
+      return (await createClient(dfdaemon.DfdaemonUpload, connection.transport).statTask({})).id;
+    };
+    const trusted = { ca: CA_PEM, cert: CERT_PEM, key: KEY_PEM, servername: 'scheduler.example' };
+    expect(await statTask(trusted)).toBe('t');
+    const { servername: _name, ...withoutName } = trusted;
+    await expect(statTask(withoutName)).rejects.toThrow(/does not match|altnames/i);
+    await expect(statTask({ ...trusted, ca: undefined })).rejects.toThrow(/certificate/i);
+    await expect(statTask({ ca: CA_PEM, servername: 'scheduler.example' })).rejects.toBeInstanceOf(Error);
   });
 
   it('asks for no compression', async () => {

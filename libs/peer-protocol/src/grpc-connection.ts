@@ -68,10 +68,12 @@ export function createGrpcConnection(target: GrpcTarget, options: GrpcConnection
     },
     { createConnection: () => dial(target, options), settings: { initialWindowSize: STREAM_WINDOW_BYTES } },
   );
-  const wideSessions = withWideWindow(sessions);
+  const preparedSessions = prepared(sessions);
   const transport = createTransport({
     baseUrl,
-    httpClient: withReadableDetails(createNodeHttpClient({ httpVersion: '2', sessionProvider: () => wideSessions })),
+    httpClient: withReadableDetails(
+      createNodeHttpClient({ httpVersion: '2', sessionProvider: () => preparedSessions }),
+    ),
     interceptors: [...(options.interceptors ?? [])],
     useBinaryFormat: true,
     // Nobody in this protocol compresses, and stock servers cannot decompress.
@@ -155,9 +157,9 @@ function watchEnd(body: AsyncIterable<Uint8Array>, onEnd: () => void): AsyncIter
   };
 }
 
-/** Widens the receive window of every connection that the manager opens. */
-function withWideWindow(sessions: Http2SessionManager): ReturnType<NonNullable<SessionProvider>> {
-  const widened = new WeakSet<ClientHttp2Session>();
+/** Widens the receive window of every connection that the manager opens, and listens to its errors for good. */
+function prepared(sessions: Http2SessionManager): ReturnType<NonNullable<SessionProvider>> {
+  const seen = new WeakSet<ClientHttp2Session>();
   return {
     authority: sessions.authority,
     notifyResponseByteRead: (stream) => sessions.notifyResponseByteRead(stream),
@@ -165,9 +167,12 @@ function withWideWindow(sessions: Http2SessionManager): ReturnType<NonNullable<S
       const stream = await sessions.request(method, path, headers, options);
       // Sessions of a client are client sessions; the stream's type cannot tell.
       const session = stream.session as ClientHttp2Session | undefined;
-      if (session !== undefined && !widened.has(session)) {
-        widened.add(session);
+      if (session !== undefined && !seen.has(session)) {
+        seen.add(session);
         session.setLocalWindowSize(CONNECTION_WINDOW_BYTES);
+        // Calls and the manager have learned of a failure before the session tells it; a manager that is disposed in
+        // between no longer listens, and an error that nobody listens to would end the process.
+        session.on('error', () => undefined);
       }
       return stream;
     },
