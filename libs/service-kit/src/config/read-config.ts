@@ -63,7 +63,7 @@ function readText({ path, text, optional }: ReadConfigOptions<z.ZodType>): strin
     return readFileSync(path, 'utf8');
   } catch (error) {
     if (optional === true && (error as NodeJS.ErrnoException).code === 'ENOENT') return '';
-    throw new ConfigError([describeSystemError(error) ?? `${path}: cannot be read`], { cause: error });
+    throw new ConfigError([describeSystemError(error, path) ?? `${path}: cannot be read`], { cause: error });
   }
 }
 

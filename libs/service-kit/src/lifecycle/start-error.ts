@@ -15,11 +15,15 @@ export function describeStartError(error: unknown): string {
   return safeText(text.replace(/\s*\n\s*/g, ' ').trim());
 }
 
-/** One line for an error of the operating system that an operator can do something about; undefined for anything else. */
-export function describeSystemError(error: unknown): string | undefined {
+/**
+ * One line for an error of the operating system that an operator can do something about; undefined for anything else.
+ * @param at what it happened to, for errors that do not say so themselves
+ */
+export function describeSystemError(error: unknown, at?: string): string | undefined {
   if (!isError(error) || error instanceof DfError) return undefined;
   const { code, syscall, path, address, port } = error as NodeJS.ErrnoException & { address?: string; port?: number };
-  const where = path ?? (port === undefined || port < 0 ? address : `${address ?? ''}:${port}`) ?? syscall ?? 'system';
+  const where =
+    path ?? (port === undefined || port < 0 ? address : `${address ?? ''}:${port}`) ?? at ?? syscall ?? 'system';
   switch (code) {
     case 'EADDRINUSE':
       return port === undefined || port < 0

@@ -87,16 +87,23 @@ export async function listen(options: ListenOptions): Promise<Listener> {
     fallback: options.http ?? ((_request, response) => sendLine(response, 404, 'not found')),
     logger,
   });
-  const onRequest = (request: IncomingMessage, response: ServerResponse) =>
+  let closing: Promise<void> | undefined;
+  const onRequest = (request: IncomingMessage, response: ServerResponse) => {
+    // A connection that has become idle meanwhile would hold the close up until its keep-alive time is over.
+    if (request.httpVersionMajor < 2)
+      response.once('close', () => closing && setImmediate(() => front.closeIdleConnections?.()));
     void answer(rpc.handle, request, response, logger);
+  };
 
-  const { front, http2 } = createServers(options, onRequest);
+  const undecided = new Set<Socket>();
+  const { front, http2 } = createServers(options, onRequest, undecided);
   const sessions = new Set<ServerHttp2Session>();
   http2.on('session', (session) => {
     sessions.add(session);
     session.once('close', () => sessions.delete(session));
     session.on('error', (error) => logger.debug({ err: error }, 'http2 session failed'));
     session.setLocalWindowSize(SESSION_WINDOW_BYTES);
+    if (closing !== undefined) session.close();
   });
   const sockets = new Set<Socket>();
   front.on('connection', (socket: Socket) => {
@@ -111,9 +118,9 @@ export async function listen(options: ListenOptions): Promise<Listener> {
     );
 
   const address = await bind(front, options);
-  let closing: Promise<void> | undefined;
   const close = async () => {
     const closed = new Promise<void>((resolve) => void front.close(() => resolve()));
+    for (const socket of undecided) socket.destroy();
     for (const session of sessions) session.close(); // GOAWAY; streams under way may end
     rpc.drainStreams();
     const drained = new AbortController();
@@ -129,11 +136,15 @@ export async function listen(options: ListenOptions): Promise<Listener> {
   return { ...address, [Symbol.asyncDispose]: () => (closing ??= close()) };
 }
 
+/** An HTTP/1 server, or one for TLS that need not have all of its methods. */
+type Front = Omit<Server, 'closeIdleConnections'> & Partial<Pick<Server, 'closeIdleConnections'>>;
+
 /** The server that accepts, and the one that speaks HTTP/2: with TLS they are the same. */
 function createServers(
   options: ListenOptions,
   onRequest: (request: IncomingMessage, response: ServerResponse) => void,
-): { front: Server; http2: Http2Server } {
+  undecided: Set<Socket>,
+): { front: Front; http2: Http2Server } {
   const settings = {
     initialWindowSize: STREAM_WINDOW_BYTES,
     maxConcurrentStreams: options.maxConcurrentStreams ?? DEFAULT_MAX_CONCURRENT_STREAMS,
@@ -147,7 +158,7 @@ function createServers(
       onHttp2Request,
     );
     secure.on('tlsClientError', () => undefined);
-    return { front: secure as unknown as Server, http2: secure as unknown as Http2Server };
+    return { front: secure as unknown as Front, http2: secure as unknown as Http2Server };
   }
   const http2 = createHttp2Server({ settings }, onHttp2Request);
   const front = createServer({ noDelay: true }, onRequest);
@@ -155,17 +166,26 @@ function createServers(
   // to see a connection after the sniffer.
   const [serveHttp1] = front.listeners('connection') as ((socket: Socket) => void)[];
   front.removeAllListeners('connection');
-  front.on('connection', (socket: Socket) =>
+  front.on('connection', (socket: Socket) => {
+    undecided.add(socket);
+    const decided = () => undecided.delete(socket);
+    socket.once('close', decided);
     sniff(socket, firstByteTimeoutMs, {
-      http1: (sniffed) => serveHttp1?.call(front, sniffed),
-      http2: (sniffed) => http2.emit('connection', sniffed),
-    }),
-  );
+      http1(sniffed) {
+        decided();
+        serveHttp1?.call(front, sniffed);
+      },
+      http2(sniffed) {
+        decided();
+        http2.emit('connection', sniffed);
+      },
+    });
+  });
   return { front, http2 };
 }
 
 async function bind(
-  server: Server,
+  server: Front,
   { host, port, path, mode }: ListenOptions,
 ): Promise<{ port: number; address: string }> {
   if (path !== undefined) await removeStaleSocket(path);

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { X509Certificate } from 'node:crypto';
 import { createSecureContext } from 'node:tls';
 import { describeSystemError, StartError } from '../lifecycle/start-error.ts';
 
@@ -28,6 +29,13 @@ export function readTlsFiles({ cert, key, ca, requestCert = false }: TlsFiles) {
   } catch (error) {
     throw new StartError(`${cert}, ${key}: no usable certificate and key, give matching PEM files`, { cause: error });
   }
+  if (options.ca !== undefined) {
+    try {
+      new X509Certificate(options.ca); // a file without certificates would pass for an empty list
+    } catch (error) {
+      throw new StartError(`${ca ?? ''}: holds no certificate, give a PEM file`, { cause: error });
+    }
+  }
   return options;
 }
 
@@ -35,6 +43,6 @@ function readPem(path: string): Buffer {
   try {
     return readFileSync(path);
   } catch (error) {
-    throw new StartError(describeSystemError(error) ?? `${path}: cannot be read`, { cause: error });
+    throw new StartError(describeSystemError(error, path) ?? `${path}: cannot be read`, { cause: error });
   }
 }

@@ -46,9 +46,13 @@ export function createLogger({ name, level = 'info', console = false, stream }: 
   );
   // Pino formats the bindings of the root only. Children inherit from their parent, so this reaches all generations.
   const plainChild = logger.child;
-  logger.child = function child(this: Logger, bindings: Bindings, options?: ChildLoggerOptions) {
-    return Reflect.apply(plainChild, this, [sanitize(bindings), options]) as Logger;
-  } as typeof logger.child;
+  logger.child = function <Levels extends string = never>(
+    this: Logger,
+    bindings: Bindings,
+    options?: ChildLoggerOptions<Levels>,
+  ) {
+    return Reflect.apply(plainChild, this, [sanitize(bindings), options]) as PinoLogger<Levels>;
+  };
   return logger;
 }
 
