@@ -226,6 +226,7 @@ describe('announcePeer', () => {
     const seen: Instruction[] = [];
     for await (const instruction of announcement.instructions) seen.push(instruction);
     expect(seen).toHaveLength(1);
+    await until(() => server.openStreams === 0);
     announcement.pieceFailed(1, 'p1'); // reports after the end go nowhere, quietly
     await announcement.finished(1, 1);
   });
