@@ -11,7 +11,6 @@ export interface DaemonPorts {
   readonly proxy: number;
   readonly metrics: number;
   readonly health: number;
-  readonly stats: number;
   readonly piece: number;
 }
 
@@ -68,15 +67,8 @@ export class DaemonNode extends ClusterNode {
     const storageDir = join(dir, 'storage');
     const socketPath = join(dir, 'd.sock'); // a socket's path may have 107 characters
     await mkdir(storageDir, { recursive: true });
-    const [upload, proxy, metrics, health, stats, piece] = (await freePorts(6)) as [
-      number,
-      number,
-      number,
-      number,
-      number,
-      number,
-    ];
-    const ports = { upload, proxy, metrics, health, stats, piece };
+    const [upload, proxy, metrics, health, piece] = (await freePorts(5)) as [number, number, number, number, number];
+    const ports = { upload, proxy, metrics, health, piece };
     const dynconfig = join(dir, 'dynconfig.yaml');
     await writeFile(dynconfig, JSON.stringify({ scheduler: { addrs: schedulers } }));
     const server = (port: number) => ({ server: { ip: '127.0.0.1', port } });
@@ -94,7 +86,6 @@ export class DaemonNode extends ClusterNode {
       },
       metrics: server(metrics),
       health: server(health),
-      stats: server(stats),
       storage: { dir: storageDir, keep: true, server: { ip: '127.0.0.1', tcpPort: piece } },
       ...(seed && { seedPeer: { enable: true } }),
     };
@@ -104,7 +95,7 @@ export class DaemonNode extends ClusterNode {
         name,
         dir,
         config: mergeConfig(base, config),
-        args: ['--dynconfig', dynconfig, '--console'],
+        args: ['--dynconfig', dynconfig],
         env,
         ready: { kind: 'http', url: `http://127.0.0.1:${health}/healthy` },
       },

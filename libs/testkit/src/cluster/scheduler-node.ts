@@ -44,7 +44,7 @@ export class SchedulerNode extends ClusterNode {
         name: 'scheduler',
         dir,
         config: mergeConfig(base, config),
-        args: ['--console'],
+        args: [],
         env,
         ready: { kind: 'tcp', port },
       },
