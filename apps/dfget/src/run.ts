@@ -89,8 +89,8 @@ function readablePath({ pathname }: URL): string {
 async function readStatus({ endpoint, format }: CommonOptions, signal: AbortSignal): Promise<string> {
   using _daemon = await connectDaemon(endpoint, { signal });
   const status = await fetchStatus(endpoint, { signal });
-  if (status !== undefined) return format === 'json' ? `${JSON.stringify(status)}\n` : statusText(status);
-  const health = 'SERVING'; // or connecting would have failed
+  if (status !== undefined) return format === 'json' ? `${JSON.stringify(status.all)}\n` : statusText(status.known);
+  const health = 'serving'; // or connecting would have failed
   return format === 'json' ? `${JSON.stringify({ health })}\n` : `Health: ${health} (this dfdaemon tells no more)\n`;
 }
 

@@ -13,7 +13,7 @@ export function statusText(status: DaemonStatus): string {
   const facts: [string, string][] = [
     ['Health', status.health],
     ['Version', status.version],
-    ['Host', status.hostId],
+    ['Host', `${status.hostId}${status.isSeed === true ? ' (seed)' : ''}`],
     ...schedulers.map(({ address, reachable }): [string, string] => [
       'Scheduler',
       `${address} ${reachable ? 'reachable' : 'NOT reachable'}`,
@@ -23,6 +23,9 @@ export function statusText(status: DaemonStatus): string {
     ['Cache', `${cache.tasks} tasks, ${formatBytes(cache.bytes)}`],
     ['From source', formatBytes(bytes.fromSource)],
     ['From peers', `${formatBytes(bytes.fromPeers)}${share}`],
+    ...(bytes.fromLocalCache === undefined
+      ? []
+      : [['From cache', formatBytes(bytes.fromLocalCache)] satisfies [string, string]]),
     ['Uploaded', formatBytes(bytes.uploaded)],
   ];
   const shown = activeTasks.slice(0, MAX_SHOWN_TASKS).map(taskLine);

@@ -7,10 +7,9 @@ import { connectNodeAdapter } from '@connectrpc/connect-node';
 import { health } from '@d7y/api';
 import { expect, it } from '@jest/globals';
 import { run, startFakeDaemon } from './_fake-daemon.ts';
-import type { DaemonStatus } from './status.ts';
 
-const STATUS: DaemonStatus = {
-  health: 'SERVING',
+const STATUS = {
+  health: 'serving',
   version: '1.2.3',
   hostId: '10.0.0.7-node-7',
   schedulers: [
@@ -36,7 +35,7 @@ it('shows how the daemon is', async () => {
   const { exitCode, stdout, stderr } = await run(['status', '-e', daemon.socket]);
   expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' });
   expect(stdout.split('\n')).toEqual([
-    'Health:      SERVING',
+    'Health:      serving',
     'Version:     1.2.3',
     'Host:        10.0.0.7-node-7',
     'Scheduler:   10.0.0.1:8002 reachable',
@@ -49,6 +48,15 @@ it('shows how the daemon is', async () => {
     `Task ${'ab'.repeat(6)}  1/3 pieces of 10.0 MiB  https://o.example/f?sig=*`,
     '',
   ]);
+});
+
+it('shows what newer daemons say, and passes on to programs all they say', async () => {
+  const status = { ...STATUS, isSeed: true, bytes: { ...STATUS.bytes, fromLocalCache: 1024 }, mood: { today: 'fine' } };
+  await using daemon = await startFakeDaemon({ status: JSON.stringify(status) });
+  const { stdout } = await run(['status', '-e', daemon.socket]);
+  expect(stdout).toContain('Host:        10.0.0.7-node-7 (seed)\n');
+  expect(stdout).toContain('From cache:  1.0 KiB\n');
+  expect(JSON.parse((await run(['status', '-e', daemon.socket, '--format', 'json'])).stdout)).toEqual(status);
 });
 
 it('shows tasks whose length nobody knows yet, and the first of very many', async () => {
@@ -85,7 +93,7 @@ it('tells the health of a daemon that has no status', async () => {
   await using daemon = await startFakeDaemon({});
   expect(await run(['status', '-e', daemon.socket])).toMatchObject({
     exitCode: 0,
-    stdout: expect.stringMatching(/^Health: SERVING/),
+    stdout: expect.stringMatching(/^Health: serving/),
   });
 });
 
@@ -105,7 +113,7 @@ it('tells the health of a daemon that speaks HTTP/2 only', async () => {
   await once(server, 'listening');
   try {
     const { exitCode, stdout, stderr } = await run(['status', '-e', socket, '--format', 'json']);
-    expect({ exitCode, stdout, stderr }).toEqual({ exitCode: 0, stdout: '{"health":"SERVING"}\n', stderr: '' });
+    expect({ exitCode, stdout, stderr }).toEqual({ exitCode: 0, stdout: '{"health":"serving"}\n', stderr: '' });
   } finally {
     server.close();
     await rm(directory, { recursive: true });

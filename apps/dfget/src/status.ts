@@ -7,11 +7,18 @@ export interface DaemonStatus {
   readonly health: string;
   readonly version: string;
   readonly hostId: string;
+  /** Undefined when the daemon does not say. */
+  readonly isSeed: boolean | undefined;
   readonly schedulers: readonly { readonly address: string; readonly reachable: boolean }[];
   readonly tasks: { readonly total: number; readonly running: number };
   readonly cache: { readonly tasks: number; readonly bytes: number };
-  /** Since it started. */
-  readonly bytes: { readonly fromSource: number; readonly fromPeers: number; readonly uploaded: number };
+  /** Since it started; `fromLocalCache` is undefined when the daemon does not say. */
+  readonly bytes: {
+    readonly fromSource: number;
+    readonly fromPeers: number;
+    readonly fromLocalCache: number | undefined;
+    readonly uploaded: number;
+  };
   readonly activeTasks: readonly ActiveTask[];
 }
 
@@ -25,6 +32,12 @@ export interface ActiveTask {
   readonly pieceCount: number | undefined;
 }
 
+/** A status as the program reads it, and all of it as the daemon sent it: newer ones may say more. */
+export interface ReportedStatus {
+  readonly known: DaemonStatus;
+  readonly all: unknown;
+}
+
 const STATUS_TIMEOUT_MS = 5_000;
 const MAX_ANSWER_BYTES = 8 * 1024 * 1024;
 
@@ -36,7 +49,7 @@ const MAX_ANSWER_BYTES = 8 * 1024 * 1024;
 export async function fetchStatus(
   endpoint: string,
   { signal }: { signal: AbortSignal },
-): Promise<DaemonStatus | undefined> {
+): Promise<ReportedStatus | undefined> {
   const body = await get(endpoint, AbortSignal.any([signal, AbortSignal.timeout(STATUS_TIMEOUT_MS)])).catch(
     (cause: unknown) => {
       signal.throwIfAborted();
@@ -49,7 +62,8 @@ export async function fetchStatus(
   );
   if (body === undefined) return undefined;
   try {
-    return readStatus(JSON.parse(body));
+    const all: unknown = JSON.parse(body);
+    return { known: readStatus(all), all };
   } catch (cause) {
     if (cause instanceof StatusError) throw cause;
     throw new StatusError(`the status of the dfdaemon at ${endpoint} is not JSON`, { cause });
@@ -98,6 +112,7 @@ function readStatus(json: unknown): DaemonStatus {
     health: text(status, 'health'),
     version: text(status, 'version'),
     hostId: text(status, 'hostId'),
+    isSeed: typeof status['isSeed'] === 'boolean' ? status['isSeed'] : undefined,
     schedulers: listOf(status, 'schedulers').map((scheduler) => ({
       address: text(scheduler, 'address'),
       reachable: scheduler['reachable'] === true,
@@ -107,6 +122,7 @@ function readStatus(json: unknown): DaemonStatus {
     bytes: {
       fromSource: number(bytes, 'fromSource'),
       fromPeers: number(bytes, 'fromPeers'),
+      fromLocalCache: optionalNumber(bytes, 'fromLocalCache'),
       uploaded: number(bytes, 'uploaded'),
     },
     activeTasks: listOf(status, 'activeTasks').map((task) => ({
