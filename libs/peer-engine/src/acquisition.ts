@@ -59,7 +59,13 @@ export interface AcquisitionInit {
   readonly logger: Logger;
   readonly signal: AbortSignal;
   /** A conversation that is under way already, with the instruction it brought. */
-  readonly opened?: { readonly scheduler: SchedulerConnection; readonly announcement: Announcement; readonly instruction: Instruction } | undefined;
+  readonly opened?:
+    | {
+        readonly scheduler: SchedulerConnection;
+        readonly announcement: Announcement;
+        readonly instruction: Instruction;
+      }
+    | undefined;
 }
 
 /**
@@ -77,6 +83,7 @@ export class Acquisition {
   #seedPending = false;
   #originFailure: unknown;
   #originGranted = false;
+  #hasBegun = false;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(init: AcquisitionInit) {
@@ -114,7 +121,7 @@ export class Acquisition {
   }
 
   /**
-   * Resolves when everything wanted is here; the scheduler has not been told yet.
+   * Resolves when everything wanted is here; the scheduler has not been told yet. To be called again when pieces were discarded.
    * @throws when neither peers nor the origin can give it
    */
   async run(): Promise<void> {
@@ -122,7 +129,9 @@ export class Acquisition {
     const abort = () => this.#push({ kind: 'progress' });
     signal.addEventListener('abort', abort, { once: true });
     try {
-      this.#begin();
+      if (this.#hasBegun) this.#push({ kind: 'exhausted' });
+      else this.#begin();
+      this.#hasBegun = true;
       while (!progress.isSatisfied) {
         signal.throwIfAborted();
         const event = await this.#next();
@@ -146,7 +155,8 @@ export class Acquisition {
     this.#conversation = undefined;
     if (conversation === undefined) return;
     const { announcement } = conversation;
-    if (conversation.mode === 'backToSource') await announcement.backToSourceFinished(layout.contentLength, layout.pieceCount);
+    if (conversation.mode === 'backToSource')
+      await announcement.backToSourceFinished(layout.contentLength, layout.pieceCount);
     else {
       if (conversation.mode === 'registered') announcement.started();
       await announcement.finished(layout.contentLength, layout.pieceCount);
@@ -259,7 +269,12 @@ export class Acquisition {
 
   /** Parents, origin or a seed are at it: there is something to wait for. */
   #isGettingSomething(): boolean {
-    return this.#init.originFetcher.isRunning || this.#seedPending || this.#conversation?.isWaiting === true || this.#peers.isLive;
+    return (
+      this.#init.originFetcher.isRunning ||
+      this.#seedPending ||
+      this.#conversation?.isWaiting === true ||
+      this.#peers.isLive
+    );
   }
 
   /** What is at hand does not suffice: ask the scheduler for others, then the next scheduler, seeds, the origin. */
@@ -291,7 +306,9 @@ export class Acquisition {
       ? this.#originFailure
       : new TaskUnavailableError(
           this.#init.registration.taskId,
-          this.#init.mayAskOrigin ? 'no peer has it, and the origin failed' : 'no peer has it, and the origin may not be asked',
+          this.#init.mayAskOrigin
+            ? 'no peer has it, and the origin failed'
+            : 'no peer has it, and the origin may not be asked',
           { cause: this.#originFailure },
         );
   }
@@ -301,7 +318,9 @@ export class Acquisition {
       .candidates(this.#init.registration.taskId)
       .find(({ address }) => !this.#triedSchedulers.has(address));
     if (scheduler === undefined) return false;
-    this.#converse(scheduler, scheduler.announcePeer(this.#init.registration, { signal: this.#init.signal }));
+    // Not the task's own signal: a peer that gives up still has a last word to say.
+    const { signal } = new AbortController();
+    this.#converse(scheduler, scheduler.announcePeer(this.#init.registration, { signal }));
     return true;
   }
 

@@ -1,4 +1,13 @@
-export { RangeNotSatisfiableError, TaskAbandonedError, TaskDigestMismatchError, TaskUnavailableError } from './errors.ts';
+export {
+  RangeNotSatisfiableError,
+  TaskAbandonedError,
+  TaskDigestMismatchError,
+  TaskUnavailableError,
+} from './errors.ts';
+export { Engine } from './engine.ts';
+export type { ActiveTask } from './engine.ts';
+export { DEFAULT_ENGINE_OPTIONS } from './engine-options.ts';
+export type { EngineComponents, EngineEvents, EngineOptions, SelfHost, TaskWatch } from './engine-options.ts';
 export { OriginStatusError, OriginUnreachableError, withoutQuery } from './ports/origin.ts';
 export type { Origin, OriginBody, OriginProbe, OriginRequest } from './ports/origin.ts';
 export type { Parents } from './ports/parents.ts';

@@ -1,5 +1,5 @@
 import { crc32 } from 'node:zlib';
-import type { ByteRange } from '@d7y/piece';
+import type { ByteRange, PieceRecord } from '@d7y/piece';
 import { pieceDigest, pieceRange } from '@d7y/piece';
 import type { Origin, OriginRequest } from './ports/origin.ts';
 import { OriginUnreachableError } from './ports/origin.ts';
@@ -19,7 +19,7 @@ export interface OriginFetcherInit {
   /** Unix time in ms. */
   readonly clock: () => number;
   /** A piece is here; reports go from there. */
-  readonly onPiece: (pieceNumber: number) => void;
+  readonly onPiece: (piece: PieceRecord) => void;
 }
 
 /** Fetches the missing pieces of a task from its origin, each byte once. */
@@ -44,6 +44,11 @@ export class OriginFetcher {
       this.#running = undefined;
     });
     return this.#running;
+  }
+
+  /** Resolves when nothing is being fetched, whatever became of it. */
+  async settled(): Promise<void> {
+    await this.#running?.catch(() => undefined);
   }
 
   async #fetch(signal: AbortSignal): Promise<void> {
@@ -132,7 +137,7 @@ class RunWriter {
 
   async take(chunk: Uint8Array): Promise<void> {
     const { layout } = this.#init.progress;
-    for (let rest = chunk; rest.length > 0 && this.#number < layout.pieceCount; ) {
+    for (let rest = chunk; rest.length > 0 && this.#number < layout.pieceCount;) {
       const piece = pieceRange(layout, this.#number);
       const part = rest.subarray(0, piece.length - this.#inPiece);
       rest = rest.subarray(part.length);
@@ -167,7 +172,7 @@ class RunWriter {
     await this.#writing;
     if (this.#claimed.has(number)) {
       const now = this.#init.clock();
-      this.#init.progress.finish({
+      const record: PieceRecord = {
         number,
         offset: piece.start,
         length: piece.length,
@@ -175,8 +180,9 @@ class RunWriter {
         trafficType: 'backToSource',
         costMs: now - this.#startedAtMs,
         createdAtMs: now,
-      });
-      this.#init.onPiece(number);
+      };
+      this.#init.progress.finish(record);
+      this.#init.onPiece(record);
     }
     this.#number++;
     this.#inPiece = 0;

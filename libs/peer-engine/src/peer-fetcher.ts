@@ -40,6 +40,8 @@ export interface PeerFetcherInit {
   readonly signal: AbortSignal;
   readonly onPiece: (piece: PieceRecord) => void;
   readonly onPieceFailed: (pieceNumber: number | undefined, parent: Parent) => void;
+  /** A host is not asked for a while. */
+  readonly onBlamed: (hostId: string, offence: Offence) => void;
   /** No parent is left that has, or may come to have, a missing piece. */
   readonly onExhausted: () => void;
   /** The store failed: no parent is to blame, and no other one helps. */
@@ -53,6 +55,8 @@ export class PeerFetcher {
   /** Never asked again for this task. */
   readonly #blocked = new Set<string>();
   readonly #offered: Parent[] = [];
+  readonly #hosts = new Map<string, string>();
+  readonly #fetching = new Set<Promise<void>>();
   #inFlight = 0;
   #lastProgressMs: number;
 
@@ -96,6 +100,7 @@ export class PeerFetcher {
         stop: new AbortController(),
       };
       this.#parents.set(parent.peerId, state);
+      this.#hosts.set(parent.peerId, parent.hostId);
       this.#lastProgressMs = this.#init.clock();
       added++;
       void this.#sync(state);
@@ -108,7 +113,9 @@ export class PeerFetcher {
     while (this.#inFlight < this.#init.concurrency && !this.#init.signal.aborted) {
       const choice = this.#choose();
       if (choice === undefined || !this.#init.progress.claim(choice.pieceNumber)) break;
-      void this.#fetch(choice.state, choice.pieceNumber);
+      const fetching = this.#fetch(choice.state, choice.pieceNumber);
+      this.#fetching.add(fetching);
+      void fetching.finally(() => this.#fetching.delete(fetching));
     }
     if (!this.#init.progress.isSatisfied && !this.isLive) this.#init.onExhausted();
   }
@@ -118,13 +125,24 @@ export class PeerFetcher {
     const state = this.#parents.get(peerId);
     if (state === undefined) return;
     this.#init.reputation.blame(state.parent.hostId, offence);
+    this.#init.onBlamed(state.parent.hostId, offence);
     this.#drop(state);
+  }
+
+  /** Host of a parent that was used at any time. */
+  hostOf(peerId: string): string | undefined {
+    return this.#hosts.get(peerId);
   }
 
   /** Lets go of all parents. */
   stop(): void {
     for (const state of this.#parents.values()) state.stop.abort();
     this.#parents.clear();
+  }
+
+  /** Resolves when no piece is under way, whatever became of it. */
+  async settled(): Promise<void> {
+    await Promise.allSettled(this.#fetching);
   }
 
   #choose(): { pieceNumber: number; state: ParentState } | undefined {
@@ -156,11 +174,13 @@ export class PeerFetcher {
       state.isSyncing = false;
     } catch (error) {
       if (signal.aborted || state.stop.signal.aborted) return;
-      logger.debug({ parent: parent.hostId, taskId: progress.stored.taskId, err: error }, 'a parent stopped telling its pieces');
+      logger.debug(
+        { parent: parent.hostId, taskId: progress.stored.taskId, err: error },
+        'a parent stopped telling its pieces',
+      );
       state.isSyncing = false;
-      if (state.address === undefined) this.#init.reputation.blame(parent.hostId, 'unreachable');
       // What it announced before may still be had; a dead piece server shows with the first fetch.
-      if (state.pieces.size === 0) this.#drop(state);
+      if (state.address === undefined) this.blame(parent.peerId, 'unreachable');
     }
     this.pump();
   }
@@ -262,14 +282,14 @@ export class PeerFetcher {
 
 /** What a failed transfer says of the parent; undefined when it answered in good order that it cannot serve. */
 function offenceOf(error: unknown): Offence | undefined {
-  const code = (error as { code?: unknown }).code;
+  const { code, phase } = error as { code?: unknown; phase?: unknown };
   if (code === 'PIECE_REFUSED') return undefined;
   if (code === 'PIECE_DIGEST_MISMATCH' || code === 'PIECE_MISMATCH') return 'wrongBytes';
-  return code === 'PIECE_STALLED' ? 'stalled' : 'unreachable';
+  // A host that accepts a connection and then says nothing would cost every task the same wait again.
+  return code === 'PIECE_STALLED' || phase === 'header' ? 'stalled' : 'unreachable';
 }
 
 function intersects(wanted: PieceSet, held: PieceSet): boolean {
   for (const number of wanted) if (held.has(number)) return true;
   return false;
 }
-

@@ -65,7 +65,7 @@ export class TaskReader implements TaskStream {
     const end = start + length;
     let writing: Promise<void> = Promise.resolve();
     try {
-      for (let position = start; position < end; ) {
+      for (let position = start; position < end;) {
         const limit = Math.min(await this.#releasedBeyond(position), end);
         const buffer = await this.#init.buffers.acquire({ signal: this.#init.signal });
         let read: number;

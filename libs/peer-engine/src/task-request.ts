@@ -36,5 +36,8 @@ export function taskIdOfRequest(request: TaskRequest): string {
 /** Digest of the whole content: what the caller says, else what the URL of a registry blob says. */
 export function digestOfRequest(request: TaskRequest): string | undefined {
   const inUrl = blobDigestOf(request.url);
-  return request.digest ?? (inUrl !== undefined && /^(sha256:[a-f0-9]{64}|sha512:[a-f0-9]{128})$/.test(inUrl) ? inUrl : undefined);
+  return (
+    request.digest ??
+    (inUrl !== undefined && /^(sha256:[a-f0-9]{64}|sha512:[a-f0-9]{128})$/.test(inUrl) ? inUrl : undefined)
+  );
 }

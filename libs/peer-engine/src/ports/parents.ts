@@ -11,7 +11,13 @@ export interface Parents {
   ): AsyncIterable<PieceAnnouncement>;
   /** Fetches one piece from a piece server; its CRC has matched what the parent announced. */
   fetchPiece(
-    request: { readonly taskId: string; readonly ip: string; readonly tcpPort: number; readonly number: number; readonly expected: ByteRange },
+    request: {
+      readonly taskId: string;
+      readonly ip: string;
+      readonly tcpPort: number;
+      readonly number: number;
+      readonly expected: ByteRange;
+    },
     sink: PieceSink,
     options: { signal: AbortSignal },
   ): Promise<ReceivedPiece>;

@@ -1,0 +1,53 @@
+import { peerIdOf } from '@d7y/piece';
+import type { EngineComponents } from './engine-options.ts';
+import type { StoredTask } from './ports/task-store.ts';
+import type { TaskRequest } from './task-request.ts';
+
+/** Time a scheduler has for the whole of it, in ms. */
+const DEADLINE_MS = 10_000;
+
+/** Tells the task's scheduler, in the background, that this host holds all of it. */
+export function announceComplete(
+  stored: StoredTask,
+  request: TaskRequest,
+  { host, schedulers, uuid, logger }: EngineComponents,
+  signal: AbortSignal,
+): void {
+  const [scheduler] = schedulers.candidates(stored.taskId);
+  if (scheduler === undefined) return;
+  const { layout, taskId } = stored;
+  const announcement = scheduler.announcePeer(
+    {
+      hostId: host.hostId,
+      taskId,
+      peerId: peerIdOf(host, uuid()),
+      url: stored.url,
+      tag: request.tag,
+      application: request.application,
+      digest: stored.digest,
+      filteredQueryParams: request.filteredQueryParams,
+      requestHeaders: {},
+      requestedPieceLength: request.requestedPieceLength,
+      priority: request.priority,
+      range: undefined,
+      contentLength: layout.contentLength,
+      pieceLength: layout.pieceLength,
+      needBackToSource: false,
+      metadataOnly: true,
+      concurrentPieceCount: 1,
+      contentForCalculatingTaskId: request.contentForCalculatingTaskId,
+      enableTaskIdBasedBlobDigest: request.enableTaskIdBasedBlobDigest,
+    },
+    { signal: AbortSignal.any([signal, AbortSignal.timeout(DEADLINE_MS)]) },
+  );
+  void (async () => {
+    for await (const instruction of announcement.instructions) {
+      if (instruction.kind !== 'metadataOnly') return announcement.abort();
+      announcement.started();
+      await announcement.finished(layout.contentLength, layout.pieceCount);
+      return;
+    }
+  })().catch((error: unknown) =>
+    logger.debug({ taskId, err: error }, 'a scheduler does not take note of a task held here'),
+  );
+}

@@ -1,0 +1,320 @@
+import { createHash } from 'node:crypto';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { Secret } from '@d7y/service-kit';
+import { MemoryOrigin, pseudoRandomBytes } from '@d7y/testkit';
+import { FakeCluster, layoutOf, MIB, requestOf } from './_swarm.ts';
+import type { Engine, TaskRequest, TaskStream } from './index.ts';
+import { OriginUnreachableError, taskIdOfRequest } from './index.ts';
+
+const URL = 'http://registry.test/v2/app/blobs/';
+const signal = new AbortController().signal;
+
+interface Content {
+  readonly url: string;
+  readonly bytes: Buffer;
+}
+
+let origin: MemoryOrigin;
+let cluster: FakeCluster;
+
+beforeEach(() => {
+  origin = new MemoryOrigin();
+  cluster = new FakeCluster(origin, { instructionMs: 300, starvationMs: 300, seedMs: 300 });
+});
+
+afterEach(async () => {
+  await Promise.all([...cluster.engines.values()].map(({ engine }) => engine[Symbol.asyncDispose]()));
+});
+
+/** Content at the origin under the URL of its digest. */
+function blob(size: number, seed = 'blob'): Content {
+  const bytes = Buffer.from(pseudoRandomBytes(seed, size));
+  const url = `${URL}sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+  origin.put(url, { bytes, headers: { 'content-type': 'application/octet-stream' } });
+  return { url, bytes };
+}
+
+async function read(stream: TaskStream): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  await stream.firstByte();
+  await stream.deliver((bytes) => {
+    chunks.push(Buffer.from(bytes));
+    return Promise.resolve();
+  });
+  return Buffer.concat(chunks);
+}
+
+async function pull(engine: Engine, url: string, more: Partial<TaskRequest> = {}): Promise<Buffer> {
+  await using stream = await engine.open(requestOf(url, more), { signal });
+  return await read(stream);
+}
+
+const served = (url: string): number => origin.bytesServed.get(url) ?? 0;
+
+describe('a download without peers', () => {
+  it('gives the bytes of the origin, fetched once, and serves later callers from the store', async () => {
+    const { url, bytes } = blob(9 * MIB + 5);
+    const engine = cluster.add('a');
+    expect((await pull(engine, url)).equals(bytes)).toBe(true);
+    await using again = await engine.open(requestOf(url), { signal });
+    expect(again.fromCache).toBe(true);
+    expect((await read(again)).equals(bytes)).toBe(true);
+    expect(served(url)).toBe(bytes.length);
+    expect(origin.calls.filter(({ kind }) => kind === 'probe')).toHaveLength(1);
+  });
+
+  it('lets concurrent callers join one download', async () => {
+    const { url, bytes } = blob(9 * MIB);
+    const engine = cluster.add('a');
+    const results = await Promise.all([1, 2, 3, 4].map(() => pull(engine, url)));
+    expect(results.every((result) => result.equals(bytes))).toBe(true);
+    expect(served(url)).toBe(bytes.length);
+  });
+
+  it.each([0, 1, 4 * MIB, 4 * MIB + 1])('gives content of %i bytes', async (size) => {
+    const { url, bytes } = blob(size);
+    expect((await pull(cluster.add('a'), url)).equals(bytes)).toBe(true);
+  });
+
+  it('releases bytes of the origin before the rest has come, but never the last piece', async () => {
+    const { url, bytes } = blob(9 * MIB);
+    const hold = Promise.withResolvers<void>();
+    origin.onChunk = async (_call, position) => {
+      if (position >= 6 * MIB) await hold.promise;
+    };
+    await using stream = await cluster.add('a').open(requestOf(url), { signal });
+    let received = 0;
+    const sixMib = Promise.withResolvers<void>();
+    const delivery = stream.deliver((chunk) => {
+      received += chunk.length;
+      if (received >= 4 * MIB) sixMib.resolve();
+      return Promise.resolve();
+    });
+    await sixMib.promise;
+    expect(received).toBeLessThanOrEqual(8 * MIB);
+    hold.resolve();
+    await delivery;
+    expect(received).toBe(bytes.length);
+  });
+
+  it('withholds the last piece of content that does not have its digest, and keeps none of it', async () => {
+    const { url, bytes } = blob(9 * MIB);
+    bytes.writeUInt8((bytes[8 * MIB] ?? 0) ^ 1, 8 * MIB);
+    origin.put(url, { bytes });
+    const engine = cluster.add('a');
+    await using stream = await engine.open(requestOf(url), { signal });
+    let received = 0;
+    const delivery = stream.deliver((chunk) => {
+      received += chunk.length;
+      return Promise.resolve();
+    });
+    await expect(delivery).rejects.toMatchObject({ code: 'TASK_DIGEST_MISMATCH' });
+    expect(received).toBeLessThanOrEqual(8 * MIB);
+    expect(cluster.engines.get('a')?.store.get(taskIdOfRequest(requestOf(url)))?.finishedPieces.size).toBe(0);
+  });
+
+  it('reads an origin without ranges once', async () => {
+    const { url, bytes } = blob(9 * MIB);
+    origin.put(url, { bytes, acceptsRanges: false });
+    expect((await pull(cluster.add('a'), url)).equals(bytes)).toBe(true);
+    expect(origin.calls.filter(({ kind }) => kind === 'fetch')).toHaveLength(1);
+  });
+
+  it('hands content of unknown length through', async () => {
+    const { url, bytes } = blob(3 * MIB);
+    origin.put(url, { bytes, tellsLength: false });
+    expect((await pull(cluster.add('a'), url)).equals(bytes)).toBe(true);
+  });
+
+  it('fetches only the pieces of a range of a plain file', async () => {
+    const bytes = Buffer.from(pseudoRandomBytes('file', 20 * MIB));
+    origin.put('http://files.test/f', { bytes });
+    const range = { rangeHeader: `bytes=${9 * MIB}-${9 * MIB + 99}` };
+    const part = await pull(cluster.add('a'), 'http://files.test/f', range);
+    expect(part.equals(bytes.subarray(9 * MIB, 9 * MIB + 100))).toBe(true);
+    expect(served('http://files.test/f')).toBeLessThanOrEqual(4 * MIB);
+  });
+
+  it('refuses a range past the end, and leaves the task alone', async () => {
+    const { url, bytes } = blob(MIB);
+    const engine = cluster.add('a');
+    await expect(pull(engine, url, { rangeHeader: `bytes=${MIB}-` })).rejects.toMatchObject({
+      code: 'RANGE_NOT_SATISFIABLE',
+      contentLength: MIB,
+    });
+    expect((await pull(engine, url)).equals(bytes)).toBe(true);
+  });
+
+  it('passes on what the origin says to this caller', async () => {
+    const { url, bytes } = blob(MIB);
+    origin.put(url, { bytes, authorization: 'Bearer good' });
+    await expect(pull(cluster.add('a'), url)).rejects.toMatchObject({ code: 'ORIGIN_STATUS', status: 401 });
+  });
+
+  it('stops fetching when the last caller leaves, and goes on from what it has', async () => {
+    const { url, bytes } = blob(40 * MIB);
+    const engine = cluster.add('a');
+    const reached = Promise.withResolvers<void>();
+    const hold = Promise.withResolvers<void>();
+    origin.onChunk = async (_call, position, { signal: aborted }) => {
+      if (position < 10 * MIB) return;
+      if (position < 16 * MIB) reached.resolve();
+      await Promise.race([hold.promise, new Promise((resolve) => aborted.addEventListener('abort', resolve))]);
+    };
+    const stream = await engine.open(requestOf(url), { signal });
+    await reached.promise;
+    await stream[Symbol.asyncDispose]();
+    const kept = cluster.engines.get('a')?.store.get(taskIdOfRequest(requestOf(url)))?.finishedPieces.size ?? 0;
+    hold.resolve();
+    origin.onChunk = () => undefined;
+    const before = served(url);
+    expect((await pull(engine, url)).equals(bytes)).toBe(true);
+    expect(kept).toBeGreaterThan(0);
+    expect(served(url) - before).toBe(bytes.length - kept * 4 * MIB);
+  });
+});
+
+describe('a download in a swarm', () => {
+  it('takes each byte from the origin once for any number of simultaneous hosts', async () => {
+    const { url, bytes } = blob(33 * MIB);
+    const engines = ['a', 'b', 'c', 'd'].map((name) => cluster.add(name));
+    const results = await Promise.all(engines.map((engine) => pull(engine, url)));
+    expect(results.every((result) => result.equals(bytes))).toBe(true);
+    expect(served(url)).toBe(bytes.length);
+    const [first, ...others] = [...cluster.scheduler.reports.values()];
+    expect(first?.[0]).toEqual(['backToSourceStarted']);
+    expect(first?.at(-1)).toEqual(['backToSourceFinished']);
+    for (const reports of others) expect([reports[0], reports.at(-1)]).toEqual([['started'], ['finished']]);
+  });
+
+  it('releases nothing that came from peers before the digest has matched', async () => {
+    const { url, bytes } = blob(9 * MIB);
+    await pull(cluster.add('a'), url);
+    cluster.behaviour.set('a', 'lying');
+    await using stream = await cluster.add('b').open(requestOf(url), { signal });
+    expect((await read(stream)).equals(bytes)).toBe(true);
+    expect(stream.traffic().backToSource).toBe(bytes.length);
+    expect(cluster.blamed).toContain('a: wrongBytes');
+  });
+
+  it.each(['corrupt', 'silent', 'gone', 'refusing'] as const)(
+    'gets by without a parent that is %s, and does not ask it for the next task',
+    async (behaviour) => {
+      const [one, two] = [blob(13 * MIB, 'one'), blob(13 * MIB, 'two')];
+      const bad = cluster.add('bad');
+      await pull(bad, one.url);
+      await pull(bad, two.url);
+      cluster.behaviour.set('bad', behaviour);
+      const good = cluster.add('good');
+      expect((await pull(good, one.url)).equals(one.bytes)).toBe(true);
+      const askedBefore = cluster.asked.get('bad') ?? 0;
+      expect((await pull(good, two.url)).equals(two.bytes)).toBe(true);
+      // One that says "busy" in good order is asked again.
+      if (behaviour !== 'refusing') expect(cluster.asked.get('bad') ?? 0).toBe(askedBefore);
+      expect(cluster.scheduler.reports.get('127.0.0.1-good-good-0')?.some(([what]) => what === 'reschedule')).toBe(
+        true,
+      );
+    },
+  );
+
+  it('learns the length from the scheduler while the origin is down, and gets all from peers', async () => {
+    const { url, bytes } = blob(9 * MIB);
+    await pull(cluster.add('a'), url);
+    origin.onCall = ({ url: asked }) => {
+      throw new OriginUnreachableError(asked, 'connection refused');
+    };
+    expect((await pull(cluster.add('b'), url)).equals(bytes)).toBe(true);
+  });
+
+  it('keeps private content from callers whom the origin cannot accept while it is down', async () => {
+    const { url, bytes } = blob(9 * MIB);
+    await pull(cluster.add('a'), url);
+    origin.onCall = ({ url: asked }) => {
+      throw new OriginUnreachableError(asked, 'connection refused');
+    };
+    const parents = [cluster.asParent('a', 'peer', bytes.length, true)];
+    cluster.scheduler.answer = () => ({ kind: 'parents', parents });
+    await expect(pull(cluster.add('b'), url)).rejects.toMatchObject({ code: 'ORIGIN_UNREACHABLE' });
+  });
+
+  it('registers private content with LEVEL3 and without its credentials', async () => {
+    const { url, bytes } = blob(5 * MIB);
+    origin.put(url, { bytes, authorization: 'Bearer planted' });
+    const credentials = { authorization: new Secret('Bearer planted') };
+    const engine = cluster.add('a');
+    expect((await pull(engine, url, { credentials })).equals(bytes)).toBe(true);
+    expect(cluster.scheduler.registrations[0]?.priority).toBe(3);
+    expect(JSON.stringify(cluster.scheduler.registrations)).not.toContain('planted');
+    await expect(pull(engine, url)).rejects.toMatchObject({ status: 401 });
+  });
+});
+
+describe('a download whose scheduler', () => {
+  it('died asks the same remembered seed as every other host, so that the origin sees each byte once', async () => {
+    const { url, bytes } = blob(17 * MIB);
+    cluster.add('seed', { isSeed: true });
+    const engines = ['a', 'b', 'c'].map((name) => cluster.add(name));
+    cluster.scheduler.isUp = false;
+    const results = await Promise.all(engines.map((engine) => pull(engine, url)));
+    expect(results.every((result) => result.equals(bytes))).toBe(true);
+    expect(served(url)).toBe(bytes.length);
+  });
+
+  it('dies in the middle goes on with the parents it has', async () => {
+    const { url, bytes } = blob(33 * MIB);
+    const hold = Promise.withResolvers<void>();
+    origin.onChunk = async (_call, position) => {
+      if (position >= 8 * MIB) await hold.promise;
+    };
+    const [a, b] = [cluster.add('a'), cluster.add('b')];
+    const pulls = [pull(a, url)];
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    pulls.push(pull(b, url));
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    cluster.scheduler.die();
+    hold.resolve();
+    const results = await Promise.all(pulls);
+    expect(results.every((result) => result.equals(bytes))).toBe(true);
+    expect(served(url)).toBe(bytes.length);
+  });
+
+  it('never answers goes on without it', async () => {
+    const { url, bytes } = blob(5 * MIB);
+    cluster.scheduler.isSilent = true;
+    expect((await pull(cluster.add('a'), url)).equals(bytes)).toBe(true);
+  });
+
+  it('sends it to a parent that never has anything ends up at the origin', async () => {
+    const { url, bytes } = blob(5 * MIB);
+    const idle = cluster.add('idle');
+    const never = Promise.withResolvers<void>();
+    origin.onChunk = async (call) => {
+      if (call.headers['x-idle'] !== undefined) await never.promise;
+    };
+    const stuck = await idle.open(requestOf(url, { headers: { 'x-idle': '1' } }), { signal });
+    expect((await pull(cluster.add('b'), url)).equals(bytes)).toBe(true);
+    never.resolve();
+    await stuck[Symbol.asyncDispose]();
+  });
+
+  it('is gone, with no peer and no leave to ask the origin, fails and says so', async () => {
+    const { url } = blob(5 * MIB);
+    cluster.scheduler.isUp = false;
+    await expect(pull(cluster.add('a'), url, { disableBackToSource: true })).rejects.toMatchObject({
+      code: 'TASK_UNAVAILABLE',
+    });
+  });
+});
+
+describe('what others see of a task', () => {
+  it('is each piece once, as it arrives', async () => {
+    const { url, bytes } = blob(17 * MIB);
+    const engine = cluster.add('a');
+    const stream = await engine.open(requestOf(url), { signal });
+    using watch = engine.watch(stream.taskId);
+    const numbers = watch?.finished.map(({ number }) => number) ?? [];
+    for await (const { number } of watch?.arriving ?? []) numbers.push(number);
+    expect(numbers.sort((a, b) => a - b)).toEqual([...Array(layoutOf(bytes).pieceCount).keys()]);
+    await stream[Symbol.asyncDispose]();
+  });
+});

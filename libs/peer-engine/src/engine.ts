@@ -1,0 +1,224 @@
+import type { ByteRange, PieceRecord } from '@d7y/piece';
+import { parseRangeHeader } from '@d7y/piece';
+import { DirectStream } from './direct-stream.ts';
+import type { EngineComponents, EngineOptions, TaskWatch } from './engine-options.ts';
+import { RangeNotSatisfiableError, TaskAbandonedError } from './errors.ts';
+import type { StoredTask } from './ports/task-store.ts';
+import { Pulse } from './pulse.ts';
+import { Reputation } from './reputation.ts';
+import { announceComplete } from './announce-complete.ts';
+import type { Resolved } from './task.ts';
+import { Task } from './task.ts';
+import type { TaskOpener, TaskStream } from './task-opener.ts';
+import { TaskReader } from './task-reader.ts';
+import { watchTask } from './task-watch.ts';
+import type { TaskRequest } from './task-request.ts';
+import { taskIdOfRequest } from './task-request.ts';
+
+/** A download under way, for whoever looks at the daemon. */
+export interface ActiveTask {
+  readonly taskId: string;
+  /** Without query. */
+  readonly url: string;
+  readonly contentLength: number;
+  readonly finishedPieces: number;
+  readonly pieceCount: number;
+}
+
+/** All tasks of this host: owner of the downloads under way. Callers join what is there already. */
+export class Engine implements TaskOpener, AsyncDisposable {
+  readonly #components: EngineComponents;
+  readonly #options: EngineOptions;
+  readonly #reputation: Reputation;
+  readonly #tasks = new Map<string, Task>();
+  readonly #stop = new AbortController();
+
+  constructor(components: EngineComponents, options: EngineOptions) {
+    this.#components = components;
+    this.#options = options;
+    this.#reputation = new Reputation(components.clock);
+  }
+
+  async open(request: TaskRequest, { signal }: { signal: AbortSignal }): Promise<TaskStream> {
+    const taskId = taskIdOfRequest(request);
+    for (;;) {
+      signal.throwIfAborted();
+      this.#stop.signal.throwIfAborted();
+      const held = this.#components.store.get(taskId);
+      if (held?.isComplete) return await this.#openComplete(held, request, signal);
+      const running = this.#tasks.get(taskId);
+      if (running?.isStopping) {
+        await running.ended;
+        continue;
+      }
+      const task = running === undefined || running.isOver ? this.#start(request) : running;
+      task.enter();
+      let stream: TaskStream | undefined;
+      try {
+        stream = await this.#join(task, request, signal);
+        if (stream !== undefined) return stream;
+      } catch (error) {
+        // The task may have failed for its first caller's reasons, such as credentials that this one does better.
+        if (task !== running || signal.aborted || !task.isOver) throw error;
+      } finally {
+        if (stream === undefined) task.leave();
+      }
+    }
+  }
+
+  /** What is here of a task and what arrives; undefined when nothing is known of it. */
+  watch(taskId: string): TaskWatch | undefined {
+    const stored = this.#components.store.get(taskId);
+    if (stored === undefined) return undefined;
+    return watchTask(stored, this.#tasks.get(taskId));
+  }
+
+  /** Waits while the piece is on its way. @returns undefined when it is not here and not coming */
+  async piece(
+    taskId: string,
+    pieceNumber: number,
+    { signal }: { signal: AbortSignal },
+  ): Promise<PieceRecord | undefined> {
+    const present = this.#components.store.get(taskId)?.piece(pieceNumber);
+    if (present !== undefined) return present;
+    using watch = this.watch(taskId);
+    if (watch === undefined) return undefined;
+    const stop = Promise.withResolvers<undefined>();
+    const abort = () => stop.resolve(undefined);
+    signal.addEventListener('abort', abort, { once: true });
+    try {
+      const arrived = (async () => {
+        for await (const piece of watch.arriving) if (piece.number === pieceNumber) return piece;
+        return undefined;
+      })();
+      arrived.catch(() => undefined);
+      return await Promise.race([arrived, stop.promise]);
+    } catch {
+      return undefined;
+    } finally {
+      signal.removeEventListener('abort', abort);
+    }
+  }
+
+  active(): readonly ActiveTask[] {
+    return [...this.#tasks.values()].flatMap(({ taskId, stored }) =>
+      stored === undefined
+        ? []
+        : {
+            taskId,
+            url: stored.url.replace(/\?.*$/s, ''),
+            contentLength: stored.layout.contentLength,
+            finishedPieces: stored.finishedPieces.size,
+            pieceCount: stored.layout.pieceCount,
+          },
+    );
+  }
+
+  /** Ends the task's download, if any, and removes its content once nobody reads it any more. */
+  async delete(taskId: string): Promise<void> {
+    const task = this.#tasks.get(taskId);
+    task?.stop('it was deleted');
+    await task?.ended;
+    await this.#components.store.delete(taskId);
+  }
+
+  /** Ends all downloads; what is on disk stays. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort(new TaskAbandonedError('*', 'the daemon stops'));
+    for (const task of this.#tasks.values()) task.stop('the daemon stops');
+    await Promise.all([...this.#tasks.values()].map(({ ended }) => ended));
+  }
+
+  #start(request: TaskRequest): Task {
+    const task = new Task(request, this.#components, this.#options, this.#reputation);
+    this.#tasks.set(task.taskId, task);
+    void task.ended.then(() => {
+      if (this.#tasks.get(task.taskId) === task) this.#tasks.delete(task.taskId);
+    });
+    return task;
+  }
+
+  async #openComplete(stored: StoredTask, request: TaskRequest, signal: AbortSignal): Promise<TaskStream> {
+    await this.#checkAccess(stored.isPrivate, request, signal);
+    // A scheduler that has us fetch what we hold does not know that we hold it.
+    if (request.needBackToSource) announceComplete(stored, request, this.#components, this.#stop.signal);
+    return new TaskReader({
+      source: {
+        stored,
+        changed: new Pulse(),
+        releasedEnd: () => stored.layout.contentLength,
+        traffic: () => ({ backToSource: 0, remotePeer: 0 }),
+        ended: this.#stop.signal,
+      },
+      range: resolveRange(request, stored.layout.contentLength),
+      fromCache: true,
+      localBytes: stored.layout.contentLength,
+      buffers: this.#components.readBuffers,
+      signal,
+      onLeave: () => undefined,
+    });
+  }
+
+  /** @returns undefined when the task ended without what this caller wants: start another one */
+  async #join(task: Task, request: TaskRequest, signal: AbortSignal): Promise<TaskStream | undefined> {
+    const resolved = await untilResolved(task.resolved, signal);
+    await this.#checkAccess(task.isPrivate, request, signal);
+    if (resolved.kind === 'unknownLength') {
+      const { url, headers, credentials } = request;
+      const origin = this.#components.origin;
+      task.leave();
+      return new DirectStream(task.taskId, origin, { url, headers, credentials }, resolved.probe, signal);
+    }
+    const { progress } = resolved;
+    const { contentLength } = progress.layout;
+    const range = resolveRange(request, contentLength);
+    const localBytes = sumOfPieces(progress.stored) - progress.received.backToSource - progress.received.remotePeer;
+    if (!task.want(range ?? { start: 0, length: contentLength })) return undefined;
+    return new TaskReader({
+      source: {
+        stored: progress.stored,
+        changed: progress.changed,
+        releasedEnd: (from) => progress.releasedEnd(from),
+        traffic: () => progress.received,
+        ended: task.failed,
+      },
+      range,
+      fromCache: false,
+      localBytes,
+      buffers: this.#components.readBuffers,
+      signal,
+      onLeave: () => task.leave(),
+    });
+  }
+
+  /** Private content goes only to callers whom the origin accepts; callers with credentials were accepted at the door. */
+  async #checkAccess(isPrivate: boolean, request: TaskRequest, signal: AbortSignal): Promise<void> {
+    if (!isPrivate || Object.keys(request.credentials).length > 0) return;
+    const { url, headers, credentials } = request;
+    await this.#components.origin.probe({ url, headers, credentials }, { signal });
+  }
+}
+
+/** @throws {RangeNotSatisfiableError} */
+function resolveRange(request: TaskRequest, contentLength: number): ByteRange | undefined {
+  const range = parseRangeHeader(request.rangeHeader, contentLength);
+  if (range.kind === 'unsatisfiable') throw new RangeNotSatisfiableError(contentLength);
+  return range.kind === 'ranges' ? range.ranges[0] : undefined;
+}
+
+function sumOfPieces(stored: StoredTask): number {
+  let sum = 0;
+  for (const number of stored.finishedPieces) sum += stored.piece(number)?.length ?? 0;
+  return sum;
+}
+
+async function untilResolved(resolved: Promise<Resolved>, signal: AbortSignal): Promise<Resolved> {
+  const stop = Promise.withResolvers<never>();
+  const abort = () => stop.reject(signal.reason as Error);
+  signal.addEventListener('abort', abort, { once: true });
+  try {
+    return await Promise.race([resolved, stop.promise]);
+  } finally {
+    signal.removeEventListener('abort', abort);
+  }
+}

@@ -1,0 +1,43 @@
+import type { PieceRecord } from '@d7y/piece';
+import type { TaskWatch } from './engine-options.ts';
+import type { StoredTask } from './ports/task-store.ts';
+import type { Task } from './task.ts';
+
+/** Follows a task for another daemon; `task` is its download under way, if there is one. */
+export function watchTask(stored: StoredTask, task: Task | undefined): TaskWatch {
+  const seen = new Set<number>();
+  const fresh = (): PieceRecord[] => {
+    const pieces: PieceRecord[] = [];
+    for (const number of stored.finishedPieces) {
+      const piece = seen.has(number) ? undefined : stored.piece(number);
+      if (piece === undefined) continue;
+      seen.add(number);
+      pieces.push(piece);
+    }
+    return pieces;
+  };
+  const retained = stored.retain();
+  const live = task !== undefined && !task.isOver ? task : undefined;
+  live?.watch();
+  const stop = new AbortController();
+  let isOpen = true;
+  return {
+    finished: fresh(),
+    arriving: (async function* () {
+      while (live !== undefined) {
+        yield* fresh();
+        if (live.isOver) break;
+        await live.nextChange(stop.signal);
+      }
+      yield* fresh();
+      if (live?.failed.aborted) throw live.failed.reason;
+    })(),
+    [Symbol.dispose]() {
+      if (!isOpen) return;
+      isOpen = false;
+      stop.abort(new Error('the watch was disposed'));
+      retained[Symbol.dispose]();
+      live?.unwatch();
+    },
+  };
+}
