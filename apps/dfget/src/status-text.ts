@@ -38,11 +38,15 @@ export function statusText(status: DaemonStatus): string {
   ].join('\n');
 }
 
-function taskLine({ taskId, url, contentLength, finishedPieces, pieceCount }: ActiveTask): string {
+function taskLine({ taskId, url, contentLength, receivedBytes, finishedPieces, pieceCount }: ActiveTask): string {
   const size = contentLength === undefined ? 'unknown size' : formatBytes(contentLength);
-  return printable(
-    `Task ${taskId.slice(0, 12)}  ${finishedPieces}/${pieceCount ?? '?'} pieces of ${size}  ${safeUrl(url)}`,
-  );
+  const parts = [
+    `Task ${taskId.slice(0, 12)}`,
+    receivedBytes === undefined ? size : `${formatBytes(receivedBytes)} of ${size}`,
+    ...(finishedPieces === undefined ? [] : [`${finishedPieces}/${pieceCount ?? '?'} pieces`]),
+    ...(url === undefined ? [] : [safeUrl(url)]),
+  ];
+  return printable(parts.join('  '));
 }
 
 /** What others chose (URLs, names) must not steer the terminal. */

@@ -45,7 +45,7 @@ it('shows how the daemon is', async () => {
     'From source: 1.0 GiB',
     'From peers:  3.0 GiB (75 %)',
     'Uploaded:    5.0 MiB',
-    `Task ${'ab'.repeat(6)}  1/3 pieces of 10.0 MiB  https://o.example/f?sig=*`,
+    `Task ${'ab'.repeat(6)}  10.0 MiB  1/3 pieces  https://o.example/f?sig=*`,
     '',
   ]);
 });
@@ -59,13 +59,19 @@ it('shows what newer daemons say, and passes on to programs all they say', async
   expect(JSON.parse((await run(['status', '-e', daemon.socket, '--format', 'json'])).stdout)).toEqual(status);
 });
 
+it('shows tasks of which it learns little', async () => {
+  const activeTasks = [{ taskId: 'x', contentLength: 2048, receivedBytes: 1024 }];
+  await using daemon = await startFakeDaemon({ status: JSON.stringify({ ...STATUS, activeTasks }) });
+  expect((await run(['status', '-e', daemon.socket])).stdout).toContain('\nTask x  1.0 KiB of 2.0 KiB\n');
+});
+
 it('shows tasks whose length nobody knows yet, and the first of very many', async () => {
   const task = { taskId: 'x', url: 'https://o.example/f', contentLength: null, finishedPieces: 0 };
   const status = JSON.stringify({ ...STATUS, schedulers: [], activeTasks: Array(25).fill(task) });
   await using daemon = await startFakeDaemon({ status });
   const { stdout } = await run(['status', '-e', daemon.socket]);
   expect(stdout).toContain('Scheduler:   none');
-  expect(stdout).toContain('Task x  0/? pieces of unknown size  https://o.example/f');
+  expect(stdout).toContain('Task x  unknown size  0/? pieces  https://o.example/f');
   expect(stdout).toContain('… and 5 more');
 });
 

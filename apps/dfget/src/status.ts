@@ -22,13 +22,14 @@ export interface DaemonStatus {
   readonly activeTasks: readonly ActiveTask[];
 }
 
-/** A download under way. */
+/** A download under way; what the daemon does not know or does not say is undefined. */
 export interface ActiveTask {
   readonly taskId: string;
-  readonly url: string;
-  /** Bytes; undefined while nobody knows. */
+  readonly url: string | undefined;
+  /** Bytes. */
   readonly contentLength: number | undefined;
-  readonly finishedPieces: number;
+  readonly receivedBytes: number | undefined;
+  readonly finishedPieces: number | undefined;
   readonly pieceCount: number | undefined;
 }
 
@@ -127,9 +128,10 @@ function readStatus(json: unknown): DaemonStatus {
     },
     activeTasks: listOf(status, 'activeTasks').map((task) => ({
       taskId: text(task, 'taskId'),
-      url: text(task, 'url'),
+      url: task['url'] === undefined ? undefined : text(task, 'url'),
       contentLength: optionalNumber(task, 'contentLength'),
-      finishedPieces: number(task, 'finishedPieces'),
+      receivedBytes: optionalNumber(task, 'receivedBytes'),
+      finishedPieces: optionalNumber(task, 'finishedPieces'),
       pieceCount: optionalNumber(task, 'pieceCount'),
     })),
   };
