@@ -212,7 +212,7 @@ describe('a download that fails', () => {
   it('says what the origin said, without its secrets', async () => {
     await using daemon = await startFakeDaemon({
       downloadTask(_, context) {
-        const headers = { 'content-type': 'text/plain', 'set-cookie': 'session=planted' };
+        const headers = { 'content-type': 'text/plain', 'set-cookie': 'session=planted', 'x-internal': 'planted' };
         throw toBackendConnectError(context, { message: 'no such file', headers, status: 404 });
       },
     });
