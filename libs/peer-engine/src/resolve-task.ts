@@ -69,8 +69,10 @@ export async function resolveTask(
     const announcement = scheduler.announcePeer(registration, { signal: new AbortController().signal });
     const timer = setTimeout(() => announcement.abort(), timeouts.instructionMs);
     try {
-      const { value: instruction, done } = await announcement.instructions[Symbol.asyncIterator]().next();
-      const offered = !done && instruction.kind === 'parents' ? instruction.parents : [];
+      const first = await announcement.instructions[Symbol.asyncIterator]().next();
+      if (first.done) return undefined;
+      const instruction = first.value;
+      const offered = instruction.kind === 'parents' ? instruction.parents : [];
       const contentLength = offered.find((parent) => parent.contentLength !== undefined)?.contentLength;
       // Somebody needed credentials for it: without the origin nobody can say whether our caller may have it.
       if (contentLength === undefined || offered.some((parent) => parent.isPrivate)) {
@@ -82,7 +84,7 @@ export async function resolveTask(
         kind: 'known',
         layout,
         responseHeaders: {},
-        opened: { scheduler, announcement, instruction: instruction as Instruction },
+        opened: { scheduler, announcement, instruction },
       };
     } catch {
       return undefined;
