@@ -11,10 +11,10 @@ import type {
 } from '@d7y/peer-protocol';
 import { createLayout, pieceDigestOf } from '@d7y/piece';
 import { AsyncQueue, BufferPool, createLogger, noTelemetry } from '@d7y/service-kit';
-import type { MemoryOrigin } from '@d7y/testkit';
-import { MemoryTaskStore } from '@d7y/testkit';
 import type { EngineOptions, Parents, RememberedSeed, SchedulerConnection, TaskRequest } from './index.ts';
 import { DEFAULT_ENGINE_OPTIONS, Engine } from './index.ts';
+import type { MemoryOrigin } from './testing/index.ts';
+import { MemoryTaskStore } from './testing/index.ts';
 
 export const MIB = 2 ** 20;
 

@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { Secret } from '@d7y/service-kit';
-import { MemoryOrigin, pseudoRandomBytes } from '@d7y/testkit';
 import { FakeCluster, layoutOf, MIB, requestOf } from './_swarm.ts';
 import type { Engine, TaskRequest, TaskStream } from './index.ts';
 import { OriginUnreachableError, taskIdOfRequest } from './index.ts';
+import { MemoryOrigin } from './testing/index.ts';
 
 const URL = 'http://registry.test/v2/app/blobs/';
 const signal = new AbortController().signal;
@@ -26,9 +26,14 @@ afterEach(async () => {
   await Promise.all([...cluster.engines.values()].map(({ engine }) => engine[Symbol.asyncDispose]()));
 });
 
+/** Bytes that nowhere repeat, always the same for the same seed. */
+function noise(seed: string, size: number): Buffer {
+  return createHash('shake256', { outputLength: size }).update(seed).digest();
+}
+
 /** Content at the origin under the URL of its digest. */
 function blob(size: number, seed = 'blob'): Content {
-  const bytes = Buffer.from(pseudoRandomBytes(seed, size));
+  const bytes = noise(seed, size);
   const url = `${URL}sha256:${createHash('sha256').update(bytes).digest('hex')}`;
   origin.put(url, { bytes, headers: { 'content-type': 'application/octet-stream' } });
   return { url, bytes };
@@ -127,7 +132,7 @@ describe('a download without peers', () => {
   });
 
   it('fetches only the pieces of a range of a plain file', async () => {
-    const bytes = Buffer.from(pseudoRandomBytes('file', 20 * MIB));
+    const bytes = noise('file', 20 * MIB);
     origin.put('http://files.test/f', { bytes });
     const range = { rangeHeader: `bytes=${9 * MIB}-${9 * MIB + 99}` };
     const part = await pull(cluster.add('a'), 'http://files.test/f', range);

@@ -3,7 +3,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from '@jest/globals';
 import { pieceDigestOf } from '@d7y/piece';
-import { readAll } from '@d7y/testkit/conformance';
+import { readAll } from '@d7y/peer-engine/conformance';
 import { openTestStore, scratchDirectory } from './_store-under-test.ts';
 
 const WRITER = fileURLToPath(new URL('./_writer.ts', import.meta.url));

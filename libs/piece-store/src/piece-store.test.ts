@@ -12,7 +12,7 @@ import {
   readAll,
   taskIdNumber,
   writePiece,
-} from '@d7y/testkit/conformance';
+} from '@d7y/peer-engine/conformance';
 import { openTestStore, scratchDirectory } from './_store-under-test.ts';
 import { storePaths, taskPath } from './store-paths.ts';
 

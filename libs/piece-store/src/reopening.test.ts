@@ -3,7 +3,7 @@ import { mkdir, open, readdir, rm, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { describe, expect, it } from '@jest/globals';
-import { completeTask, newTask, readAll, taskIdNumber } from '@d7y/testkit/conformance';
+import { completeTask, newTask, readAll, taskIdNumber } from '@d7y/peer-engine/conformance';
 import { LogLines, openTestStore, scratchDirectory } from './_store-under-test.ts';
 import { storePaths, taskPath } from './store-paths.ts';
 

@@ -1,8 +1,3 @@
-export { MemoryOrigin } from './fakes/memory-origin.ts';
-export type { OriginCall, OriginContent } from './fakes/memory-origin.ts';
-export { MemoryTaskStore } from './fakes/memory-task-store.ts';
-export type { MemoryTaskStoreOptions } from './fakes/memory-task-store.ts';
-
 export { ChildProgram, ChildProgramError } from './process/child-program.ts';
 export type { ProgramEnd, StartProgramOptions } from './process/child-program.ts';
 export { eventually } from './process/eventually.ts';

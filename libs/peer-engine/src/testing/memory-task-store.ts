@@ -1,7 +1,7 @@
-import type { NewTask, StoredTask, TaskStore } from '@d7y/peer-engine';
-import { NoSpaceError } from '@d7y/peer-engine';
 import type { PieceRecord, ReadonlyPieceSet, TaskLayout } from '@d7y/piece';
 import { pieceRange, PieceSet } from '@d7y/piece';
+import type { NewTask, StoredTask, TaskStore } from '../ports/task-store.ts';
+import { NoSpaceError } from '../ports/task-store.ts';
 
 export interface MemoryTaskStoreOptions {
   /** Bytes of all tasks together; each counts with its whole length from the start. Unbounded by default. */

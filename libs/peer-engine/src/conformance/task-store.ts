@@ -1,8 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
-import type { NewTask, StoredTask, TaskStore } from '@d7y/peer-engine';
-import { NoSpaceError } from '@d7y/peer-engine';
 import type { PieceRecord } from '@d7y/piece';
 import { createLayout, pieceDigestOf, pieceRange } from '@d7y/piece';
+import type { NewTask, StoredTask, TaskStore } from '../ports/task-store.ts';
+import { NoSpaceError } from '../ports/task-store.ts';
 
 const PIECE_LENGTH = 4096;
 

@@ -1,9 +1,9 @@
 import { describe, expect, it } from '@jest/globals';
-import type { Origin, OriginRequest } from '@d7y/peer-engine';
-import { OriginStatusError, OriginUnreachableError } from '@d7y/peer-engine';
 import type { ByteRange } from '@d7y/piece';
 import { Secret } from '@d7y/service-kit';
-import type { OriginContent } from '../fakes/memory-origin.ts';
+import type { Origin, OriginRequest } from '../ports/origin.ts';
+import { OriginStatusError, OriginUnreachableError } from '../ports/origin.ts';
+import type { OriginContent } from '../testing/memory-origin.ts';
 import { pattern } from './task-store.ts';
 
 /** An origin under test with a place to put content; disposing it closes both. */

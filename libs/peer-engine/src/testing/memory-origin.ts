@@ -1,6 +1,6 @@
-import type { Origin, OriginBody, OriginProbe, OriginRequest } from '@d7y/peer-engine';
-import { OriginStatusError, OriginUnreachableError } from '@d7y/peer-engine';
 import type { ByteRange } from '@d7y/piece';
+import type { Origin, OriginBody, OriginProbe, OriginRequest } from '../ports/origin.ts';
+import { OriginStatusError, OriginUnreachableError } from '../ports/origin.ts';
 
 /** Content as the origin keeps it, and how it behaves. */
 export interface OriginContent {
