@@ -118,6 +118,12 @@ describe('a download without peers', () => {
     expect(cluster.engines.get('a')?.store.get(taskIdOfRequest(requestOf(url)))?.finishedPieces.size).toBe(0);
   });
 
+  it('verifies a blob by the digest of its name, whatever digest a caller claims', async () => {
+    const { url, bytes } = blob(5 * MIB);
+    const digest = `sha256:${'0'.repeat(64)}`;
+    expect((await pull(cluster.add('a'), url, { digest })).equals(bytes)).toBe(true);
+  });
+
   it('reads an origin without ranges once', async () => {
     const { url, bytes } = blob(9 * MIB);
     origin.put(url, { bytes, acceptsRanges: false });

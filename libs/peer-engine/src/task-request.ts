@@ -33,11 +33,11 @@ export function taskIdOfRequest(request: TaskRequest): string {
   return taskIdOf({ ...request, pieceLength: request.requestedPieceLength });
 }
 
-/** Digest of the whole content: what the caller says, else what the URL of a registry blob says. */
+/**
+ * Digest of the whole content: what the URL of a registry blob says, else what the caller says. The URL comes first because the
+ * id may be made of it: nobody may have other bytes verified and kept under a blob's name.
+ */
 export function digestOfRequest(request: TaskRequest): string | undefined {
   const inUrl = blobDigestOf(request.url);
-  return (
-    request.digest ??
-    (inUrl !== undefined && /^(sha256:[a-f0-9]{64}|sha512:[a-f0-9]{128})$/.test(inUrl) ? inUrl : undefined)
-  );
+  return inUrl !== undefined && /^(sha256:[a-f0-9]{64}|sha512:[a-f0-9]{128})$/.test(inUrl) ? inUrl : request.digest;
 }
