@@ -78,7 +78,6 @@ export async function startScheduler(
   const random = overrides.random ?? Math.random;
   const logger =
     overrides.logger ?? createLogger({ name: 'scheduler', level: server.logLevel, console: config.console });
-  for (const warning of config.warnings) logger.warn(warning);
 
   const instanceId = `${bracketed(server.advertiseIP)}:${server.advertisePort ?? server.port}`;
   const telemetry = stack.use(
@@ -159,6 +158,7 @@ export async function startScheduler(
   repeat(stack, overrides.seedProbeIntervalMs ?? SEED_PROBE_INTERVAL_MS, () => {
     for (const { facts } of swarm.hosts()) if (facts.kind === 'seed') prober.probe(facts);
   });
+  for (const warning of config.warnings) logger.warn(warning);
   logger.info({ address: listener.address, advertised: instanceId, version: VERSION }, 'scheduler is serving');
 
   const running = stack.move();

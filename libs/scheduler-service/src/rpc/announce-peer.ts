@@ -37,6 +37,8 @@ export const announcePeer = (parts: AnnouncePeerContext) =>
       const reading = handler.read(untilAborted(requests, signal));
       try {
         yield* untilAborted(handler.conversation.answers, signal);
+        // Cut off is not ended: a peer that is told so tries elsewhere.
+        signal.throwIfAborted();
       } catch (error) {
         metrics.announcePeer.failure();
         throw error;

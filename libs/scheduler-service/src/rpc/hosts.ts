@@ -25,48 +25,47 @@ export const hosts = ({
   writer: MessageWriter;
   metrics: SchedulerMetrics;
   logger: Logger;
-}) =>
-  ({
-    announceHost(request) {
-      const { facts, message } = toHostFacts(request);
-      const labels = announcementLabels(message);
-      metrics.announceHost.attempt(labels);
-      const isNew = driver.swarm.host(facts.id) === undefined;
-      let isFull = false;
-      driver.tell((swarm, nowMs) => {
-        const decisions = swarm.hostAnnounced(facts, nowMs);
-        isFull = decisions === undefined;
-        const host = swarm.host(facts.id);
-        if (host !== undefined) records.keepHost(host, { message });
-        return decisions ?? [];
-      });
-      if (isFull) {
-        metrics.announceHost.failure(labels);
-        throw new SchedulerOverloadedError('the scheduler knows as many hosts as it can');
-      }
-      if (isNew) logger.info({ hostId: facts.id, kind: facts.kind, ip: facts.ip, port: facts.port }, 'host announced');
-      return {};
-    },
+}): Pick<ServiceImpl<typeof scheduler.Scheduler>, 'announceHost' | 'deleteHost' | 'listHosts'> => ({
+  announceHost(request) {
+    const { facts, message } = toHostFacts(request);
+    const labels = announcementLabels(message);
+    metrics.announceHost.attempt(labels);
+    const isNew = driver.swarm.host(facts.id) === undefined;
+    let isFull = false;
+    driver.tell((swarm, nowMs) => {
+      const decisions = swarm.hostAnnounced(facts, nowMs);
+      isFull = decisions === undefined;
+      const host = swarm.host(facts.id);
+      if (host !== undefined) records.keepHost(host, { message });
+      return decisions ?? [];
+    });
+    if (isFull) {
+      metrics.announceHost.failure(labels);
+      throw new SchedulerOverloadedError('the scheduler knows as many hosts as it can');
+    }
+    if (isNew) logger.info({ hostId: facts.id, kind: facts.kind, ip: facts.ip, port: facts.port }, 'host announced');
+    return {};
+  },
 
-    deleteHost({ hostId }) {
-      metrics.leaveHost.attempt();
-      if (driver.swarm.host(hostId) === undefined) {
-        metrics.leaveHost.failure();
-        throw new HostNotFoundError(hostId);
-      }
-      driver.tell((swarm, nowMs) => swarm.hostLeft(hostId, nowMs));
-      logger.info({ hostId }, 'host left');
-      return {};
-    },
+  deleteHost({ hostId }) {
+    metrics.leaveHost.attempt();
+    if (driver.swarm.host(hostId) === undefined) {
+      metrics.leaveHost.failure();
+      throw new HostNotFoundError(hostId);
+    }
+    driver.tell((swarm, nowMs) => swarm.hostLeft(hostId, nowMs));
+    logger.info({ hostId }, 'host left');
+    return {};
+  },
 
-    listHosts({ type }) {
-      metrics.listHosts.attempt();
-      const listed = [];
-      for (const host of driver.swarm.hosts()) {
-        const message = writer.host(host);
-        if (type === undefined || message.type === type) listed.push(message);
-        if (listed.length === MAX_LISTED_HOSTS) break;
-      }
-      return { hosts: listed };
-    },
-  }) satisfies Partial<ServiceImpl<typeof scheduler.Scheduler>>;
+  listHosts({ type }) {
+    metrics.listHosts.attempt();
+    const listed = [];
+    for (const host of driver.swarm.hosts()) {
+      const message = writer.host(host);
+      if (type === undefined || message.type === type) listed.push(message);
+      if (listed.length === MAX_LISTED_HOSTS) break;
+    }
+    return { hosts: listed };
+  },
+});

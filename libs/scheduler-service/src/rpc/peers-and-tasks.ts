@@ -14,38 +14,37 @@ export const peersAndTasks = ({
   driver: SwarmDriver;
   writer: MessageWriter;
   metrics: SchedulerMetrics;
-}) =>
-  ({
-    statPeer({ peerId }) {
-      metrics.statPeer.attempt();
-      const peer = driver.swarm.peer(peerId);
-      if (peer !== undefined) return writer.peer(peer);
-      metrics.statPeer.failure();
-      throw new PeerNotFoundError(peerId);
-    },
+}): Pick<ServiceImpl<typeof scheduler.Scheduler>, 'statPeer' | 'deletePeer' | 'statTask' | 'deleteTask'> => ({
+  statPeer({ peerId }) {
+    metrics.statPeer.attempt();
+    const peer = driver.swarm.peer(peerId);
+    if (peer !== undefined) return writer.peer(peer);
+    metrics.statPeer.failure();
+    throw new PeerNotFoundError(peerId);
+  },
 
-    /** Unknown peers are fine: they are gone already. */
-    deletePeer({ peerId }) {
-      metrics.leavePeer.attempt();
-      driver.tell((swarm, nowMs) => swarm.deletePeer(peerId, nowMs));
-      return {};
-    },
+  /** Unknown peers are fine: they are gone already. */
+  deletePeer({ peerId }) {
+    metrics.leavePeer.attempt();
+    driver.tell((swarm, nowMs) => swarm.deletePeer(peerId, nowMs));
+    return {};
+  },
 
-    statTask({ taskId }) {
-      metrics.statTask.attempt();
-      const task = driver.swarm.task(taskId);
-      if (task !== undefined) return writer.task(task);
-      metrics.statTask.failure();
-      throw new TaskNotFoundError(taskId);
-    },
+  statTask({ taskId }) {
+    metrics.statTask.attempt();
+    const task = driver.swarm.task(taskId);
+    if (task !== undefined) return writer.task(task);
+    metrics.statTask.failure();
+    throw new TaskNotFoundError(taskId);
+  },
 
-    deleteTask({ hostId, taskId }) {
-      metrics.leaveTask.attempt();
-      if (driver.swarm.host(hostId) === undefined) {
-        metrics.leaveTask.failure();
-        throw new HostNotFoundError(hostId);
-      }
-      driver.tell((swarm, nowMs) => swarm.deleteTask(hostId, taskId, nowMs));
-      return {};
-    },
-  }) satisfies Partial<ServiceImpl<typeof scheduler.Scheduler>>;
+  deleteTask({ hostId, taskId }) {
+    metrics.leaveTask.attempt();
+    if (driver.swarm.host(hostId) === undefined) {
+      metrics.leaveTask.failure();
+      throw new HostNotFoundError(hostId);
+    }
+    driver.tell((swarm, nowMs) => swarm.deleteTask(hostId, taskId, nowMs));
+    return {};
+  },
+});
