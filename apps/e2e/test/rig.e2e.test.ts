@@ -18,6 +18,7 @@ import {
   skopeoCopy,
   smallDisk,
   startContainerd,
+  startCluster,
   startCountingProxy,
   startRegistry,
   startTokenServer,
@@ -200,5 +201,23 @@ describe('smallDisk', () => {
     await expect(writeFile(join(disk.path, 'big'), Buffer.alloc(2 ** 20))).rejects.toMatchObject({ code: 'ENOSPC' });
     await disk.release();
     await writeFile(join(disk.path, 'big'), Buffer.alloc(2 ** 20));
+  });
+});
+
+describe('startCluster', () => {
+  it('runs a service, and runs it again at the same address after a crash', async () => {
+    await using cluster = await startCluster({ daemons: 0, seeds: 0 });
+    const { scheduler } = cluster;
+    const first = scheduler?.program.pid;
+    await scheduler?.kill('SIGKILL');
+    await expect(fetch(scheduler?.metricsUrl ?? '')).rejects.toThrow();
+    await scheduler?.start();
+    expect(scheduler?.program.pid).not.toBe(first);
+    expect((await fetch(scheduler?.metricsUrl ?? '')).status).toBe(200);
+  });
+
+  it('says at once what a service that does not start has printed', async () => {
+    const starting = startCluster({ daemons: 0, seeds: 0, schedulerConfig: { server: { prt: 1 } } });
+    await expect(starting).rejects.toThrow(/scheduler.*ended \(exit code \d+\).*prt/s);
   });
 });

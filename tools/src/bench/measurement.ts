@@ -1,8 +1,23 @@
+import { statfs } from 'node:fs/promises';
 import type { Comparison, Transfer } from './interleave.ts';
 import { rateOf } from './interleave.ts';
 
 /** Files live here: a disk would be measured instead of the programs. */
 export const MEMORY_DIR = '/dev/shm';
+
+/**
+ * Checks that there is room for the files of a benchmark.
+ * @throws when there is not
+ */
+export async function requireMemory(bytes: number): Promise<void> {
+  const { bavail, bsize } = await statfs(MEMORY_DIR);
+  const gibibytes = (value: number) => (value / 2 ** 30).toFixed(1);
+  if (bavail * bsize < bytes) {
+    throw new Error(
+      `${MEMORY_DIR} has ${gibibytes(bavail * bsize)} GiB left of the ${gibibytes(bytes)} GiB needed: use --size-mib`,
+    );
+  }
+}
 
 /** Tells a person how far it has come, on standard error. */
 export interface Progress {

@@ -6,7 +6,7 @@ import { peakRss, startCpuMeter } from './cpu-meter.ts';
 import { curl } from './curl.ts';
 import { downloadTask } from './download-task.ts';
 import { interleave } from './interleave.ts';
-import { type BenchOptions, MEMORY_DIR, type Measurement } from './measurement.ts';
+import { type BenchOptions, MEMORY_DIR, type Measurement, requireMemory } from './measurement.ts';
 import { startNginx } from './nginx.ts';
 
 /**
@@ -15,6 +15,7 @@ import { startNginx } from './nginx.ts';
  * @throws when a byte came from the origin, or a file does not hold its blob
  */
 export async function benchPeer({ runs, sizeBytes, progress }: BenchOptions): Promise<Measurement> {
+  await requireMemory((3 * runs + 4) * sizeBytes);
   await using scratch = await tempDir('d7y-bench', MEMORY_DIR);
   const root = join(scratch.path, 'www');
   const blobs: Blob[] = [];

@@ -5,7 +5,7 @@ import { verifyFile, writeBlob } from './blobs.ts';
 import { peakRss, startCpuMeter } from './cpu-meter.ts';
 import { curl } from './curl.ts';
 import { interleave } from './interleave.ts';
-import { type BenchOptions, MEMORY_DIR, type Measurement } from './measurement.ts';
+import { type BenchOptions, MEMORY_DIR, type Measurement, requireMemory } from './measurement.ts';
 import { startNginx } from './nginx.ts';
 
 /**
@@ -14,6 +14,7 @@ import { startNginx } from './nginx.ts';
  * @throws when a byte came from the origin, or the proxy serves other bytes
  */
 export async function benchProxy({ runs, sizeBytes, progress }: BenchOptions): Promise<Measurement> {
+  await requireMemory(3 * sizeBytes);
   await using scratch = await tempDir('d7y-bench', MEMORY_DIR);
   const root = join(scratch.path, 'www');
   const blob = await writeBlob(root, 'proxy', sizeBytes);
