@@ -54,7 +54,7 @@ describe('three clients, each through its own daemon as mirror, cold and at the 
       bench.cluster.daemons.map(async (daemon) => {
         await using storage = await podmanStorage();
         // podman hashes what it unpacks: an id means that every layer had its digest.
-        return podmanPull(storage, image.name, { registriesConf: await mirrored(daemon) });
+        return await podmanPull(storage, image.name, { registriesConf: await mirrored(daemon) });
       }),
     );
     const blobs = blobsOf(image.layout);
