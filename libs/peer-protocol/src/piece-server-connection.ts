@@ -161,7 +161,7 @@ export class PieceServerConnection {
     const header = encodePieceHeader(family, meta, packetId);
     using buffer = length === 0 ? undefined : await this.#init.bufferPool.acquire({ signal: this.#gone.signal });
     this.#socket.setTimeout(this.#init.limits.sendStallTimeoutMs);
-    if (buffer === undefined) return this.#write(header);
+    if (buffer === undefined) return await this.#write(header);
     await this.#send(upload, header, buffer.bytes, progress);
   }
 

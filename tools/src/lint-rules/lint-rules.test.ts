@@ -66,6 +66,11 @@ const CASES = {
     "import * as piece from '@d7y/piece';\nexport const a = piece;\n",
     BOUNDARIES,
   ],
+  'a promise that outlives what it uses': [
+    'libs/service-kit/src/index.ts',
+    'export async function a(b: AsyncDisposable, c: () => Promise<void>) {\n  await using _d = b;\n  return c();\n}\n',
+    '@typescript-eslint/return-await',
+  ],
   'a relative path into another project': [
     'libs/service-kit/src/index.ts',
     "import { parseDigest } from '../../piece/src/digest.ts';\nexport const a = parseDigest;\n",
@@ -97,6 +102,7 @@ function rulesBrokenBy(name: Case): string[] {
   const messages = linted[names.indexOf(name)]?.messages ?? [{ rule: 'not linted', message: '' }];
   const about = [
     BOUNDARIES,
+    '@typescript-eslint/return-await',
     'no-restricted-imports',
     'no-restricted-properties',
     'no-restricted-globals',
