@@ -3,7 +3,9 @@ import type { PeerView } from './peer.ts';
 import type { ParentQuestion, SchedulingPolicy } from './scheduling-policy.ts';
 
 /** Peers looked at per choice: enough for a good one out of thousands, few enough to stay constant in their number. */
-const SAMPLE_SIZE = 64;
+const SAMPLE_SIZE = 32;
+/** Anchors looked at for the one that every offer has. */
+const ANCHOR_SAMPLE_SIZE = 8;
 /** Elements of a location that count. */
 const LOCATION_DEPTH = 5;
 
@@ -17,9 +19,8 @@ export const meshPolicy: SchedulingPolicy = {
         .filter(mayServe)
         .map((peer) => ({ peer, ...rankOf(peer, child), lot: random() }))
         .sort(byRank);
-    const [anchor] = rank(anchors.sample(SAMPLE_SIZE, random));
+    const [anchor] = rank(anchors.sample(ANCHOR_SAMPLE_SIZE, random));
     const ranked = rank(sharers.sample(SAMPLE_SIZE, random));
-    // Members of a large set may all be barred to this child although others are not: then the anchors must do.
     const others = ranked.filter(({ peer }) => peer !== anchor?.peer).slice(0, limit - (anchor === undefined ? 0 : 1));
     return (anchor === undefined ? others : [anchor, ...others].sort(byRank)).map(({ peer }) => peer);
   },

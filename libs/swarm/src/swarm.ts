@@ -68,6 +68,7 @@ export class Swarm {
   /** Tasks with new parents that children of ours may not have heard of. */
   readonly #refreshable = new Set<Task>();
   readonly #toWake = new Set<Task>();
+  readonly #toServe = new Set<Peer>();
   #decisions: Decision[] = [];
   #peerGcAtMs: number;
   #taskGcAtMs: number;
@@ -382,7 +383,7 @@ export class Swarm {
     peer.demand = { kind: 'waiting', sinceMs: nowMs, cause };
     peer.task.waiting.add(peer);
     this.#waitingTasks.add(peer.task);
-    this.#wake(peer.task);
+    this.#toServe.add(peer);
   }
 
   #answered(peer: Peer): void {
@@ -397,26 +398,39 @@ export class Swarm {
 
   /** Serves whoever can be served by now, and hands over the decisions. */
   #settle(nowMs: number): Decision[] {
+    for (const child of this.#toServe) {
+      this.#toServe.delete(child);
+      if (child.demand.kind === 'waiting') this.#serve(child, nowMs);
+    }
     for (const task of this.#toWake) {
       this.#toWake.delete(task);
-      for (const child of leaseOrder(task)) if (task.waiting.has(child)) this.#serve(child, nowMs);
+      this.#serveAll(task, nowMs);
     }
     const decisions = this.#decisions;
     this.#decisions = [];
     return decisions;
   }
 
+  #serveAll(task: Task, nowMs: number): void {
+    let areGathering = false;
+    for (const child of task.isPrivate ? leaseOrder(task) : task.waiting) {
+      // Where one stock child had better wait for others to start, so had all that came after it.
+      if (child.demand.kind !== 'waiting' || (areGathering && !child.host.isOwn)) continue;
+      if (this.#serve(child, nowMs) === 'gathering') areGathering = true;
+    }
+  }
+
   /** Answers a waiting child, or leaves it waiting for the next event. */
-  #serve(child: Peer, nowMs: number): void {
+  #serve(child: Peer, nowMs: number): 'answered' | 'gathering' | 'waiting' {
     const { task, demand } = child;
     if (task.leases.isHeldBy(child)) {
       this.#grant(child, 'the origin lease is still held', nowMs);
-      return;
+      return 'answered';
     }
     const isAtOrigin = child.needBackToSource || child.state === 'BackToSource';
     if (isAtOrigin && task.leases.isFree) {
       this.#grant(child, 'asked for the origin', nowMs);
-      return;
+      return 'answered';
     }
     const parents = this.#chooseParents(child, nowMs);
     const isAnchored = parents.some((parent) => parent.isAnchor);
@@ -425,10 +439,12 @@ export class Swarm {
     // parents once only, so it waits for the anchor that is under way.
     const isGoodEnough = isAnchored || !isOrphaned || (demand.kind === 'waiting' && demand.cause === 'register');
     if (parents.length > 0 && isGoodEnough && (isAnchored || child.host.isOwn || !this.#isFetchUnderWay(child))) {
-      if (child.host.isOwn || !this.#isWorthGathering(task, parents, nowMs)) this.#offer(child, parents, nowMs);
-      return;
+      if (!child.host.isOwn && this.#isWorthGathering(task, parents, nowMs)) return 'gathering';
+      this.#offer(child, parents, nowMs);
+      return 'answered';
     }
     if (!this.#isFetchUnderWay(child)) this.#fetchFirst(child, nowMs);
+    return child.demand.kind === 'waiting' ? 'waiting' : 'answered';
   }
 
   /**
@@ -499,15 +515,17 @@ export class Swarm {
   #chooseParents(child: Peer, nowMs: number): readonly Peer[] {
     const { policy, candidateParentLimit, ownCandidateParentLimit } = this.#options;
     const limit = child.host.isOwn ? ownCandidateParentLimit : candidateParentLimit;
-    let descendants: ReadonlySet<PeerView> | undefined;
+    let descendants: { readonly all: ReadonlySet<PeerView> | undefined } | undefined;
     const mayServe = (view: PeerView): boolean => {
       const parent = this.#peers.get(view.id);
       if (parent === undefined || parent.task !== child.task || parent.host === child.host || !parent.isSharer)
         return false;
       if (child.blockedParents.has(parent.id) || this.#blame.isOnProbation(parent.host, nowMs)) return false;
-      if ((child.host.isOwn && parent.host.isOwn) || child.children.size === 0) return true;
-      descendants ??= descendantsOf(child);
-      return !descendants.has(parent);
+      // Daemons of ours know of every piece where it is; between any others, bytes must not be able to run in a circle.
+      if (child.host.isOwn && parent.host.isOwn) return true;
+      if (child.children.size === 0 || parent.parents.size === 0) return true;
+      descendants ??= { all: descendantsOf(child) };
+      return descendants.all?.has(parent) === false;
     };
     return policy.chooseParents({ child, limit, mayServe, random: this.#random }).flatMap((view) => {
       const parent = this.#peers.get(view.id);
