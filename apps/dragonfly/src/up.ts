@@ -1,0 +1,57 @@
+import { readDfdaemonConfig, startDfdaemon } from '@d7y/dfdaemon-service';
+import { readSchedulerConfig, startScheduler } from '@d7y/scheduler-service';
+import type { LogLevel } from '@d7y/service-kit';
+import { StartError } from '@d7y/service-kit';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { prepareDataDir } from './data-dir.ts';
+import type { ClusterPlan } from './plan.ts';
+import { planCluster } from './plan.ts';
+import type { ProofResult } from './proof.ts';
+import { proveCluster } from './proof.ts';
+import { readStatus } from './status.ts';
+
+export interface UpOptions {
+  readonly dataDir: string;
+  readonly portBase: number;
+  readonly otlpEndpoint: string | undefined;
+  readonly logLevel: LogLevel;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Get a file through the cluster before calling it up. */
+  readonly proof: boolean;
+}
+
+export interface RunningCluster extends AsyncDisposable {
+  readonly plan: ClusterPlan;
+  readonly proof: ProofResult | undefined;
+}
+
+/** How long daemons have to find their scheduler and each other. */
+const MEET_TIMEOUT_MS = 30_000;
+
+/** Starts scheduler, seed peer and three daemons in this process, each with ports, metrics and tracer of its own. */
+export async function startCluster(options: UpOptions, { signal }: { signal: AbortSignal }): Promise<RunningCluster> {
+  const { dataDir, portBase, otlpEndpoint, logLevel, env } = options;
+  await prepareDataDir(dataDir);
+  const plan = planCluster({ dataDir, portBase, otlpEndpoint });
+  await using stack = new AsyncDisposableStack();
+  const scheduler = readSchedulerConfig({ text: plan.schedulerConfigText, logLevel, env });
+  stack.use(await startScheduler(scheduler, { signal, overrides: { processMetrics: true } }));
+  for (const { configText } of plan.daemons) {
+    const { config } = readDfdaemonConfig({ text: configText, env, uid: process.getuid?.() });
+    stack.use(await startDfdaemon(config, { signal, logLevel, processMetrics: false }));
+  }
+  await Promise.all(plan.daemons.map(({ socketPath }) => untilMet(socketPath, signal)));
+  const proof = options.proof ? await proveCluster(plan.daemons, { signal }) : undefined;
+  const running = stack.move();
+  return { plan, proof, [Symbol.asyncDispose]: () => running.disposeAsync() };
+}
+
+async function untilMet(socketPath: string, signal: AbortSignal): Promise<void> {
+  const deadlineMs = performance.now() + MEET_TIMEOUT_MS;
+  while (!(await readStatus(socketPath)).schedulers.some(({ reachable }) => reachable)) {
+    if (performance.now() > deadlineMs) {
+      throw new StartError(`the daemon at ${socketPath} did not find the scheduler within ${MEET_TIMEOUT_MS / 1000} s`);
+    }
+    await sleep(50, undefined, { signal });
+  }
+}
