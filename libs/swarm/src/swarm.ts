@@ -488,7 +488,7 @@ export class Swarm {
         this.#decisions.push({ kind: 'triggerSeed', taskId: task.id, seedHostId: seed.id, peerId: child.id });
         return;
       }
-      if (this.#seeds.hasUnproven || (!this.#isSettled && this.#seeds.forTask(task.id).length === 0)) return;
+      if (this.#seeds.hasUnproven || (nowMs < this.#settledAtMs && this.#seeds.forTask(task.id).length === 0)) return;
     }
     if (task.leases.isFree) this.#grant(child, 'no parent and no seed has the task', nowMs);
   }
