@@ -84,6 +84,13 @@ describe('AsyncQueue', () => {
     expect(await drain(later)).toEqual([]);
   });
 
+  it('can be broken off by whoever reads it, as Connect does with a request stream', async () => {
+    const queue = new AsyncQueue<number>(1);
+    queue.push(1);
+    await expect(queue[Symbol.asyncIterator]().throw?.(new Error('cancelled'))).rejects.toThrow('cancelled');
+    expect(queue.isClosed).toBe(true);
+  });
+
   it('closes when its reader leaves, releasing producers', async () => {
     const queue = new AsyncQueue<number>(1);
     queue.push(1);

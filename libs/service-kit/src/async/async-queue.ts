@@ -73,13 +73,21 @@ export class AsyncQueue<T> implements AsyncIterable<T> {
   }
 
   [Symbol.asyncIterator](): AsyncIterator<T, undefined> {
+    const leave = () => {
+      this.#items = [];
+      this.#head = 0;
+      this.#finish('closed');
+    };
     return {
       next: () => this.#next(),
       return: () => {
-        this.#items = [];
-        this.#head = 0;
-        this.#finish('closed');
+        leave();
         return Promise.resolve({ done: true, value: undefined });
+      },
+      // Connect aborts a request stream by throwing into it, and reports an internal error where it cannot.
+      throw: (error: unknown) => {
+        leave();
+        return Promise.reject(error);
       },
     };
   }
@@ -100,7 +108,7 @@ export class AsyncQueue<T> implements AsyncIterable<T> {
     if (this.#end !== undefined) {
       const { error } = this.#end;
       this.#end = 'closed';
-      return Promise.reject(error as Error);
+      return Promise.reject(error);
     }
     const taker = Promise.withResolvers<IteratorResult<T, undefined>>();
     this.#takers.push(taker);

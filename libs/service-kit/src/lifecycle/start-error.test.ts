@@ -23,7 +23,7 @@ describe('describeStartError', () => {
   it('names the directory that cannot be made, by a real attempt', () => {
     let error: unknown;
     try {
-      mkdirSync('/proc/d7y/storage', { recursive: true });
+      mkdirSync('/proc/d7y');
     } catch (caught) {
       error = caught;
     }

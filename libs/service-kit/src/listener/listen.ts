@@ -158,7 +158,7 @@ function createServers(
       onHttp2Request,
     );
     secure.on('tlsClientError', () => undefined);
-    return { front: secure as unknown as Front, http2: secure as unknown as Http2Server };
+    return { front: secure as unknown as Front, http2: secure };
   }
   const http2 = createHttp2Server({ settings }, onHttp2Request);
   const front = createServer({ noDelay: true }, onRequest);

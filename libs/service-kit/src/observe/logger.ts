@@ -45,7 +45,7 @@ export function createLogger({ name, level = 'info', console = false, stream }: 
     console ? plainLines(destination) : destination,
   );
   // Pino formats the bindings of the root only. Children inherit from their parent, so this reaches all generations.
-  const plainChild = logger.child;
+  const plainChild = Reflect.get(logger, 'child') as (...args: unknown[]) => unknown;
   logger.child = function <Levels extends string = never>(
     this: Logger,
     bindings: Bindings,
