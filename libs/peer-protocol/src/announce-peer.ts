@@ -234,7 +234,7 @@ class AnnouncePeerConversation implements Announcement {
 
   /** After the end, and after an earlier failure, nothing changes any more. */
   #fail(error: unknown): void {
-    this.#instructions.fail(error);
+    this.#instructions.fail(error instanceof Error ? error : new Error(String(error)));
     this.#requests.close();
     this.#cancel.abort();
   }
