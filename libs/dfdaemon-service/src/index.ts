@@ -1,1 +1,11 @@
-export {};
+export { startDfdaemon } from './compose.ts';
+export type { DfdaemonOverrides, RunningDfdaemon, StartDfdaemonOptions } from './compose.ts';
+export { parseDfdaemonArgs } from './config/dfdaemon-args.ts';
+export type { DfdaemonProgram } from './config/dfdaemon-args.ts';
+export { defaultDirectories } from './config/directories.ts';
+export type { Directories } from './config/directories.ts';
+export { readDfdaemonConfig } from './config/read-dfdaemon-config.ts';
+export type { ReadDfdaemonConfigOptions } from './config/read-dfdaemon-config.ts';
+export type { DfdaemonConfig } from './config/schema.ts';
+export type { DaemonStatus } from './observe/status.ts';
+export { VERSION as DFDAEMON_VERSION } from './version.ts';

@@ -58,5 +58,6 @@ export const REGISTRY_PROXY_DEFAULTS = {
 
 /** The policy for an upstream, by its authority: `host:port` before `host`. */
 export function policyFor(registries: RegistryProxyConfig['registries'], url: URL): RegistryPolicy | undefined {
-  return registries.get(url.host) ?? registries.get(url.hostname);
+  const port = url.port || (url.protocol === 'https:' ? '443' : '80');
+  return registries.get(`${url.hostname}:${port}`) ?? registries.get(url.hostname);
 }

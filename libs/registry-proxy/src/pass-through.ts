@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream/promises';
-import { rootCertificates } from 'node:tls';
+import { getCACertificates } from 'node:tls';
 import { Agent, type Dispatcher } from 'undici';
 import { policyFor, type RegistryProxyConfig } from './config.ts';
 import { UpstreamUnreachableError } from './errors.ts';
@@ -92,7 +92,7 @@ export class PassThrough implements AsyncDisposable {
         connect: {
           timeout: CONNECT_TIMEOUT_MS,
           ...(policy?.insecure ? { rejectUnauthorized: false } : {}),
-          ...(policy?.ca === undefined ? {} : { ca: [...rootCertificates, policy.ca] }),
+          ...(policy?.ca === undefined ? {} : { ca: [...getCACertificates('default'), policy.ca] }),
         },
       });
       this.#agents.set(key, agent);

@@ -2,18 +2,10 @@ import type { TaskOpener, TaskRequest, TaskStream } from '@d7y/peer-engine';
 import type { TrafficType } from '@d7y/piece';
 import type { DaemonMetrics } from './daemon-metrics.ts';
 
-/** What callers are being served right now, for the status page. */
-export interface ActiveTask {
-  readonly taskId: string;
-  readonly contentLength: number | undefined;
-  readonly receivedBytes: number;
-}
-
 /** The engine as front ends get it: every caller's part is counted from its request to its leaving. */
 export class CountedEngine implements TaskOpener {
   readonly #engine: TaskOpener;
   readonly #metrics: DaemonMetrics;
-  readonly #active = new Set<TaskStream>();
   #failed = 0;
   #served = 0;
 
@@ -22,17 +14,7 @@ export class CountedEngine implements TaskOpener {
     this.#metrics = metrics;
   }
 
-  /** One entry for each task, however many callers it has. */
-  active(): readonly ActiveTask[] {
-    const byId = new Map<string, ActiveTask>();
-    for (const stream of this.#active) {
-      const { backToSource, remotePeer, localPeer } = stream.traffic();
-      const { taskId, contentLength } = stream;
-      byId.set(taskId, { taskId, contentLength, receivedBytes: backToSource + remotePeer + localPeer });
-    }
-    return [...byId.values()];
-  }
-
+  /** Callers since the start, by how it ended. */
   get counts(): { readonly served: number; readonly failed: number } {
     return { served: this.#served, failed: this.#failed };
   }
@@ -60,7 +42,7 @@ export class CountedEngine implements TaskOpener {
         throw error;
       }
     };
-    const stream: TaskStream = {
+    return {
       taskId: inner.taskId,
       get contentLength() {
         return inner.contentLength;
@@ -74,14 +56,12 @@ export class CountedEngine implements TaskOpener {
       [Symbol.asyncDispose]: async () => {
         if (!hasLeft) {
           hasLeft = true;
-          this.#active.delete(stream);
           this.#ended(hasFailed ? undefined : mainSource(inner));
+          if (!hasFailed) this.#metrics.bytesReceived('localPeer', localBytes(inner));
         }
         await inner[Symbol.asyncDispose]();
       },
     };
-    this.#active.add(stream);
-    return stream;
   }
 
   #ended(servedBy: TrafficType | undefined): void {
@@ -95,4 +75,9 @@ function mainSource(stream: TaskStream): TrafficType {
   if (stream.fromCache) return 'localPeer';
   const { backToSource, remotePeer } = stream.traffic();
   return remotePeer > backToSource ? 'remotePeer' : 'backToSource';
+}
+
+/** What this caller was given from the disk, at most. */
+function localBytes(stream: TaskStream): number {
+  return Math.min(stream.traffic().localPeer, stream.range?.length ?? stream.contentLength ?? 0);
 }

@@ -1,5 +1,5 @@
+import type { ActiveTask } from '@d7y/peer-engine';
 import type { SchedulerStatus } from '../scheduler/scheduler-directory.ts';
-import type { ActiveTask } from './counted-engine.ts';
 
 /** What `GET /status` on the daemon's socket answers, as JSON. */
 export interface DaemonStatus {

@@ -14,7 +14,7 @@ export interface DownloadServicePorts extends DownloadTaskPorts {
 export const downloadService = (
   ports: DownloadServicePorts,
 ): Partial<ServiceImpl<typeof dfdaemon.DfdaemonDownload>> => ({
-  downloadTask: downloadTask(ports, { mayWriteFiles: true }),
+  downloadTask: downloadTask(ports, { mayWriteFiles: true, outlivesCaller: undefined }),
   statTask: ({ taskId }, { signal }) => ports.admin.stat(taskId, { signal }),
   statLocalTask: ({ taskId }) => ports.admin.statLocal(taskId),
   listLocalTasks: () => ports.admin.listLocal(),

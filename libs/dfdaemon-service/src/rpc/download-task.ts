@@ -5,6 +5,7 @@ import { dfdaemon } from '@d7y/api';
 import {
   OriginStatusError,
   OriginUnreachableError,
+  TaskUnavailableError,
   type StoredTask,
   type TaskOpener,
   type TaskStore,
@@ -30,18 +31,28 @@ export interface DownloadTaskPorts {
 type Response = dfdaemon.DownloadTaskResponse;
 type ResponseMember = Response['response'];
 
+/** What callers of one listener may do. */
+export interface DownloadRights {
+  /** Have the daemon write a file: for callers on this machine's socket, not for those from the network. */
+  readonly mayWriteFiles: boolean;
+  /**
+   * What was begun goes on although the caller has gone, until this signal: a scheduler that dies after it told a seed to fetch
+   * must not make the seed throw away what is under way.
+   */
+  readonly outlivesCaller: AbortSignal | undefined;
+}
+
 /**
  * DownloadTask as a stream: what the task is, then each piece when it is there. The stream ends when the whole task (or its range) is
  * here, its digest matched, and the output, if one was asked for, is in place.
- * @param mayWriteFiles callers on this machine's socket may have the daemon write a file; callers from the network may not
  */
-export const downloadTask = (ports: DownloadTaskPorts, { mayWriteFiles }: { mayWriteFiles: boolean }) =>
+export const downloadTask = (ports: DownloadTaskPorts, rights: DownloadRights) =>
   async function* (
     { download }: dfdaemon.DownloadTaskRequest,
     context: HandlerContext,
   ): AsyncGenerator<Response, void, undefined> {
     if (download === undefined) throw new InvalidDownloadError('the request names no download');
-    if (download.outputPath !== undefined && !mayWriteFiles) {
+    if (download.outputPath !== undefined && !rights.mayWriteFiles) {
       throw new DownloadRefusedError('a file is only written for callers on the unix socket of this daemon');
     }
     if (download.forceHardLink) {
@@ -51,33 +62,34 @@ export const downloadTask = (ports: DownloadTaskPorts, { mayWriteFiles }: { mayW
     }
     // Leaving early must stop the work below, also where the call itself is not cancelled.
     using left = linkedSignal(context.signal);
+    const lifetime = download.needPieceContent ? undefined : rights.outlivesCaller;
     try {
-      const { signal } = left;
-      const request = await authorisedTaskRequest(download, ports.access, { signal });
-      await using stream = await ports.engine.open(request, { signal });
+      const request = await authorisedTaskRequest(download, ports.access, { signal: left.signal });
+      await using held = new HeldStream(ports, await ports.engine.open(request, { signal: lifetime ?? left.signal }));
+      const { stream, stored } = held;
       const ids = {
         hostId: ports.identity.hostId,
         taskId: stream.taskId,
         peerId: peerIdOf(ports.identity, randomUUID()),
       };
-      const say = (response: ResponseMember): Response =>
-        create(dfdaemon.DownloadTaskResponseSchema, { ...ids, response });
-      const stored = ports.store.get(stream.taskId);
+      const say: Say = (response) => create(dfdaemon.DownloadTaskResponseSchema, { ...ids, response });
+      if (lifetime !== undefined) held.goOnUntil(lifetime);
       yield say({ case: 'downloadTaskStartedResponse', value: startedMessage(stream, stored) });
-      // Without its own output a range is only fetched, as upstream has it.
+      if (download.needPieceContent) {
+        yield* contentMessages(stream, stored, say, { signal: left.signal });
+        return;
+      }
+      // A range is only fetched: a part is no output.
       const outputPath = stream.range === undefined ? download.outputPath : undefined;
       await using output =
         outputPath === undefined
           ? undefined
           : await OutputFile.create({ path: outputPath, overwrite: download.overwrite, digest: request.digest });
-      if (download.needPieceContent) {
-        yield* contentMessages(stream, stored, say, { signal });
-        return;
-      }
-      const delivered = stream.deliver(async (bytes) => output?.write(bytes));
-      delivered.catch(() => left.abort()); // heard below; here it ends the wait for pieces
-      if (stored !== undefined) yield* pieceMessages(ports, stream, stored, say, { signal });
-      await delivered;
+      const work = output === undefined ? held.over() : stream.deliver((bytes) => output.write(bytes));
+      using waiting = linkedSignal(left.signal);
+      work.catch(() => waiting.abort()); // heard below; here it ends the wait for pieces
+      yield* pieceMessages(ports, held, say, { signal: waiting.signal });
+      await unlessLeft(work, left.signal);
       await output?.commit();
     } catch (error) {
       throw backendError(error, context) ?? error;
@@ -86,26 +98,84 @@ export const downloadTask = (ports: DownloadTaskPorts, { mayWriteFiles }: { mayW
     }
   };
 
+type Say = (response: ResponseMember) => Response;
+
+/** A caller's part in a task that may go on when the caller has gone. Owner of the stream. */
+class HeldStream implements AsyncDisposable {
+  readonly stream: TaskStream;
+  readonly stored: StoredTask | undefined;
+  readonly #ports: DownloadTaskPorts;
+  #over: Promise<void> | undefined;
+  #goesOn = false;
+
+  constructor(ports: DownloadTaskPorts, stream: TaskStream) {
+    this.#ports = ports;
+    this.stream = stream;
+    this.stored = ports.store.get(stream.taskId);
+  }
+
+  /** Resolves when all that was asked for is here and right. */
+  over(): Promise<void> {
+    return (this.#over ??= this.#untilOver());
+  }
+
+  /** From now on disposal only lets go once the task is over, or the signal aborts. */
+  goOnUntil(lifetime: AbortSignal): void {
+    this.#goesOn = true;
+    const letGo = async (): Promise<void> => {
+      await Promise.race([this.over(), aborted(lifetime)]).catch((error: unknown) => {
+        if (!lifetime.aborted)
+          this.#ports.logger.info({ taskId: this.stream.taskId, err: error }, 'a download for others failed');
+      });
+      await this.stream[Symbol.asyncDispose]();
+    };
+    letGo().catch((error: unknown) => this.#ports.logger.warn({ err: error }, 'a download for others was not let go'));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (!this.#goesOn) await this.stream[Symbol.asyncDispose]();
+  }
+
+  async #untilOver(): Promise<void> {
+    const { stream, stored } = this;
+    // A range, or content that is not kept, is over when it has passed.
+    if (stream.range !== undefined || stored === undefined) return stream.deliver(() => Promise.resolve());
+    if (stored.isComplete) return;
+    using watch = this.#ports.pieces.watch(stream.taskId);
+    if (watch !== undefined) for await (const _ of watch.newlyFinished);
+    if (stored.isComplete) return;
+    await stream.firstByte(); // rejects with the reason, if it is still known
+    throw new TaskUnavailableError(stream.taskId, 'its download failed');
+  }
+}
+
+/** Work that may go on for others, but is not waited for once this caller has gone. */
+async function unlessLeft(work: Promise<void>, signal: AbortSignal): Promise<void> {
+  await Promise.race([work, aborted(signal).then(() => signal.throwIfAborted())]);
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}
+
 /** Pieces as they come, without their content. */
 async function* pieceMessages(
   { pieces }: DownloadTaskPorts,
-  stream: TaskStream,
-  stored: StoredTask,
-  say: (response: ResponseMember) => Response,
+  { stream, stored }: HeldStream,
+  say: Say,
   { signal }: { signal: AbortSignal },
 ): AsyncGenerator<Response, void, undefined> {
-  const wanted = new Set(wantedPieces(stream, stored));
   using watch = pieces.watch(stream.taskId);
-  if (watch === undefined) return;
+  if (watch === undefined || stored === undefined) return;
+  const wanted = new Set(wantedPieces(stream, stored));
   const announce = (number: number): Response | undefined => {
     const piece = wanted.delete(number) ? stored.piece(number) : undefined;
-    return (
-      piece &&
-      say({
-        case: 'downloadPieceFinishedResponse',
-        value: create(dfdaemon.DownloadPieceFinishedResponseSchema, { piece: toPieceMessage(piece) }),
-      })
-    );
+    if (piece === undefined) return undefined;
+    const value = create(dfdaemon.DownloadPieceFinishedResponseSchema, { piece: toPieceMessage(piece) });
+    return say({ case: 'downloadPieceFinishedResponse', value });
   };
   for (const number of watch.finished) {
     const message = announce(number);
@@ -123,7 +193,7 @@ async function* pieceMessages(
 async function* contentMessages(
   stream: TaskStream,
   stored: StoredTask | undefined,
-  say: (response: ResponseMember) => Response,
+  say: Say,
   { signal }: { signal: AbortSignal },
 ): AsyncGenerator<Response, void, undefined> {
   if (stored === undefined) throw new InvalidDownloadError('content of unknown length cannot be sent in pieces');

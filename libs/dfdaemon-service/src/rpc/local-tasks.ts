@@ -2,7 +2,7 @@ import { create } from '@bufbuild/protobuf';
 import { timestampFromMs } from '@bufbuild/protobuf/wkt';
 import { Code, ConnectError } from '@connectrpc/connect';
 import { type common, dfdaemon } from '@d7y/api';
-import type { StoredTask, TaskStore } from '@d7y/peer-engine';
+import type { Engine, StoredTask, TaskStore } from '@d7y/peer-engine';
 import type { SchedulerClient } from '@d7y/peer-protocol';
 import { DfError } from '@d7y/piece';
 import type { Uploads } from '../upload/uploads.ts';
@@ -19,6 +19,7 @@ export class TaskNotFoundError extends DfError {
 
 export interface TaskAdminPorts {
   readonly store: TaskStore;
+  readonly engine: Pick<Engine, 'delete'>;
   readonly uploads: Pick<Uploads, 'countsOf' | 'forget'>;
   readonly schedulers: { clientsFor(taskId: string): readonly SchedulerClient[] };
 }
@@ -65,7 +66,7 @@ export class TaskAdmin {
   }
 
   async deleteLocal(taskId: string): Promise<void> {
-    await this.#ports.store.delete(taskId);
+    await this.#ports.engine.delete(taskId);
     this.#ports.uploads.forget(taskId);
   }
 

@@ -18,6 +18,8 @@ export interface UploadServicePorts extends DownloadTaskPorts {
   /** Where the piece server is, as children reach it. */
   readonly pieceServer: { readonly ip: string; readonly tcpPort: number };
   readonly disableShared: boolean;
+  /** Aborted when the daemon stops. */
+  readonly lifetime: AbortSignal;
 }
 
 /** SyncHost tells its figures this often. */
@@ -25,7 +27,7 @@ const SYNC_HOST_INTERVAL_MS = 1_000;
 
 /** dfdaemon.v2.DfdaemonUpload: what other daemons and schedulers ask of this one. */
 export const uploadService = (ports: UploadServicePorts): Partial<ServiceImpl<typeof dfdaemon.DfdaemonUpload>> => ({
-  downloadTask: downloadTask(ports, { mayWriteFiles: false }),
+  downloadTask: downloadTask(ports, { mayWriteFiles: false, outlivesCaller: ports.lifetime }),
   statTask: ({ taskId }, { signal }) => ports.admin.stat(taskId, { signal }),
   statLocalTask: ({ taskId }) => ports.admin.statLocal(taskId),
   listTaskEntries: unimplemented('listTaskEntries'),

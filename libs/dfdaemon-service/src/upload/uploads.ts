@@ -1,7 +1,7 @@
 import type { StoredTask, TaskStore } from '@d7y/peer-engine';
-import type { PieceSource, PieceUpload, TaskPieces } from '@d7y/peer-protocol';
+import type { PieceSource, PieceUpload } from '@d7y/peer-protocol';
 import type { PieceRecord } from '@d7y/piece';
-import { failSpan, untilAborted } from '@d7y/service-kit';
+import { failSpan } from '@d7y/service-kit';
 import { ROOT_CONTEXT, SpanKind, type Tracer } from '@opentelemetry/api';
 import type { ChildTraces } from './child-traces.ts';
 
@@ -12,9 +12,15 @@ export interface UploadMetrics {
   uploadEnded(bytes: number, succeeded: boolean): void;
 }
 
+/** Pieces that may be offered to others. */
+export interface FinishedPieces {
+  /** Waits while the piece is on its way. @returns undefined when it is not here and not coming */
+  piece(taskId: string, pieceNumber: number, options: { signal: AbortSignal }): Promise<PieceRecord | undefined>;
+}
+
 export interface UploadsOptions {
   readonly store: TaskStore;
-  readonly pieces: TaskPieces;
+  readonly pieces: FinishedPieces;
   readonly traces: ChildTraces;
   readonly tracer: Tracer;
   readonly metrics: UploadMetrics;
@@ -55,26 +61,10 @@ export class Uploads implements PieceSource {
     { signal }: { signal: AbortSignal },
   ): Promise<PieceUpload | undefined> {
     if (kind !== 'standard' || this.#options.disableShared) return undefined;
-    const piece = await this.#finishedPiece(taskId, pieceNumber, signal);
+    const piece = await this.#options.pieces.piece(taskId, pieceNumber, { signal });
     const stored = this.#options.store.get(taskId);
     if (piece === undefined || stored === undefined) return undefined;
     return this.#open(stored, piece, child);
-  }
-
-  /** The piece, as soon as it may be offered; undefined when the task has none such, or no more is coming. */
-  async #finishedPiece(taskId: string, pieceNumber: number, signal: AbortSignal): Promise<PieceRecord | undefined> {
-    const stored = this.#options.store.get(taskId);
-    if (stored?.isComplete) return stored.piece(pieceNumber);
-    using watch = this.#options.pieces.watch(taskId);
-    if (watch === undefined) return undefined;
-    for (const number of watch.finished) {
-      if (number === pieceNumber) return this.#options.store.get(taskId)?.piece(pieceNumber);
-    }
-    if (watch.state() !== 'running') return undefined;
-    for await (const number of untilAborted(watch.newlyFinished, signal)) {
-      if (number === pieceNumber) return this.#options.store.get(taskId)?.piece(pieceNumber);
-    }
-    return undefined;
   }
 
   #open(
