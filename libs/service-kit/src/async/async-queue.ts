@@ -20,7 +20,7 @@ export class AsyncQueue<T> implements AsyncIterable<T> {
   readonly capacity: number;
   #items: T[] = [];
   #head = 0;
-  #end: { error: unknown } | 'closed' | undefined;
+  #end: { error: Error } | 'closed' | undefined;
   #takers: PromiseWithResolvers<IteratorResult<T, undefined>>[] = [];
   #roomWaiters: (() => void)[] = [];
 
@@ -69,7 +69,7 @@ export class AsyncQueue<T> implements AsyncIterable<T> {
     if (this.#end !== undefined) return;
     this.#items = [];
     this.#head = 0;
-    this.#finish({ error });
+    this.#finish({ error: error as Error });
   }
 
   [Symbol.asyncIterator](): AsyncIterator<T, undefined> {
@@ -85,7 +85,7 @@ export class AsyncQueue<T> implements AsyncIterable<T> {
         return Promise.resolve({ done: true, value: undefined });
       },
       // Connect aborts a request stream by throwing into it, and reports an internal error where it cannot.
-      throw: (error: unknown) => {
+      throw: (error: Error) => {
         leave();
         return Promise.reject(error);
       },
@@ -115,7 +115,7 @@ export class AsyncQueue<T> implements AsyncIterable<T> {
     return taker.promise;
   }
 
-  #finish(end: { error: unknown } | 'closed'): void {
+  #finish(end: { error: Error } | 'closed'): void {
     if (this.#end !== undefined) return;
     this.#end = end;
     const takers = this.#takers.splice(0);

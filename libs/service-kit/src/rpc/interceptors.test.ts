@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
+import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Code, ConnectError, createClient, createRouterTransport } from '@connectrpc/connect';
@@ -140,6 +141,7 @@ describe('the server interceptor', () => {
         void router.rpc(Scheduler.method.announcePeer, async function* (messages, { signal }) {
           try {
             for await (const _ of untilAborted(messages, signal)) yield {};
+            if (!signal.aborted) await once(signal, 'abort');
             throw signal.reason;
           } finally {
             release();

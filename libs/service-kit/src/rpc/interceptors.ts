@@ -210,7 +210,7 @@ class Call {
             return this.run(() => iterator.return?.(value) ?? Promise.resolve({ done: true, value }));
           };
         if (iterator.throw !== undefined)
-          wrapped.throw = (reason?: unknown) => step(() => iterator.throw?.(reason) ?? Promise.reject(reason));
+          wrapped.throw = (reason: Error) => step(() => iterator.throw?.(reason) ?? Promise.reject(reason));
         return wrapped;
       },
     };
