@@ -18,3 +18,11 @@ export type Decision =
   | { readonly kind: 'triggerSeed'; readonly taskId: string; readonly seedHostId: string; readonly peerId: string }
   /** Ask the host whether it is healthy, at once; report back with hostProbed. */
   | { readonly kind: 'probeHost'; readonly hostId: string };
+
+/** Turns a peer down. */
+export const refusal = (peerId: string, code: RefusalCode, reason: string): Decision => ({
+  kind: 'refuse',
+  peerId,
+  code,
+  reason,
+});

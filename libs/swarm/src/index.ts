@@ -1,6 +1,7 @@
 export type { ProbationRule } from './blame.ts';
 export type { Decision, RefusalCode } from './decision.ts';
 export { AddressFormatError } from './errors.ts';
+export type { EndFacts, RegistrationFacts } from './facts.ts';
 export { HOST_TRANSITIONS, SEED_TRANSITIONS } from './host.ts';
 export type { HostFacts, HostKind, HostState, HostView } from './host.ts';
 export { meshPolicy } from './mesh-policy.ts';
@@ -17,6 +18,6 @@ export type { SeedRing } from './seed-ring.ts';
 export { DEFAULT_SWARM_OPTIONS } from './swarm-options.ts';
 export type { SwarmOptions } from './swarm-options.ts';
 export { Swarm } from './swarm.ts';
-export type { EndFacts, RegistrationFacts, SwarmCounts } from './swarm.ts';
+export type { SwarmCounts } from './swarm.ts';
 export { TASK_TRANSITIONS } from './task.ts';
 export type { TaskSize, TaskState, TaskView } from './task.ts';

@@ -57,3 +57,6 @@ export class OriginLeases {
     return true;
   }
 }
+
+/** Who does not share does not fetch on behalf of others either. */
+export const leaseKindFor = (peer: Peer): OriginLease['kind'] => (peer.host.facts.disableShared ? 'extra' : 'counted');

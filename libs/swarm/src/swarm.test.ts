@@ -4,7 +4,7 @@ import type { Decision } from './decision.ts';
 import type { HostFacts } from './host.ts';
 import { Swarm } from './swarm.ts';
 import type { SwarmOptions } from './swarm-options.ts';
-import type { RegistrationFacts } from './swarm.ts';
+import type { RegistrationFacts } from './facts.ts';
 
 const MINUTE_MS = 60_000;
 let swarm: Swarm;

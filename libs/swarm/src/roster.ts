@@ -1,0 +1,202 @@
+import type { Decision } from './decision.ts';
+import type { RegistrationFacts } from './facts.ts';
+import type { Host } from './host.ts';
+import { Peer } from './peer.ts';
+import type { PeerDemand } from './peer.ts';
+import { SeedDirectory } from './seed-directory.ts';
+import type { SwarmOptions } from './swarm-options.ts';
+import { Task } from './task.ts';
+
+const NO_DEMAND: PeerDemand = { kind: 'none' };
+
+/**
+ * Who is there: the tables of a swarm and the sets drawn from them, which its methods keep true to each other. It notes
+ * whom a change may concern; `Answering` then decides what they are told.
+ */
+export class Roster {
+  readonly options: SwarmOptions;
+  readonly hosts = new Map<string, Host>();
+  readonly tasks = new Map<string, Task>();
+  readonly peers = new Map<string, Peer>();
+  readonly seeds = new SeedDirectory();
+  /** Peers whose conversation broke and who may come back. */
+  readonly lost = new Set<Peer>();
+  /** Tasks with children that are owed an answer. */
+  readonly waitingTasks = new Set<Task>();
+  /** Tasks with new parents that children of ours may not have heard of. */
+  readonly refreshable = new Set<Task>();
+  /** Tasks in which something changed that those who wait may have waited for. */
+  readonly toWake = new Set<Task>();
+  /** Peers with a question that has not been looked at yet. */
+  readonly toServe = new Set<Peer>();
+  /** What was decided and not yet handed over. */
+  decisions: Decision[] = [];
+
+  constructor(options: SwarmOptions) {
+    this.options = options;
+  }
+
+  createPeer(facts: RegistrationFacts, host: Host, nowMs: number): Peer | undefined {
+    let task = this.tasks.get(facts.taskId);
+    if (this.peers.size >= this.options.maxPeers) return undefined;
+    if (task === undefined) {
+      if (this.tasks.size >= this.options.maxTasks) return undefined;
+      task = new Task(facts.taskId, this.options.originLeaseCount, nowMs);
+      this.tasks.set(task.id, task);
+    }
+    const peer = new Peer(facts.peerId, host, task, facts, nowMs);
+    this.peers.set(peer.id, peer);
+    host.peers.add(peer);
+    task.peers.add(peer);
+    return peer;
+  }
+
+  removePeer(peer: Peer, nowMs: number): void {
+    const { task, host } = peer;
+    const wasSeedAtWork = host.isSeed && peer.isActive;
+    peer.apply('leave', nowMs);
+    this.conclude(peer);
+    this.dropChildren(peer);
+    if (wasSeedAtWork) this.triggerFailed(task, host.id, nowMs);
+    this.peers.delete(peer.id);
+    host.peers.delete(peer);
+    task.peers.delete(peer);
+    task.underfed.delete(peer);
+  }
+
+  removeHost(host: Host, nowMs: number): void {
+    this.hosts.delete(host.id);
+    if (host.isSeed) this.seeds.delete(host);
+    for (const task of this.waitingTasks) this.triggerFailed(task, host.id, nowMs);
+    for (const peer of [...host.peers]) this.removePeer(peer, nowMs);
+  }
+
+  removeTask(task: Task): void {
+    this.tasks.delete(task.id);
+    this.refreshable.delete(task);
+    this.waitingTasks.delete(task);
+  }
+
+  /** The conversation ended as it should. */
+  conclude(peer: Peer): void {
+    this.answered(peer);
+    peer.link = { kind: 'closed' };
+    this.lost.delete(peer);
+    peer.task.starting.delete(peer);
+    peer.dropParents();
+    if (peer.task.leases.release(peer)) this.wake(peer.task);
+    this.reindex(peer);
+  }
+
+  dropChildren(peer: Peer): void {
+    const children = [...peer.children];
+    peer.dropChildren();
+    for (const child of children) this.reindex(child);
+    if (children.length > 0) this.refreshable.add(peer.task);
+  }
+
+  block(peer: Peer, parentId: string): void {
+    peer.block(parentId);
+    const parent = this.peers.get(parentId);
+    if (parent !== undefined) peer.removeParent(parent);
+  }
+
+  /** The peer asked, and waits from now on. */
+  owe(peer: Peer, cause: 'register' | 'reschedule', nowMs: number): void {
+    peer.demand = { kind: 'waiting', sinceMs: nowMs, cause };
+    peer.task.waiting.add(peer);
+    this.waitingTasks.add(peer.task);
+    this.toServe.add(peer);
+  }
+
+  /** The peer is owed nothing any more. */
+  answered(peer: Peer): void {
+    peer.demand = NO_DEMAND;
+    peer.task.waiting.delete(peer);
+    if (peer.task.waiting.size === 0) this.waitingTasks.delete(peer.task);
+  }
+
+  /** Those who wait in this task are to be looked at again. */
+  wake(task: Task): void {
+    if (task.waiting.size > 0) this.toWake.add(task);
+  }
+
+  /** Puts the peer into the sets that it belongs to by now, and wakes the task when that may matter to those who wait. */
+  reindex(peer: Peer): void {
+    const { task } = peer;
+    const isSharer = peer.isSharer;
+    const sharersChanged = isSharer ? task.sharers.add(peer) : task.sharers.delete(peer);
+    const anchorsChanged = peer.isAnchor ? task.anchors.add(peer) : task.anchors.delete(peer);
+    if (sharersChanged || anchorsChanged) {
+      this.wake(task);
+      if (isSharer) this.refreshable.add(task);
+    }
+    if (this.couldUseMore(peer)) task.underfed.add(peer);
+    else task.underfed.delete(peer);
+  }
+
+  reindexHost(host: Host): void {
+    for (const peer of host.peers) this.reindex(peer);
+  }
+
+  couldUseMore(peer: Peer): boolean {
+    const { host, state, link, demand, parents } = peer;
+    if (!host.isOwn || link.kind !== 'attached' || demand.kind === 'waiting') return false;
+    // Who was sent to the origin has its instruction; only who was offered parents gets more of them.
+    if (peer.offeredAtMs === -Infinity || peer.task.leases.isHeldBy(peer)) return false;
+    if (state !== 'ReceivedNormal' && state !== 'Running') return false;
+    if (parents.size < this.options.ownCandidateParentLimit) return true;
+    for (const parent of parents) if (parent.isAnchor) return false;
+    return true;
+  }
+
+  /** A sign of life. */
+  heard(host: Host, nowMs: number): void {
+    host.heardAtMs = nowMs;
+    if (host.apply('heard', nowMs)) this.hostChanged(host);
+  }
+
+  /** Something speaks against the host: it is looked at at once. */
+  doubt(host: Host, nowMs: number): void {
+    if (host.apply('doubted', nowMs)) this.decisions.push({ kind: 'probeHost', hostId: host.id });
+  }
+
+  hostChanged(host: Host): void {
+    this.reindexHost(host);
+    if (!host.isSeed) return;
+    this.seeds.changed();
+    for (const task of this.waitingTasks) this.wake(task);
+  }
+
+  hostLost(host: Host, nowMs: number): void {
+    for (const peer of host.peers) {
+      if (peer.task.leases.release(peer)) this.wake(peer.task);
+      this.triggerFailed(peer.task, host.id, nowMs);
+    }
+    for (const task of this.waitingTasks) this.triggerFailed(task, host.id, nowMs);
+    this.hostChanged(host);
+  }
+
+  /** The triggered seed has begun, or has everything. */
+  fetchArrived(task: Task, host: Host, nowMs: number): void {
+    if (task.fetch.kind !== 'seedTriggered' || task.fetch.seedHostId !== host.id) return;
+    task.fetch = { kind: 'none' };
+    task.progressAtMs = nowMs;
+  }
+
+  /** Forgets a trigger that is still pending, and remembers the failure. */
+  triggerFailed(task: Task, seedHostId: string, nowMs: number): void {
+    if (task.fetch.kind !== 'seedTriggered' || task.fetch.seedHostId !== seedHostId) return;
+    task.fetch = { kind: 'none' };
+    task.progressAtMs = nowMs;
+    task.seedFailures.set(seedHostId, nowMs);
+    this.wake(task);
+  }
+
+  /** A seed's download came to nothing. */
+  seedFailed(task: Task, host: Host, nowMs: number): void {
+    if (!host.isSeed) return;
+    this.triggerFailed(task, host.id, nowMs);
+    task.seedFailures.set(host.id, nowMs);
+  }
+}
