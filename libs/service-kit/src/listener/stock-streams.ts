@@ -24,6 +24,5 @@ export function resetAfterTrailers(response: ServerResponse): void {
 export function openEarly(request: IncomingMessage, response: ServerResponse): void {
   delete request.headers['grpc-timeout'];
   response.writeHead(200, { 'content-type': request.headers['content-type'] ?? 'application/grpc' });
-  response.flushHeaders();
   response.writeHead = () => response;
 }

@@ -141,7 +141,7 @@ describe('withSpan', () => {
     for (let i = 0; i < 20_000; i++) void withSpan(tracer, 'x', choices, run);
     const beganMs = performance.now();
     for (let i = 0; i < 1_000_000; i++) void withSpan(tracer, 'x', choices, run);
-    expect((performance.now() - beganMs) / 1_000).toBeLessThan(1); // microseconds a call; measured: 0.02
+    expect((performance.now() - beganMs) / 1_000).toBeLessThan(1); // microseconds a call; measured: 0.003
   });
 });
 
