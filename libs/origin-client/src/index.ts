@@ -1,1 +1,7 @@
-export {};
+export type { Authenticator } from './authenticator.ts';
+export type { HostTls } from './dispatchers.ts';
+export { createOriginClient } from './origin-client.ts';
+export type { OriginClient, OriginClientOptions } from './origin-client.ts';
+export type { ProgressFloorOptions } from './progress-floor.ts';
+export { RETRY_DEFAULTS } from './retry-policy.ts';
+export type { RetryPolicyOptions } from './retry-policy.ts';

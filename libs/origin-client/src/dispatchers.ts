@@ -1,0 +1,49 @@
+import { getCACertificates } from 'node:tls';
+import type { Dispatcher } from 'undici';
+import { Agent } from 'undici';
+
+/** How certificates of one host are judged, where that differs from all others. */
+export interface HostTls {
+  /** PEM certificates of authorities to trust beside the system's. */
+  readonly ca?: string | undefined;
+  /** Do not verify at all. */
+  readonly insecure?: boolean | undefined;
+}
+
+export interface DispatchersOptions {
+  /** By `host:port`, or by `host` for all its ports. Everybody else is verified against the authorities that Node trusts. */
+  readonly tls: Readonly<Record<string, HostTls>>;
+  /** Connections to one origin, at most; further requests wait for one. */
+  readonly maxConnectionsPerOrigin: number;
+  readonly connectTimeoutMs: number;
+}
+
+/** Connections to origins, pooled by origin. Owner of all of them. */
+export class Dispatchers implements AsyncDisposable {
+  readonly #default: Agent;
+  readonly #byHost = new Map<string, Agent>();
+
+  constructor({ tls, maxConnectionsPerOrigin, connectTimeoutMs }: DispatchersOptions) {
+    const agent = ({ ca, insecure }: HostTls) =>
+      new Agent({
+        connections: maxConnectionsPerOrigin,
+        pipelining: 1,
+        connect: {
+          timeout: connectTimeoutMs,
+          rejectUnauthorized: insecure !== true,
+          ...(ca !== undefined && { ca: [...getCACertificates('default'), ca] }),
+        },
+      });
+    this.#default = agent({});
+    for (const [host, hostTls] of Object.entries(tls)) this.#byHost.set(host.toLowerCase(), agent(hostTls));
+  }
+
+  for(url: URL): Dispatcher {
+    const port = url.port || (url.protocol === 'https:' ? '443' : '80');
+    return this.#byHost.get(`${url.hostname}:${port}`) ?? this.#byHost.get(url.hostname) ?? this.#default;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all([this.#default, ...this.#byHost.values()].map((agent) => agent.destroy()));
+  }
+}

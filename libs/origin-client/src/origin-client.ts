@@ -1,0 +1,85 @@
+import type { Origin, OriginBody, OriginProbe, OriginRequest } from '@d7y/peer-engine';
+import type { ByteRange } from '@d7y/piece';
+import type { Logger } from '@d7y/service-kit';
+import type { Tracer } from '@opentelemetry/api';
+import { AnonymousTokens } from './anonymous-tokens.ts';
+import type { Authenticator } from './authenticator.ts';
+import { Dispatchers } from './dispatchers.ts';
+import type { HostTls } from './dispatchers.ts';
+import { exchange } from './exchange.ts';
+import type { ExchangeRequest } from './exchange.ts';
+import { OriginReader } from './origin-reader.ts';
+import { probe } from './probe.ts';
+import type { ProgressFloorOptions } from './progress-floor.ts';
+import { Requester } from './requester.ts';
+import type { RetryPolicyOptions } from './retry-policy.ts';
+import { RETRY_DEFAULTS } from './retry-policy.ts';
+
+export interface OriginClientOptions {
+  readonly logger: Logger;
+  readonly tracer: Tracer;
+  /** By `host:port`, or by `host` for all its ports. */
+  readonly tls?: Readonly<Record<string, HostTls>>;
+  /** For callers who do not name themselves. */
+  readonly userAgent?: string;
+  /** What is not given is as in RETRY_DEFAULTS. */
+  readonly retry?: Partial<RetryPolicyOptions>;
+  /** Default 3 s. */
+  readonly connectTimeoutMs?: number;
+  /** From a request to the header of its answer. Default 15 s. */
+  readonly headerTimeoutMs?: number;
+  /** A body slower than this is broken off and resumed. Default 64 KiB/s over 5 s. */
+  readonly progressFloor?: ProgressFloorOptions;
+  /** Connections to one origin, at most. Default 64. */
+  readonly maxConnectionsPerOrigin?: number;
+  /** Default 10. */
+  readonly maxRedirects?: number;
+  /** For callers without credentials; by default the tokens that registries give to anybody. */
+  readonly authenticator?: Authenticator;
+}
+
+/** An Origin over http and https; disposing it cuts what is under way. */
+export type OriginClient = Origin & AsyncDisposable;
+
+export function createOriginClient(options: OriginClientOptions): OriginClient {
+  const { tracer, headerTimeoutMs = 15_000 } = options;
+  const retry: RetryPolicyOptions = { ...RETRY_DEFAULTS, ...options.retry };
+  const floor = options.progressFloor ?? { minBytesPerSec: 64 * 1024, windowMs: 5_000 };
+  const dispatchers = new Dispatchers({
+    tls: options.tls ?? {},
+    maxConnectionsPerOrigin: options.maxConnectionsPerOrigin ?? 64,
+    connectTimeoutMs: options.connectTimeoutMs ?? 3_000,
+  });
+  const send = (request: ExchangeRequest, { signal }: { signal: AbortSignal }) =>
+    exchange(request, { dispatcher: dispatchers.for(request.url), tracer, floor, headerTimeoutMs }, { signal });
+  const userAgent = options.userAgent ?? 'dragonfly';
+  const authenticator =
+    options.authenticator ??
+    new AnonymousTokens({
+      get: (url, { signal }) =>
+        send({ method: 'GET', url, headers: { accept: 'application/json', 'user-agent': userAgent } }, { signal }),
+      logger: options.logger,
+      clock: retry.clock,
+    });
+  const requester = new Requester({
+    exchange: send,
+    authenticator,
+    userAgent,
+    maxRedirects: options.maxRedirects ?? 10,
+  });
+
+  return {
+    probe: (request: OriginRequest, { signal }: { signal: AbortSignal }): Promise<OriginProbe> =>
+      probe(requester, retry, request, { signal }),
+    fetch: async (
+      request: OriginRequest,
+      range: ByteRange | undefined,
+      { signal }: { signal: AbortSignal },
+    ): Promise<OriginBody> => {
+      const reader = new OriginReader(requester, retry, request, range, signal);
+      await reader.open();
+      return { chunks: reader.chunks() };
+    },
+    [Symbol.asyncDispose]: () => dispatchers[Symbol.asyncDispose](),
+  };
+}

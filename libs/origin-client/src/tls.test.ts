@@ -1,0 +1,119 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { Secret } from '@d7y/service-kit';
+import { active, anonymous, pattern } from '@d7y/peer-engine/conformance';
+import { serveContent, startServer, testClient } from './_origin-server.ts';
+
+const bytes = pattern(1, 1000);
+
+describe('TLS to an origin', () => {
+  let folder = '';
+  let ca = '';
+  let own = { key: '', cert: '' };
+
+  beforeAll(() => {
+    folder = mkdtempSync(join(tmpdir(), 'origin-tls-'));
+    const openssl = (...args: string[]) => execFileSync('openssl', args, { cwd: folder, stdio: 'pipe' });
+    const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'];
+    openssl('req', '-x509', ...key, '-days', '2', '-subj', '/CN=test ca', '-keyout', 'ca.key', '-out', 'ca.crt');
+    openssl(
+      'req',
+      ...key,
+      '-subj',
+      '/CN=registry',
+      '-addext',
+      'subjectAltName=IP:127.0.0.1',
+      '-keyout',
+      'own.key',
+      '-out',
+      'own.csr',
+    );
+    openssl(
+      'x509',
+      '-req',
+      '-in',
+      'own.csr',
+      '-CA',
+      'ca.crt',
+      '-CAkey',
+      'ca.key',
+      '-days',
+      '2',
+      '-copy_extensions',
+      'copy',
+      '-out',
+      'own.crt',
+    );
+    const read = (name: string) => readFileSync(join(folder, name), 'utf8');
+    ca = read('ca.crt');
+    own = { key: read('own.key'), cert: read('own.crt') };
+  });
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+  const start = (hostname?: string) =>
+    startServer((request, response) => serveContent({ bytes }, request, response), {
+      ...own,
+      ...(hostname !== undefined && { hostname }),
+    });
+
+  it('is verified, and what cannot be verified is refused at once', async () => {
+    await using server = await start();
+    await using client = testClient();
+    const failure = client.probe(anonymous(server.url), active());
+    await expect(failure).rejects.toMatchObject({
+      code: 'ORIGIN_UNREACHABLE',
+      message: expect.stringContaining('its certificate is not trusted'),
+    });
+    expect(client.waits).toEqual([]);
+    expect(server.requests).toHaveLength(0);
+  });
+
+  it('trusts the authority named for a host, for that host alone', async () => {
+    await using server = await start();
+    await using other = await start();
+    await using client = testClient({ tls: { [new URL(server.url).host]: { ca } } });
+    await expect(client.probe(anonymous(server.url), active())).resolves.toMatchObject({ contentLength: 1000 });
+    await expect(client.probe(anonymous(other.url), active())).rejects.toThrow('not trusted');
+  });
+
+  it('still wants the name to match', async () => {
+    await using server = await start('localhost');
+    await using client = testClient({ tls: { localhost: { ca } } });
+    await expect(client.probe(anonymous(server.url), active())).rejects.toThrow('not trusted');
+  });
+
+  it('is not verified for a host that is named insecure, and only there', async () => {
+    await using server = await start();
+    await using other = await start();
+    await using client = testClient({ tls: { [new URL(server.url).host]: { insecure: true } } });
+    await expect(client.probe(anonymous(server.url), active())).resolves.toBeDefined();
+    await expect(client.probe(anonymous(other.url), active())).rejects.toThrow('not trusted');
+  });
+
+  it('is not left for plain http with credentials', async () => {
+    await using plain = await startServer((request, response) => serveContent({ bytes }, request, response));
+    await using server = await startServer(
+      (_request, response) => void response.writeHead(302, { location: plain.url }).end(),
+      own,
+    );
+    await using client = testClient({ tls: { '127.0.0.1': { ca } } });
+    const credentials = { authorization: new Secret('Basic planted') };
+    const failure = client.probe({ ...anonymous(server.url), credentials }, active());
+    await expect(failure).rejects.toThrow('redirected from https to http');
+    expect(plain.requests).toHaveLength(0);
+    await expect(client.probe(anonymous(server.url), active())).resolves.toMatchObject({ contentLength: 1000 });
+  });
+
+  it('asks for tokens over TLS when the registry speaks it', async () => {
+    await using plain = await startServer((_request, response) => void response.end('{"token":"t"}'));
+    await using server = await startServer((_request, response) => {
+      response.writeHead(401, { 'www-authenticate': `Bearer realm="${plain.url}"` }).end();
+    }, own);
+    await using client = testClient({ tls: { '127.0.0.1': { ca } } });
+    await expect(client.probe(anonymous(server.url), active())).rejects.toMatchObject({ status: 401 });
+    expect(plain.requests).toHaveLength(0);
+  });
+});
