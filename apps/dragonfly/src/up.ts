@@ -38,7 +38,7 @@ export async function startCluster(options: UpOptions, { signal }: { signal: Abo
   stack.use(await startScheduler(scheduler, { signal, overrides: { processMetrics: true } }));
   for (const { configText } of plan.daemons) {
     const { config } = readDfdaemonConfig({ text: configText, env, uid: process.getuid?.() });
-    stack.use(await startDfdaemon(config, { signal, logLevel, processMetrics: false }));
+    stack.use(await startDfdaemon(config, { signal, logLevel, overrides: { processMetrics: false } }));
   }
   await Promise.all(plan.daemons.map(({ socketPath }) => untilMet(socketPath, signal)));
   const proof = options.proof ? await proveCluster(plan.daemons, { signal }) : undefined;
