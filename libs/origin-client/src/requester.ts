@@ -105,7 +105,7 @@ function basicOf({ username, password }: URL): string {
 }
 
 function parseUrl(text: string, base?: URL): URL {
-  const url = URL.parse(text, base);
+  const url = URL.parse(text, base?.href);
   if (url === null || !/^https?:$/.test(url.protocol)) {
     throw new OriginUnreachableError(
       base?.href ?? text,
