@@ -154,7 +154,7 @@ export class Answering {
       const parent = this.#roster.peers.get(view.id);
       if (parent === undefined || parent.task !== child.task || parent.host === child.host || !parent.isSharer)
         return false;
-      if (child.blockedParents.has(parent.id) || this.#blame.isOnProbation(parent.host, nowMs)) return false;
+      if (child.refuses(parent) || this.#blame.isOnProbation(parent.host, nowMs)) return false;
       // Daemons of ours know of every piece where it is; between any others, bytes must not be able to run in a circle.
       if (child.host.isOwn && parent.host.isOwn) return true;
       if (child.children.size === 0 || parent.parents.size === 0) return true;
@@ -201,7 +201,7 @@ export class Answering {
         continue;
       }
       const chosen = this.#chooseParents(child, nowMs);
-      const kept = [...child.parents].filter((parent) => parent.isSharer && !child.blockedParents.has(parent.id));
+      const kept = [...child.parents].filter((parent) => parent.isSharer && !child.refuses(parent));
       const isAnchored = kept.some((parent) => parent.isAnchor);
       const fresh = chosen.filter((parent) => !child.parents.has(parent));
       fresh.sort((a, b) => (isAnchored ? 0 : Number(b.isAnchor) - Number(a.isAnchor)));

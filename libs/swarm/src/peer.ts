@@ -87,6 +87,8 @@ export class Peer implements PeerView {
   readonly children = new Set<Peer>();
   /** Ids of peers that are not offered to this one again. */
   readonly blockedParents = new Set<string>();
+  /** Ids of peers that had nothing more to give; they are offered again only once they have everything, or fetch it. */
+  readonly exhaustedParents = new Set<string>();
   updatedAtMs: number;
   offeredAtMs = -Infinity;
 
@@ -136,11 +138,17 @@ export class Peer implements PeerView {
     return true;
   }
 
+  /** Whether the parent is not to be offered to this peer, as things are. */
+  refuses(parent: Peer): boolean {
+    return this.blockedParents.has(parent.id) || (this.exhaustedParents.has(parent.id) && !parent.isAnchor);
+  }
+
   block(parentId: string): void {
-    this.blockedParents.add(parentId);
-    if (this.blockedParents.size <= MAX_BLOCKED_PARENTS) return;
-    const [oldest] = this.blockedParents;
-    if (oldest !== undefined) this.blockedParents.delete(oldest);
+    remember(this.blockedParents, parentId);
+  }
+
+  exhaust(parentId: string): void {
+    remember(this.exhaustedParents, parentId);
   }
 
   addParent(parent: Peer): void {
@@ -160,4 +168,11 @@ export class Peer implements PeerView {
   dropChildren(): void {
     for (const child of this.children) child.removeParent(this);
   }
+}
+
+function remember(ids: Set<string>, id: string): void {
+  ids.add(id);
+  if (ids.size <= MAX_BLOCKED_PARENTS) return;
+  const [oldest] = ids;
+  if (oldest !== undefined) ids.delete(oldest);
 }

@@ -95,8 +95,24 @@ export class Roster {
     if (children.length > 0) this.refreshable.add(peer.task);
   }
 
+  /** The parent failed this peer. */
   block(peer: Peer, parentId: string): void {
     peer.block(parentId);
+    this.#part(peer, parentId);
+  }
+
+  /**
+   * The parent could not give this peer what it lacks. One that has everything, or should, is no good to it at all; any
+   * other may be once it has more.
+   */
+  exhaust(peer: Peer, parentId: string): void {
+    const parent = this.peers.get(parentId);
+    if (parent === undefined || parent.isAnchor) peer.block(parentId);
+    else peer.exhaust(parentId);
+    this.#part(peer, parentId);
+  }
+
+  #part(peer: Peer, parentId: string): void {
     const parent = this.peers.get(parentId);
     if (parent !== undefined) peer.removeParent(parent);
   }

@@ -158,7 +158,8 @@ class Referee {
     const peer = this.swarm.peer(this.#peer(next.peer));
     if (peer === undefined || peer.demand.kind === 'waiting' || ['Succeeded', 'Failed', 'Leave'].includes(peer.state))
       return;
-    this.#block(next);
+    const parent = this.swarm.peer(this.#peer(next.parent));
+    if (parent === undefined || parent.task.anchors.has(parent)) this.#block(next);
     this.#waiting.set(peer.id, this.nowMs);
     this.#stockOwed.set(peer.id, 1);
     this.#judge(this.swarm.rescheduleRequested(peer.id, [this.#peer(next.parent)], this.nowMs));

@@ -204,6 +204,27 @@ describe('parents', () => {
   });
 });
 
+describe('parents that had nothing more to give', () => {
+  it('are offered again once they fetch the rest from the origin', () => {
+    announce('seed-like');
+    register('seed-like');
+    swarm.backToSourceStarted('seed-like-peer', 0);
+    for (const id of ['a', 'b']) {
+      swarm.hostRecognised(id);
+      announce(id);
+      register(id);
+      swarm.peerStarted(`${id}-peer`, 0);
+      swarm.pieceFinished(`${id}-peer`, 0, 'seed-like-peer', 0);
+    }
+    swarm.hostLeft('seed-like', 0);
+    const all = ['seed-like-peer', 'a-peer', 'b-peer'];
+    expect(kinds(swarm.rescheduleRequested('a-peer', all, 0))).toEqual(['grantOrigin']);
+    expect(kinds(swarm.rescheduleRequested('b-peer', all, 0))).toEqual([]);
+    expect(offered(swarm.backToSourceStarted('a-peer', 0), 'b-peer')).toEqual(['a-peer']);
+    expect(kinds(swarm.rescheduleRequested('b-peer', all, 0))).toEqual([]);
+  });
+});
+
 describe('hosts', () => {
   it('missing one check are in doubt, missing two they are gone until they are heard of', () => {
     copyAt('a');

@@ -239,11 +239,11 @@ export class Swarm {
     });
   }
 
-  /** The parents offered so far will not do. @param exhaustedParentIds not to be offered to this peer again */
+  /** The parents offered so far will not do. @param exhaustedParentIds not to be offered to this peer as they are */
   rescheduleRequested(peerId: string, exhaustedParentIds: Iterable<string>, nowMs: number): Decision[] {
     return this.#withPeer(peerId, nowMs, (peer) => {
       if (!peer.isActive) return;
-      for (const parentId of exhaustedParentIds) this.#roster.block(peer, parentId);
+      for (const parentId of exhaustedParentIds) this.#roster.exhaust(peer, parentId);
       this.#roster.owe(peer, 'reschedule', nowMs);
       this.#roster.reindex(peer);
     });
