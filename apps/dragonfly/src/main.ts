@@ -1,20 +1,65 @@
-import { DFDAEMON_VERSION } from '@d7y/dfdaemon-service';
-import { describeStartError, EXIT_CODES, runService } from '@d7y/service-kit';
-import { type CommandLine, parseCommandLine, USAGE } from './options.ts';
-import { up } from './up.ts';
+import { LOG_LEVELS, runService, StartError } from '@d7y/service-kit';
+import type { LogLevel } from '@d7y/service-kit';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { defaultDataDir } from './data-dir.ts';
+import { PORT_SPAN } from './plan.ts';
+import { formatProof, formatUse } from './report.ts';
+import { startCluster } from './up.ts';
 
-const print = (text: string): void => void process.stdout.write(text);
-
-function commandLine(): CommandLine {
-  try {
-    return parseCommandLine(process.argv.slice(2), process.env, process.getuid?.());
-  } catch (error) {
-    process.stderr.write(`${describeStartError(error)}\n`);
-    process.exit(EXIT_CODES.failed);
-  }
+interface UpFlags {
+  readonly dataDir: string;
+  readonly portBase: number;
+  readonly otlpEndpoint?: string;
+  readonly logLevel: LogLevel;
+  readonly proof: boolean;
+  readonly output: 'text' | 'json';
 }
 
-const command = commandLine();
-if (command.kind === 'help') print(USAGE);
-else if (command.kind === 'version') print(`${DFDAEMON_VERSION}\n`);
-else void runService((signal) => up(command.options, { signal, print }));
+function parsePortBase(text: string): number {
+  const port = Number(text);
+  if (!Number.isInteger(port) || port < 1024 || port + PORT_SPAN > 65_534) {
+    throw new InvalidArgumentError(`expected a port from 1024 to ${65_534 - PORT_SPAN}`);
+  }
+  return port;
+}
+
+const program = new Command('dragonfly')
+  .description('Peer-to-peer distribution of images and files, all of it in one process.')
+  .version('0.0.0', '-V, --version', 'print the version');
+
+program
+  .command('up')
+  .description('start scheduler, seed peer and three daemons on loopback, prove that they work, stay up until Ctrl-C')
+  .option('--data-dir <dir>', 'where everything is kept', defaultDataDir(process.getuid?.(), process.env))
+  .option('--port-base <port>', `first port; services use up to ${PORT_SPAN} above it`, parsePortBase, 4000)
+  .option('--otlp-endpoint <url>', 'send traces there (OTLP over HTTP), such as http://127.0.0.1:4318')
+  .addOption(
+    new Option('-l, --log-level <level>', 'least severe level logged').choices([...LOG_LEVELS]).default('warn'),
+  )
+  .option('--no-proof', 'do not get a file through the cluster first')
+  .addOption(new Option('--output <format>', 'how to report').choices(['text', 'json']).default('text'))
+  .action((flags: UpFlags) => {
+    void runService(async (signal) => {
+      const cluster = await startCluster({ ...flags, otlpEndpoint: flags.otlpEndpoint, env: process.env }, { signal });
+      const { plan, proof } = cluster;
+      if (flags.output === 'json') {
+        const daemons = plan.daemons.map(({ name, isSeed, proxyPort, socketPath }) => ({
+          ...{ name, isSeed, socketPath },
+          proxy: `http://127.0.0.1:${proxyPort}`,
+        }));
+        process.stdout.write(`${JSON.stringify({ scheduler: `127.0.0.1:${plan.schedulerPort}`, daemons, proof })}\n`);
+      } else {
+        if (proof !== undefined) process.stdout.write(`${formatProof(proof)}\n\n`);
+        process.stdout.write(`${formatUse(plan)}\n\nUp; data in ${flags.dataDir}. Ctrl-C stops it.\n`);
+      }
+      if (proof !== undefined && !proof.holds) {
+        await cluster[Symbol.asyncDispose]();
+        throw new StartError(
+          'the proof failed: the origin sent more or less than each byte once, or a client got other bytes',
+        );
+      }
+      return cluster;
+    });
+  });
+
+await program.parseAsync(process.argv);

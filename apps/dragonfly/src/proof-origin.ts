@@ -1,62 +1,52 @@
 import { createHash, randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
-/** An origin on loopback with one file that nobody has seen before. */
+/** A registry of one blob, on loopback, that counts what it sends. */
 export interface ProofOrigin extends AsyncDisposable {
-  /** `127.0.0.1:port`. */
-  readonly authority: string;
-  /** Path of the file, in the form of a registry's blob, so that its name says its digest. */
-  readonly path: string;
-  readonly sha256: string;
-  readonly bytes: number;
-  /** Bytes of content sent so far; questions for the first byte alone are not counted. */
-  sentBytes(): number;
+  readonly url: string;
+  readonly digest: string;
+  readonly size: number;
+  /** Body bytes sent so far, apart from one-byte questions for the length. */
+  readonly sentBytes: number;
 }
 
-export async function startProofOrigin(bytes: number): Promise<ProofOrigin> {
-  const content = randomBytes(bytes);
-  const sha256 = createHash('sha256').update(content).digest('hex');
-  const path = `/v2/dragonfly/proof/blobs/sha256:${sha256}`;
+/** Serves fresh random content, so that nothing of it is cached anywhere. */
+export async function startProofOrigin(size: number): Promise<ProofOrigin> {
+  const content = randomBytes(size);
+  const digest = `sha256:${createHash('sha256').update(content).digest('hex')}`;
   let sentBytes = 0;
-  const server = createServer((request, response) => {
-    const { range } = request.headers;
-    if (request.url?.split('?', 1)[0] !== path) {
-      response.writeHead(404, { 'content-length': '0' }).end();
+  const server = createServer((incoming, answer) => {
+    if (incoming.url !== `/v2/proof/blobs/${digest}`) {
+      answer.writeHead(404).end();
       return;
     }
-    const [, first, last] = /^bytes=(\d+)-(\d*)$/.exec(range ?? '') ?? [];
-    const start = Number(first ?? 0);
-    const end = last ? Math.min(Number(last), bytes - 1) : bytes - 1;
-    if (start > end) {
-      response.writeHead(416, { 'content-range': `bytes */${bytes}`, 'content-length': '0' }).end();
-      return;
-    }
-    const body = content.subarray(start, end + 1);
-    response.writeHead(first === undefined ? 200 : 206, {
+    const [, first, last] = /^bytes=(\d+)-(\d+)$/.exec(incoming.headers.range ?? '') ?? [];
+    const range = first === undefined ? undefined : { start: Number(first), end: Math.min(Number(last) + 1, size) };
+    const body = range === undefined ? content : content.subarray(range.start, range.end);
+    if (body.length > 1) sentBytes += body.length;
+    answer.writeHead(range === undefined ? 200 : 206, {
       'content-type': 'application/octet-stream',
       'content-length': body.length,
       'accept-ranges': 'bytes',
-      ...(first === undefined ? {} : { 'content-range': `bytes ${start}-${end}/${bytes}` }),
+      ...(range !== undefined && { 'content-range': `bytes ${range.start}-${range.end - 1}/${size}` }),
     });
-    if (request.method === 'HEAD') response.end();
-    else {
-      if (range !== 'bytes=0-0') sentBytes += body.length;
-      response.end(body);
-    }
+    answer.end(incoming.method === 'HEAD' ? undefined : body);
   });
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  server.once('error', reject);
-  server.listen(0, '127.0.0.1', resolve);
-  await promise;
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
   return {
-    authority: `127.0.0.1:${(server.address() as AddressInfo).port}`,
-    ...{ path, sha256, bytes },
-    sentBytes: () => sentBytes,
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    digest,
+    size,
+    get sentBytes() {
+      return sentBytes;
+    },
     async [Symbol.asyncDispose]() {
-      const closed = new Promise((done) => server.close(done));
       server.closeAllConnections();
-      await closed;
+      server.close();
+      await once(server, 'close');
     },
   };
 }

@@ -1,22 +1,57 @@
-import type { RunningService } from '@d7y/service-kit';
-import { startLocalCluster } from './cluster.ts';
-import type { UpOptions } from './options.ts';
-import { prove } from './proof.ts';
-import { instructions, jsonReport, proofTable } from './report.ts';
+import { readDfdaemonConfig, startDfdaemon } from '@d7y/dfdaemon-service';
+import { readSchedulerConfig, startScheduler } from '@d7y/scheduler-service';
+import type { LogLevel } from '@d7y/service-kit';
+import { StartError } from '@d7y/service-kit';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { prepareDataDir } from './data-dir.ts';
+import type { ClusterPlan } from './plan.ts';
+import { planCluster } from './plan.ts';
+import type { ProofResult } from './proof.ts';
+import { proveCluster } from './proof.ts';
+import { readStatus } from './status.ts';
 
-/**
- * Starts the cluster, proves that it works, says how to use it, and leaves it running.
- * @throws {StartError}
- */
-export async function up(
-  options: UpOptions,
-  { signal, print }: { signal: AbortSignal; print: (text: string) => void },
-): Promise<RunningService> {
+export interface UpOptions {
+  readonly dataDir: string;
+  readonly portBase: number;
+  readonly otlpEndpoint: string | undefined;
+  readonly logLevel: LogLevel;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Get a file through the cluster before calling it up. */
+  readonly proof: boolean;
+}
+
+export interface RunningCluster extends AsyncDisposable {
+  readonly plan: ClusterPlan;
+  readonly proof: ProofResult | undefined;
+}
+
+/** How long daemons have to find their scheduler and each other. */
+const MEET_TIMEOUT_MS = 30_000;
+
+/** Starts scheduler, seed peer and three daemons in this process, each with ports, metrics and tracer of its own. */
+export async function startCluster(options: UpOptions, { signal }: { signal: AbortSignal }): Promise<RunningCluster> {
+  const { dataDir, portBase, otlpEndpoint, logLevel, env } = options;
+  await prepareDataDir(dataDir);
+  const plan = planCluster({ dataDir, portBase, otlpEndpoint });
   await using stack = new AsyncDisposableStack();
-  const cluster = stack.use(await startLocalCluster(options, { signal }));
-  const proof = options.proof ? await prove(cluster, { signal }) : undefined;
-  if (options.output === 'json') print(`${jsonReport(cluster, proof)}\n`);
-  else print(`${proof === undefined ? '' : `${proofTable(proof)}\n`}${instructions(cluster)}`);
+  const scheduler = readSchedulerConfig({ text: plan.schedulerConfigText, logLevel, env });
+  stack.use(await startScheduler(scheduler, { signal, overrides: { processMetrics: true } }));
+  for (const { configText } of plan.daemons) {
+    const { config } = readDfdaemonConfig({ text: configText, env, uid: process.getuid?.() });
+    stack.use(await startDfdaemon(config, { signal, logLevel, overrides: { processMetrics: false } }));
+  }
+  await Promise.all(plan.daemons.map(({ socketPath }) => untilMet(socketPath, signal)));
+  const proof = options.proof ? await proveCluster(plan.daemons, { signal }) : undefined;
   const running = stack.move();
-  return { [Symbol.asyncDispose]: () => running.disposeAsync() };
+  return { plan, proof, [Symbol.asyncDispose]: () => running.disposeAsync() };
+}
+
+async function untilMet(socketPath: string, signal: AbortSignal): Promise<void> {
+  const deadlineMs = performance.now() + MEET_TIMEOUT_MS;
+  while (!(await readStatus(socketPath)).schedulers.some(({ reachable }) => reachable)) {
+    if (performance.now() > deadlineMs) {
+      throw new StartError(`the daemon at ${socketPath} did not find the scheduler within ${MEET_TIMEOUT_MS / 1000} s`);
+    }
+    await sleep(50, undefined, { signal });
+  }
 }
