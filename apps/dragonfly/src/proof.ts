@@ -21,6 +21,7 @@ export interface ProofRow {
 }
 
 export interface ProofResult {
+  readonly taskId: string;
   readonly contentBytes: number;
   /** What left the origin. */
   readonly originBytes: number;
@@ -39,7 +40,9 @@ export async function proveCluster(
   const statuses = () => Promise.all(daemons.map(({ socketPath }) => readStatus(socketPath)));
   const before = await statuses();
   const pulls = await Promise.all(
-    daemons.map((daemon) => (daemon.isSeed ? undefined : pull(daemon.proxyPort, origin.url, origin.digest, either))),
+    daemons.map(async (daemon) =>
+      daemon.isSeed ? undefined : await pull(daemon.proxyPort, origin.url, origin.digest, either),
+    ),
   );
   const after = await statuses();
   const rows = daemons.map(({ name }, index) => {
@@ -55,6 +58,7 @@ export async function proveCluster(
   });
   const isWhole = pulls.every((pulled) => pulled === undefined || pulled.digest === origin.digest);
   return {
+    taskId: origin.digest.slice('sha256:'.length), // the daemons of the plan name blobs by digest
     contentBytes: origin.size,
     originBytes: origin.sentBytes,
     rows,

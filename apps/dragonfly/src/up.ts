@@ -1,4 +1,5 @@
 import { readDfdaemonConfig, startDfdaemon } from '@d7y/dfdaemon-service';
+import type { RunningDfdaemon } from '@d7y/dfdaemon-service';
 import { readSchedulerConfig, startScheduler } from '@d7y/scheduler-service';
 import type { LogLevel } from '@d7y/service-kit';
 import { StartError } from '@d7y/service-kit';
@@ -35,15 +36,29 @@ export async function startCluster(options: UpOptions, { signal }: { signal: Abo
   const plan = planCluster({ dataDir, portBase, otlpEndpoint });
   await using stack = new AsyncDisposableStack();
   const scheduler = readSchedulerConfig({ text: plan.schedulerConfigText, logLevel, env });
-  stack.use(await startScheduler(scheduler, { signal, overrides: { processMetrics: true } }));
+  stack.use(await withPortHint(startScheduler(scheduler, { signal, overrides: { processMetrics: true } })));
+  const daemons: RunningDfdaemon[] = [];
   for (const { configText } of plan.daemons) {
     const { config } = readDfdaemonConfig({ text: configText, env, uid: process.getuid?.() });
-    stack.use(await startDfdaemon(config, { signal, logLevel, overrides: { processMetrics: false } }));
+    const started = startDfdaemon(config, { signal, logLevel, overrides: { processMetrics: false } });
+    daemons.push(stack.use(await withPortHint(started)));
   }
   await Promise.all(plan.daemons.map(({ socketPath }) => untilMet(socketPath, signal)));
   const proof = options.proof ? await proveCluster(plan.daemons, { signal }) : undefined;
+  // Made to be proved with only: it need not stay on disk four times.
+  if (proof !== undefined) await Promise.all(daemons.map((daemon) => daemon.deleteTask(proof.taskId, { signal })));
   const running = stack.move();
   return { plan, proof, [Symbol.asyncDispose]: () => running.disposeAsync() };
+}
+
+/** Says which option moves a port that is taken. */
+async function withPortHint<T>(started: Promise<T>): Promise<T> {
+  try {
+    return await started;
+  } catch (error) {
+    if (!(error instanceof StartError) || !error.message.includes('in use')) throw error;
+    throw new StartError(`${error.message} (--port-base moves all ports)`, { cause: error });
+  }
 }
 
 async function untilMet(socketPath: string, signal: AbortSignal): Promise<void> {

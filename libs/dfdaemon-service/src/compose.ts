@@ -102,6 +102,8 @@ export interface RunningDfdaemon extends AsyncDisposable {
     readonly health: number;
   };
   status(): Promise<DaemonStatus>;
+  /** Removes a task from this host and from its scheduler's list of who has it. */
+  deleteTask(taskId: string, options: { signal: AbortSignal }): Promise<void>;
 }
 
 /**
@@ -415,7 +417,11 @@ export async function startDfdaemon(
   logger.info({ hostId, ports, socketPath, version: VERSION }, `${name} is serving`);
 
   const running = stack.move();
-  return { hostId, socketPath, ports, status, [Symbol.asyncDispose]: () => running.disposeAsync() };
+  return {
+    ...{ hostId, socketPath, ports, status },
+    deleteTask: (taskId, options) => admin.delete(taskId, options),
+    [Symbol.asyncDispose]: () => running.disposeAsync(),
+  };
 
   /** An evicted task: its scheduler learns that it is no longer to be had here. */
   function forgetTask(taskId: string): void {

@@ -40,9 +40,8 @@ export function parentsOverNetwork({ clients, pieceClient, hostId, logger, lifet
       using waiting = linkedSignal(signal);
       const giveUp = (): void => call.abort(waiting.signal.reason);
       waiting.signal.addEventListener('abort', giveUp, { once: true });
-      const messages = client
-        .downloadTask(toDownloadMessage(registration), { signal: call.signal })
-        [Symbol.asyncIterator]();
+      const stream = client.downloadTask(toDownloadMessage(registration), { signal: call.signal });
+      const messages = stream[Symbol.asyncIterator]();
       try {
         signal.throwIfAborted();
         const first = await messages.next();
