@@ -89,7 +89,9 @@ export class FakeScheduler implements SchedulerConnection {
     const special = this.answer(registration);
     if (special !== undefined) return special;
     if (registration.metadataOnly) return { kind: 'metadataOnly' };
-    return parents.length === 0 ? { kind: 'backToSource', reason: undefined } : { kind: 'parents', parents };
+    return parents.length === 0 || registration.needBackToSource
+      ? { kind: 'backToSource', reason: undefined }
+      : { kind: 'parents', parents };
   }
 }
 

@@ -18,6 +18,8 @@ export interface AcquisitionTimeouts {
   readonly starvationMs: number;
   /** For a seed to begin, asked directly. */
   readonly seedMs: number;
+  /** Between attempts to speak with a scheduler again after it was lost in the middle of a download. */
+  readonly reconnectMs: number;
 }
 
 /** Requests for other parents per conversation, as many as stock schedulers bear. */
@@ -28,7 +30,7 @@ const MAX_SEEDS = 2;
 type Event =
   | { readonly kind: 'instruction'; readonly conversation: Conversation; readonly instruction: Instruction }
   | { readonly kind: 'conversationEnded'; readonly conversation: Conversation; readonly error: unknown }
-  | { readonly kind: 'exhausted' | 'starved' | 'silent' | 'progress' }
+  | { readonly kind: 'exhausted' | 'starved' | 'silent' | 'progress' | 'reconnect' }
   | { readonly kind: 'originEnded'; readonly error: unknown }
   | { readonly kind: 'seedAnswered'; readonly seed: RememberedSeed; readonly error: unknown }
   | { readonly kind: 'storeFailed'; readonly error: unknown };
@@ -42,6 +44,8 @@ interface Conversation {
   isWaiting: boolean;
   /** What the scheduler was told last of how we download. */
   mode: 'registered' | 'fromParents' | 'backToSource';
+  /** It takes up a download under way: the scheduler does not know the pieces that are here. */
+  readonly isResumed: boolean;
 }
 
 export interface AcquisitionInit {
@@ -85,6 +89,7 @@ export class Acquisition {
   #originGranted = false;
   #hasBegun = false;
   #timer: NodeJS.Timeout | undefined;
+  #reconnectTimer: NodeJS.Timeout | undefined;
 
   constructor(init: AcquisitionInit) {
     this.#init = init;
@@ -143,6 +148,7 @@ export class Acquisition {
       throw error;
     } finally {
       clearTimeout(this.#timer);
+      clearTimeout(this.#reconnectTimer);
       signal.removeEventListener('abort', abort);
       this.#init.logger.debug({ taskId: registration.taskId, received: progress.received }, 'acquisition ended');
     }
@@ -176,7 +182,7 @@ export class Acquisition {
   #begin(): void {
     const { opened } = this.#init;
     if (opened !== undefined) {
-      this.#converse(opened.scheduler, opened.announcement);
+      this.#converse(opened.scheduler, opened.announcement, { isResumed: false });
       if (this.#conversation !== undefined) this.#instructed(this.#conversation, opened.instruction);
       return;
     }
@@ -197,6 +203,10 @@ export class Acquisition {
         );
         this.#conversation = undefined;
         if (event.conversation.isWaiting || !this.#isGettingSomething()) this.#moveOn('the scheduler is gone');
+        this.#reconnectLater();
+        return;
+      case 'reconnect':
+        this.#reconnect();
         return;
       case 'exhausted':
         if (!this.#isGettingSomething()) this.#moveOn('no parent is left');
@@ -240,6 +250,7 @@ export class Acquisition {
         if (conversation.mode === 'registered') {
           conversation.announcement.started();
           conversation.mode = 'fromParents';
+          this.#reportHeld(conversation);
         }
         this.#peers.add(instruction.parents);
         this.#peers.pump();
@@ -252,6 +263,7 @@ export class Acquisition {
         }
         conversation.announcement.backToSourceStarted(instruction.reason ?? '');
         conversation.mode = 'backToSource';
+        this.#reportHeld(conversation);
         this.#startOrigin();
         break;
       case 'empty':
@@ -318,15 +330,47 @@ export class Acquisition {
       .candidates(this.#init.registration.taskId)
       .find(({ address }) => !this.#triedSchedulers.has(address));
     if (scheduler === undefined) return false;
-    // Not the task's own signal: a peer that gives up still has a last word to say.
-    const { signal } = new AbortController();
-    this.#converse(scheduler, scheduler.announcePeer(this.#init.registration, { signal }));
+    this.#register(scheduler, this.#init.registration, { isResumed: false });
     return true;
   }
 
-  #converse(scheduler: SchedulerConnection, announcement: Announcement): void {
+  /** A scheduler that came back knows nothing of this download, and would have others ask the origin for what is here. */
+  #reconnect(): void {
+    if (this.#conversation !== undefined) return;
+    const [scheduler] = this.#init.schedulers.candidates(this.#init.registration.taskId);
+    if (scheduler === undefined) return this.#reconnectLater();
+    const needBackToSource = this.#init.registration.needBackToSource || this.#init.originFetcher.isRunning;
+    this.#register(scheduler, { ...this.#init.registration, needBackToSource }, { isResumed: true });
+  }
+
+  #reconnectLater(): void {
+    clearTimeout(this.#reconnectTimer);
+    this.#reconnectTimer = setTimeout(() => this.#push({ kind: 'reconnect' }), this.#init.timeouts.reconnectMs);
+    this.#reconnectTimer.unref();
+  }
+
+  #reportHeld({ isResumed, announcement }: Conversation): void {
+    const { stored } = this.#init.progress;
+    for (const number of isResumed ? stored.finishedPieces : []) {
+      const piece = stored.piece(number);
+      if (piece !== undefined) announcement.pieceFinished(piece);
+    }
+  }
+
+  #register(scheduler: SchedulerConnection, registration: PeerRegistration, options: { isResumed: boolean }): void {
+    // Not the task's own signal: a peer that gives up still has a last word to say.
+    const { signal } = new AbortController();
+    this.#converse(scheduler, scheduler.announcePeer(registration, { signal }), options);
+  }
+
+  #converse(scheduler: SchedulerConnection, announcement: Announcement, { isResumed }: { isResumed: boolean }): void {
     this.#triedSchedulers.add(scheduler.address);
-    const conversation: Conversation = { scheduler, announcement, rounds: 1, isWaiting: true, mode: 'registered' };
+    const conversation: Conversation = {
+      ...{ scheduler, announcement, isResumed },
+      rounds: 1,
+      isWaiting: true,
+      mode: 'registered',
+    };
     this.#conversation = conversation;
     void this.#listen(conversation);
     this.#watch();

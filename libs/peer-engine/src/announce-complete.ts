@@ -4,15 +4,18 @@ import type { StoredTask } from './ports/task-store.ts';
 import type { TaskRequest } from './task-request.ts';
 
 /** Time a scheduler has for the whole of it, in ms. */
-const DEADLINE_MS = 10_000;
+const DEADLINE_MS = 5_000;
 
-/** Tells the task's scheduler, in the background, that this host holds all of it. */
-export function announceComplete(
+/**
+ * Tells the task's scheduler that this host holds all of it. Resolves, never rejects, when the scheduler has taken note or
+ * time is up: whoever had us fetch the task must hear that we have it before it hears that we are done.
+ */
+export async function announceComplete(
   stored: StoredTask,
   request: TaskRequest,
   { host, schedulers, uuid, logger }: EngineComponents,
   signal: AbortSignal,
-): void {
+): Promise<void> {
   const [scheduler] = schedulers.candidates(stored.taskId);
   if (scheduler === undefined) return;
   const { layout, taskId } = stored;
@@ -40,14 +43,14 @@ export function announceComplete(
     },
     { signal: AbortSignal.any([signal, AbortSignal.timeout(DEADLINE_MS)]) },
   );
-  void (async () => {
+  try {
     for await (const instruction of announcement.instructions) {
-      if (instruction.kind !== 'metadataOnly') return announcement.abort();
+      if (instruction.kind !== 'metadataOnly') break;
       announcement.started();
-      await announcement.finished(layout.contentLength, layout.pieceCount);
-      return;
+      return await announcement.finished(layout.contentLength, layout.pieceCount);
     }
-  })().catch((error: unknown) =>
-    logger.debug({ taskId, err: error }, 'a scheduler does not take note of a task held here'),
-  );
+    announcement.abort();
+  } catch (error) {
+    logger.debug({ taskId, err: error }, 'a scheduler does not take note of a task held here');
+  }
 }

@@ -60,7 +60,7 @@ export interface EngineOptions {
 export const DEFAULT_ENGINE_OPTIONS: EngineOptions = {
   concurrentPieceCount: 8,
   originConcurrency: 4,
-  timeouts: { instructionMs: 15_000, starvationMs: 10_000, seedMs: 10_000 },
+  timeouts: { instructionMs: 15_000, starvationMs: 10_000, seedMs: 10_000, reconnectMs: 2_000 },
 };
 
 /** What others may learn of a task while it is downloaded, or afterwards. */

@@ -19,7 +19,7 @@ let cluster: FakeCluster;
 
 beforeEach(() => {
   origin = new MemoryOrigin();
-  cluster = new FakeCluster(origin, { instructionMs: 300, starvationMs: 300, seedMs: 300 });
+  cluster = new FakeCluster(origin, { instructionMs: 300, starvationMs: 300, seedMs: 300, reconnectMs: 20 });
 });
 
 afterEach(async () => {
@@ -287,6 +287,40 @@ describe('a download whose scheduler', () => {
     const results = await Promise.all(pulls);
     expect(results.every((result) => result.equals(bytes))).toBe(true);
     expect(served(url)).toBe(bytes.length);
+  });
+
+  it('dies and comes back is told again, with the pieces that are here', async () => {
+    const { url, bytes } = blob(33 * MIB);
+    const reached = Promise.withResolvers<void>();
+    const hold = Promise.withResolvers<void>();
+    origin.onChunk = async (_call, position) => {
+      if (position < 8 * MIB) return;
+      reached.resolve();
+      await hold.promise;
+    };
+    const pulled = pull(cluster.add('a'), url);
+    await reached.promise;
+    cluster.scheduler.die();
+    cluster.scheduler.isUp = true;
+    while (cluster.scheduler.registrations.length < 2) await new Promise((resolve) => setTimeout(resolve, 5));
+    expect(cluster.scheduler.registrations[1]?.needBackToSource).toBe(true);
+    hold.resolve();
+    expect((await pulled).equals(bytes)).toBe(true);
+    const reports = cluster.scheduler.reports.get('127.0.0.1-a-a-0');
+    const told = new Set(reports?.filter(([what]) => what === 'pieceFinished').map(([, number]) => number));
+    expect(told.size).toBe(layoutOf(bytes).pieceCount);
+    expect(reports?.at(-1)).toEqual(['backToSourceFinished']);
+    expect(served(url)).toBe(bytes.length);
+  });
+
+  it('has it fetch what it holds hears that before the fetch ends', async () => {
+    const { url, bytes } = blob(5 * MIB);
+    const seed = cluster.add('seed', { isSeed: true });
+    await pull(seed, url);
+    await using again = await seed.open(requestOf(url, { needBackToSource: true }), { signal });
+    expect(again.fromCache).toBe(true);
+    expect(cluster.scheduler.registrations.at(-1)).toMatchObject({ metadataOnly: true, contentLength: bytes.length });
+    expect(cluster.scheduler.reports.get('127.0.0.1-seed-seed-1-seed')).toEqual([['started'], ['finished']]);
   });
 
   it('never answers goes on without it', async () => {

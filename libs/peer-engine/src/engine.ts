@@ -141,7 +141,7 @@ export class Engine implements TaskOpener, AsyncDisposable {
   async #openComplete(stored: StoredTask, request: TaskRequest, signal: AbortSignal): Promise<TaskStream> {
     await this.#checkAccess(stored.isPrivate, request, signal);
     // A scheduler that has us fetch what we hold does not know that we hold it.
-    if (request.needBackToSource) announceComplete(stored, request, this.#components, this.#stop.signal);
+    if (request.needBackToSource) await announceComplete(stored, request, this.#components, this.#stop.signal);
     return new TaskReader({
       source: {
         stored,
