@@ -35,6 +35,8 @@ export interface FakeTask {
   readonly firstByte?: () => Promise<void>;
   /** Delivers only so many bytes, then fails. */
   readonly failAfterBytes?: number;
+  /** With what it fails then. */
+  readonly failure?: Error;
   /** Delivers only so many bytes, then ends as if that were all. */
   readonly endAfterBytes?: number;
   readonly chunkBytes?: number;
@@ -70,7 +72,7 @@ export class FakeEngine implements TaskOpener {
           await write(chunk);
           this.deliveredBytes += chunk.length;
         }
-        if (task.failAfterBytes !== undefined) throw new Error('all parents and the origin are gone');
+        if (task.failAfterBytes !== undefined) throw task.failure ?? new Error('all parents and the origin are gone');
       },
       traffic: () => task.traffic ?? { backToSource: body.length, remotePeer: 0, localPeer: 0 },
       [Symbol.asyncDispose]: async () => {
@@ -93,8 +95,20 @@ export class FakeOrigin implements Origin {
     return { contentLength: 1, acceptsRanges: true, headers: {} };
   }
 
-  fetch(): Promise<OriginBody> {
-    throw new Error('the proxy never reads from the origin itself');
+  readonly fetched: { request: OriginRequest; range: ByteRange | undefined }[] = [];
+  /** What it sends; without it, nothing may be read. */
+  content: Uint8Array | undefined;
+
+  async fetch(request: OriginRequest, range: ByteRange | undefined): Promise<OriginBody> {
+    const { content } = this;
+    if (content === undefined) throw new Error('this proxy should not read from the origin itself');
+    this.fetched.push({ request, range });
+    const { start, length } = range ?? { start: 0, length: content.length };
+    return {
+      chunks: (async function* () {
+        yield content.subarray(start, start + length);
+      })(),
+    };
   }
 }
 

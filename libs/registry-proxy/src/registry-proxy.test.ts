@@ -325,6 +325,33 @@ describe('trouble', () => {
     expect(proxy.metrics.failed).toBe(1);
   });
 
+  it('gets what a full disk has no room for from the origin, as the same caller and from where the task broke off', async () => {
+    const content = Buffer.from(Array.from({ length: 1000 }, (_, index) => index % 251));
+    const failure = new NoSpaceError('/var/lib/dragonfly', 500, 0);
+    await using proxy = await startProxy();
+    proxy.origin.content = content;
+    proxy.engine.task = { content, failAfterBytes: 500, failure };
+    expect((await ask(proxy.port, BLOB)).body).toEqual(content);
+    proxy.engine.task = { content, range: { start: 300, length: 600 }, failAfterBytes: 200, failure };
+    const part = await ask(proxy.port, BLOB, { headers: { range: 'bytes=300-899', authorization: 'Basic b2s=' } });
+    expect(part.body).toEqual(content.subarray(300, 900));
+    expect(proxy.origin.fetched.map(({ range }) => range)).toEqual([
+      { start: 500, length: 500 },
+      { start: 500, length: 400 },
+    ]);
+    expect(proxy.metrics).toMatchObject({ failed: 0, bytes: 1600 });
+    expect(proxy.logs[0]?.fields['why']).toMatch(/disk is full/);
+  });
+
+  it('cuts the connection when the disk is full and the origin is not to be asked', async () => {
+    await using proxy = await startProxy({ disableBackToSource: true });
+    proxy.origin.content = Buffer.alloc(1000);
+    const failure = new NoSpaceError('/var/lib/dragonfly', 500, 0);
+    proxy.engine.task = { content: Buffer.alloc(1000), failAfterBytes: 500, failure };
+    await expect(ask(proxy.port, BLOB)).rejects.toThrow();
+    expect(proxy.origin.fetched).toEqual([]);
+  });
+
   it('cuts the connection when a task ends early, whether or not its length was told', async () => {
     await using proxy = await startProxy();
     proxy.engine.task = { content: Buffer.alloc(1000), endAfterBytes: 500 };

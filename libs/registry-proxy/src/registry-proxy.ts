@@ -12,6 +12,7 @@ import { context, type Tracer } from '@opentelemetry/api';
 import { AccessPolicy } from './access.ts';
 import type { ProxyRule, RegistryProxyConfig } from './config.ts';
 import { type ErrorType, ProxyRequestError, UpstreamUnreachableError } from './errors.ts';
+import { deliverPastFullDisk } from './full-disk.ts';
 import { endToEndHeaders } from './http-headers.ts';
 import type { ProxyMetrics } from './metrics.ts';
 import { PassThrough } from './pass-through.ts';
@@ -125,7 +126,7 @@ class RequestHandler {
 
   async #serve(exchange: Exchange, task: RoutedTask): Promise<void> {
     const { response, log, signal } = exchange;
-    const { engine, config } = this.#options;
+    const { engine, origin, config } = this.#options;
     const access = await this.#access.decide(task.access, { signal });
     await using stream = await engine.open(this.#taskRequestOf(task, access), { signal });
     log.task(stream.taskId, stream.fromCache);
@@ -133,7 +134,13 @@ class RequestHandler {
       await firstByteOf(stream, signal);
       const answer = taskAnswerOf(stream, { blobDigest: task.blobDigest, serverIp: config.serverIp });
       response.writeHead(answer.status, answer.headers);
-      await sendTask(stream, response, answer.bytes, (bytes) => (exchange.sentBytes += bytes), { signal });
+      const { url, headers } = task.access;
+      const rest = { url, headers, credentials: access.credentials };
+      const onFull = (): void => log.direct('the disk is full: the rest comes from the origin');
+      const body: Pick<TaskStream, 'deliver'> = config.disableBackToSource
+        ? stream
+        : { deliver: (write) => deliverPastFullDisk(stream, origin, rest, { signal, onFull }, write) };
+      await sendTask(body, response, answer.bytes, (bytes) => (exchange.sentBytes += bytes), { signal });
     } finally {
       log.traffic(stream.traffic());
     }

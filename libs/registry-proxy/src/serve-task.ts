@@ -29,7 +29,7 @@ export function taskAnswerOf(
  * @throws when the task or the client broke off; the connection is destroyed then, so that nobody takes a part for the whole
  */
 export async function sendTask(
-  stream: TaskStream,
+  stream: Pick<TaskStream, 'deliver'>,
   response: ServerResponse,
   expectedBytes: number | undefined,
   sent: (bytes: number) => void,
