@@ -37,6 +37,11 @@ scheduler: { algorithm: ml, backToSourceCount: 3 }
     expect(config.warnings.join('\n')).not.toContain('manager');
   });
 
+  it('warns of an open port, unless only this machine reaches it', () => {
+    expect(read('').warnings.join()).toContain('server.tls');
+    expect(read('server: { listenIP: 127.0.0.1 }').warnings).toEqual([]);
+  });
+
   it('warns of keys that have no use here, and of a manager', () => {
     const { warnings } = read(`
 manager: { addr: 'manager:65003', keepAlive: { interval: 5s } }

@@ -161,12 +161,17 @@ function ownWarnings({ scheduler, manager, server }: FileConfig): string[] {
   if (manager.enable && manager.addr !== undefined) {
     warnings.push('manager.addr: this scheduler does not use a manager yet, daemons must list it themselves');
   }
-  if (server.tls === undefined) {
+  if (server.tls === undefined && !isLoopback(server.listenIP)) {
     warnings.push(
       'server.tls: not set, so whoever can reach the port may announce and delete hosts: trust your network',
     );
   }
   return warnings;
+}
+
+/** Only this machine reaches such an address. */
+function isLoopback(ip: string | undefined): boolean {
+  return ip !== undefined && (ip === '::1' || ip.startsWith('127.'));
 }
 
 /** The first address that is not loopback, or loopback where there is no other. */
