@@ -4,7 +4,7 @@ import { dirname, join, resolve } from 'node:path';
 import { dfdaemon, swarm } from '@d7y/api';
 import { createRulesInterceptor } from '@d7y/message-rules';
 import { createOriginClient } from '@d7y/origin-client';
-import { DEFAULT_ENGINE_OPTIONS, Engine } from '@d7y/peer-engine';
+import { DEFAULT_ENGINE_OPTIONS, Engine, NoSpaceError } from '@d7y/peer-engine';
 import {
   createParentClientPool,
   createPieceClient,
@@ -13,7 +13,7 @@ import {
   type PieceServer,
   startPieceServer,
 } from '@d7y/peer-protocol';
-import { openPieceStore } from '@d7y/piece-store';
+import { openPieceStore, type PieceStore, type PieceStoreOptions } from '@d7y/piece-store';
 import {
   AccessPolicy,
   createRegistryProxy,
@@ -155,7 +155,7 @@ export async function startDfdaemon(
   // What is on disk.
   const gcPolicy = config.gc.policy;
   const store = stack.use(
-    await openPieceStore({
+    await openedStore({
       dir: config.storage.dir,
       keep: config.storage.keep,
       logger,
@@ -440,6 +440,19 @@ async function listening<T>(start: () => Promise<T>): Promise<T> {
   } catch (error) {
     const line = describeSystemError(error);
     throw line === undefined ? error : new StartError(line, { cause: error });
+  }
+}
+
+/** @throws {StartError} with the key to change, where the disk is full */
+async function openedStore(options: PieceStoreOptions): Promise<PieceStore> {
+  try {
+    return await openPieceStore(options);
+  } catch (error) {
+    if (!(error instanceof NoSpaceError)) throw error;
+    const where = resolve(options.dir);
+    throw new StartError(`${where}: no space left on the device, free some or configure another storage.dir`, {
+      cause: error,
+    });
   }
 }
 
