@@ -12,6 +12,7 @@ import {
   type DaemonNode,
   type ImageLayout,
   makeImage,
+  mergeConfig,
   pushImage,
   type Registry,
   type RegistryOptions,
@@ -29,16 +30,18 @@ const MIB = 1024 * KIB;
 /** Six layers from 5 KiB to 64 MiB: less than a piece, some pieces, many. */
 export const SIX_LAYERS = [5 * KIB, 200 * KIB, MIB, 6 * MIB, 20 * MIB, 64 * MIB] as const;
 
-export interface PullBenchOptions extends ClusterOptions {
+export interface PullBenchOptions<C extends AsyncDisposable = Cluster> extends ClusterOptions {
   readonly registry?: RegistryOptions;
+  /** Starts the cluster in another way. */
+  readonly start?: (options: ClusterOptions) => Promise<C>;
 }
 
 /** A registry behind a counting proxy, and a cluster that pulls from it. */
-export interface PullBench extends AsyncDisposable {
+export interface PullBench<C extends AsyncDisposable = Cluster> extends AsyncDisposable {
   readonly registry: Registry;
   /** Stands for the registry: its host is the first part of image names. */
   readonly origin: CountingProxy;
-  readonly cluster: Cluster;
+  readonly cluster: C;
   readonly scratch: string;
   /** Makes an image and pushes it, uncounted; returns it with the name to pull. */
   publish(options: PublishOptions): Promise<PublishedImage>;
@@ -52,6 +55,8 @@ export interface PublishOptions {
   readonly layerBytes?: readonly number[];
   readonly architectures?: readonly string[];
   readonly credentials?: Credentials;
+  /** Default: test/app. */
+  readonly repository?: string;
 }
 
 export interface PublishedImage {
@@ -60,11 +65,16 @@ export interface PublishedImage {
   readonly name: string;
 }
 
-/** Starts registry, proxy and cluster; disposal ends all that was started through it. */
+/** Starts registry, proxy and cluster; disposal ends all that was started through it. Daemons trust the registry's own authority. */
+export async function startPullBench(options?: PullBenchOptions): Promise<PullBench>;
+export async function startPullBench<C extends AsyncDisposable>(
+  options: PullBenchOptions<C> & Required<Pick<PullBenchOptions<C>, 'start'>>,
+): Promise<PullBench<C>>;
 export async function startPullBench({
   registry: registryOptions,
+  start = startCluster,
   ...cluster
-}: PullBenchOptions = {}): Promise<PullBench> {
+}: PullBenchOptions<AsyncDisposable> = {}): Promise<PullBench<AsyncDisposable>> {
   await using stack = new AsyncDisposableStack();
   const scratch = stack.use(await tempDir('d7y-e2e')).path;
   const registry = stack.use(await startRegistry(registryOptions));
@@ -75,17 +85,20 @@ export async function startPullBench({
       ...(certificate !== undefined && { upstreamCa: certificate.ca, tls: certificate }),
     }),
   );
-  const running = stack.use(await startCluster({ defaultRegistry: origin.url, ...cluster }));
+  const trust =
+    certificate === undefined ? {} : { proxy: { registries: [{ url: origin.url, cert: certificate.caFile }] } };
+  const daemonConfig = mergeConfig(trust, cluster.daemonConfig ?? {});
+  const running = stack.use(await start({ defaultRegistry: origin.url, ...cluster, daemonConfig }));
   const resources = stack.move();
   return {
     registry,
     origin,
     cluster: running,
     scratch,
-    async publish({ tag, layerBytes = SIX_LAYERS, architectures = ['amd64'], credentials }) {
+    async publish({ tag, layerBytes = SIX_LAYERS, architectures = ['amd64'], credentials, repository = 'test/app' }) {
       const layout = await makeImage({ dir: join(scratch, tag), tag, layerBytes, architectures });
-      await pushImage(layout, registry, credentials === undefined ? {} : { credentials });
-      return { layout, name: `${origin.host}/test/app:${tag}` };
+      await pushImage(layout, registry, { repository, ...(credentials !== undefined && { credentials }) });
+      return { layout, name: `${origin.host}/${repository}:${tag}` };
     },
     async containerd(daemon, options = {}) {
       const node = resources.use(await startContainerd(options));
