@@ -1,16 +1,8 @@
 import type { IncomingMessage } from 'node:http';
 import type { TaskTraffic } from '@d7y/peer-engine';
 import { DEFAULT_FILTERED_QUERY_PARAMS } from '@d7y/piece';
-import {
-  context,
-  type Context,
-  propagation,
-  type Span,
-  SpanKind,
-  SpanStatusCode,
-  trace,
-  type Tracer,
-} from '@opentelemetry/api';
+import { contextFromTraceparent } from '@d7y/service-kit';
+import { context, type Context, type Span, SpanKind, SpanStatusCode, trace, type Tracer } from '@opentelemetry/api';
 import type { ProxyMetrics, ServedFrom } from './metrics.ts';
 
 /** The part of a structured logger that the proxy uses. */
@@ -56,7 +48,9 @@ export class RequestLog {
     this.#metrics = metrics;
     this.#target = loggableTarget(request.url ?? '/');
     this.#method = request.method ?? 'GET';
-    const parent = propagation.extract(context.active(), request.headers);
+    const { traceparent, tracestate } = request.headers;
+    // A client that traces itself has this request in its own trace.
+    const parent = contextFromTraceparent(textOf(traceparent), textOf(tracestate)) ?? context.active();
     const attributes = {
       'http.url': this.#target,
       'http.method': this.#method,
@@ -118,6 +112,10 @@ export class RequestLog {
     if (failed) this.#logger.warn(fields, 'request failed');
     else this.#logger.info(fields, 'request');
   }
+}
+
+function textOf(header: string | string[] | undefined): string | undefined {
+  return typeof header === 'string' ? header : undefined;
 }
 
 /** Messages of our errors carry no secrets: URLs in them are without their query. */
