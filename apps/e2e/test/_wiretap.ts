@@ -63,7 +63,7 @@ function relayStream(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, be
   request.on('error', () => stream.close(constants.NGHTTP2_INTERNAL_ERROR));
   stream.once('aborted', () => request.close(constants.NGHTTP2_CANCEL));
   request.once('aborted', () => stream.close(request.rstCode));
-  request.once('response', (answer, flags) => {
+  request.once('response', (answer, flags: number) => {
     kept.headers(answer);
     if (stream.destroyed || stream.closed) return;
     if (flags & constants.NGHTTP2_FLAG_END_STREAM) {
@@ -75,7 +75,7 @@ function relayStream(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, be
     kept.copyOf(request);
     request.pipe(stream);
   });
-  request.once('trailers', (received) => {
+  request.once('trailers', (received: IncomingHttpHeaders) => {
     kept.headers(received);
     trailers = endToEnd(received);
   });
