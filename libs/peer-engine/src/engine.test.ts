@@ -115,7 +115,18 @@ describe('a download without peers', () => {
     });
     await expect(delivery).rejects.toMatchObject({ code: 'TASK_DIGEST_MISMATCH' });
     expect(received).toBeLessThanOrEqual(8 * MIB);
-    expect(cluster.engines.get('a')?.store.get(taskIdOfRequest(requestOf(url)))?.finishedPieces.size).toBe(0);
+    expect(cluster.engines.get('a')?.store.get(taskIdOfRequest(requestOf(url)))).toBeUndefined();
+  });
+
+  it('is not spoiled for others by a caller who expects a wrong digest', async () => {
+    const url = 'http://files.test/model.bin';
+    const bytes = noise('model', 5 * MIB);
+    origin.put(url, { bytes, headers: {} });
+    const engine = cluster.add('a');
+    await expect(pull(engine, url, { digest: `sha256:${'0'.repeat(64)}` })).rejects.toThrow('expected sha256:000');
+    const digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+    expect((await pull(engine, url, { digest })).equals(bytes)).toBe(true);
+    expect((await pull(engine, url)).equals(bytes)).toBe(true);
   });
 
   it('verifies a blob by the digest of its name, whatever digest a caller claims', async () => {

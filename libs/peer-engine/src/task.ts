@@ -149,6 +149,7 @@ export class Task {
       await withSpan(tracer, 'download_task', { attributes }, (span) => this.#download(resolve, span));
     } catch (error) {
       outcome = error instanceof TaskAbandonedError ? 'abandoned' : 'failed';
+      if (error instanceof TaskDigestMismatchError) await this.#forget();
       logger[outcome === 'failed' ? 'warn' : 'debug']({ taskId: this.taskId, err: error }, `the task ${outcome}`);
       this.#failed.abort(error);
       reject(error);
@@ -157,6 +158,14 @@ export class Task {
       this.#progress?.changed.beat();
       events.taskEnded(this.taskId, outcome, clock() - this.startedAtMs, this.#progress?.layout.contentLength ?? 0);
     }
+  }
+
+  /** The origin's own bytes refute the digest: it must not stand in the record that the next caller finds, who may know better. */
+  async #forget(): Promise<void> {
+    const { store, logger } = this.#components;
+    await store.delete(this.taskId).catch((error: unknown) => {
+      logger.warn({ taskId: this.taskId, err: error }, 'a task with a wrong digest could not be removed');
+    });
   }
 
   async #download(resolve: (resolved: Resolved) => void, span: Span): Promise<void> {
