@@ -54,7 +54,8 @@ export function createProgram(actions: Actions, output: OutputConfiguration): Co
   status
     .addOption(new Option('-o, --output <format>', 'the same as --format').choices(['text', 'json']))
     .action(async (values: Values) => {
-      await actions.status({ ...readCommon(values), format: values.output === 'json' ? 'json' : values.format });
+      const common = readCommon({ ...values, ...givenBefore(program, status) });
+      await actions.status({ ...common, format: values.output === 'json' ? 'json' : common.format });
     });
   program
     .command('version')
@@ -169,6 +170,15 @@ function downloadOptions(): Option[] {
     option('--max-concurrent-requests <count>', 'files of a directory at the same time').argParser(count).default(5),
     option('--no-progress', 'show no progress bar'),
   ];
+}
+
+/** Common options that stand before the subcommand's name, unless they stand after it too. */
+function givenBefore(program: Command, subcommand: Command): Partial<Values> {
+  const names = commonOptions().map((made) => made.attributeName());
+  const given = names.filter(
+    (name) => program.getOptionValueSource(name) === 'cli' && subcommand.getOptionValueSource(name) !== 'cli',
+  );
+  return Object.fromEntries(given.map((name) => [name, program.getOptionValue(name) as unknown]));
 }
 
 /** Flags that were given although nothing can be done about them. */

@@ -50,6 +50,15 @@ it('shows how the daemon is', async () => {
   ]);
 });
 
+it('takes what all commands know before its name too, and after it rather', async () => {
+  await using daemon = await startFakeDaemon({ status: JSON.stringify(STATUS) });
+  const before = await run(['--endpoint', daemon.socket, '--format', 'json', 'status']);
+  expect(before.exitCode).toBe(0);
+  expect(JSON.parse(before.stdout)).toEqual(STATUS);
+  const after = await run(['--endpoint', '/nowhere.sock', 'status', '--endpoint', daemon.socket]);
+  expect(after.exitCode).toBe(0);
+});
+
 it('shows what newer daemons say, and passes on to programs all they say', async () => {
   const status = { ...STATUS, isSeed: true, bytes: { ...STATUS.bytes, fromLocalCache: 1024 }, mood: { today: 'fine' } };
   await using daemon = await startFakeDaemon({ status: JSON.stringify(status) });
