@@ -197,7 +197,7 @@ async function* contentMessages(
   { signal }: { signal: AbortSignal },
 ): AsyncGenerator<Response, void, undefined> {
   if (stored === undefined) throw new InvalidDownloadError('content of unknown length cannot be sent in pieces');
-  let waiting = Promise.withResolvers<Uint8Array | undefined>();
+  let waiting = nextChunk();
   let taken = Promise.withResolvers<void>();
   const onAbort = (): void => taken.reject(signal.reason as Error);
   signal.addEventListener('abort', onAbort, { once: true });
@@ -228,7 +228,7 @@ async function* contentMessages(
         chunk = chunk.subarray(part.length);
         if (chunk.length > 0) continue;
         const release = taken.resolve;
-        waiting = Promise.withResolvers();
+        waiting = nextChunk();
         taken = Promise.withResolvers();
         taken.promise.catch(() => undefined);
         release();
@@ -245,6 +245,13 @@ async function* contentMessages(
     signal.removeEventListener('abort', onAbort);
     taken.reject(new Error('the caller left')); // a delivery that still waits would keep its buffer for ever
   }
+}
+
+/** The task may fail while the caller still takes what came before: whoever waits next hears of it. */
+function nextChunk(): PromiseWithResolvers<Uint8Array | undefined> {
+  const next = Promise.withResolvers<Uint8Array | undefined>();
+  next.promise.catch(() => undefined);
+  return next;
 }
 
 function startedMessage(stream: TaskStream, stored: StoredTask | undefined): dfdaemon.DownloadTaskStartedResponse {

@@ -1,7 +1,7 @@
 import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Client, Code, createClient } from '@connectrpc/connect';
+import { type Client, Code, createClient, createHandlerContext } from '@connectrpc/connect';
 import { common, dfdaemon, swarm } from '@d7y/api';
 import { OriginStatusError } from '@d7y/peer-engine';
 import { backendErrorOf, createDaemonTransport } from '@d7y/peer-protocol';
@@ -14,6 +14,7 @@ import { FakeEngine, FakeTask, TASK_ID } from '../_fakes.ts';
 import { silentLogger } from '../_silent-logger.ts';
 import { ChildTraces } from '../upload/child-traces.ts';
 import { downloadService } from './download-service.ts';
+import { downloadTask } from './download-task.ts';
 import { TaskAdmin } from './local-tasks.ts';
 import { LONG_STREAMS, swarmService, uploadService } from './upload-service.ts';
 
@@ -102,7 +103,7 @@ async function setUp(options: { disableShared?: boolean } = {}) {
   const local = stack.use(createDaemonTransport({ socketPath }));
   const remote = stack.use(createDaemonTransport({ address: upload.address }));
   return {
-    ...{ task, engine, asked, told, socketPath },
+    ...{ task, engine, asked, told, socketPath, ports },
     download: createClient(dfdaemon.DfdaemonDownload, local.transport),
     upload: createClient(dfdaemon.DfdaemonUpload, remote.transport),
     swarm: createClient(swarm.SwarmService, remote.transport),
@@ -173,6 +174,33 @@ describe('DownloadTask', () => {
     expect(Buffer.concat(part.pieces.map(({ content }) => content ?? Buffer.of()))).toEqual(
       task.content.subarray(900, 2100),
     );
+  });
+
+  it('survives a task that fails while the caller still takes what came before', async () => {
+    const { task, ports } = await setUp();
+    await task.finish(0);
+    const unheard: unknown[] = [];
+    const hear = (reason: unknown): void => void unheard.push(reason);
+    process.on('unhandledRejection', hear);
+    try {
+      const context = createHandlerContext({
+        service: dfdaemon.DfdaemonDownload,
+        method: dfdaemon.DfdaemonDownload.method.downloadTask,
+        ...{ protocolName: 'grpc', requestMethod: 'POST', url: 'http://local/' },
+      });
+      const request = create(dfdaemon.DownloadTaskRequestSchema, {
+        download: { url: URL_OF_FILE, needPieceContent: true },
+      });
+      const messages = downloadTask(ports, { mayWriteFiles: true, outlivesCaller: undefined })(request, context);
+      await messages.next();
+      await messages.next();
+      task.stateWhileIncomplete = 'failed';
+      for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
+      expect(unheard).toEqual([]);
+      await expect(messages.next()).rejects.toThrow('the task failed');
+    } finally {
+      process.off('unhandledRejection', hear);
+    }
   });
 
   it('keeps secrets apart from plain headers, and marks what needs them as private', async () => {
