@@ -1,0 +1,63 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { blobsOf, type Containerd, containerdContent, criPull, eventually } from '@d7y/testkit';
+import { expectEveryByteOnce, expectHolds, type PullBench, startPullBench } from './_cluster.ts';
+import { trafficOf } from './_traffic.ts';
+
+const MIB = 2 ** 20;
+/** More layers than the three that the image service fetches at a time. */
+const TEN_LAYERS = Array.from({ length: 10 }, (_, index) => (3 + index) * MIB);
+
+let bench: PullBench;
+let nodes: Containerd[];
+
+beforeAll(async () => {
+  bench = await startPullBench({ daemons: 3 });
+  nodes = await Promise.all(bench.cluster.daemons.map((daemon) => bench.containerd(daemon, { cri: true })));
+});
+
+afterAll(async () => {
+  await bench[Symbol.asyncDispose]();
+});
+
+const blobBytes = (): number =>
+  bench.origin.log.requests
+    .filter(({ path }) => path.includes('/blobs/'))
+    .reduce((sum, { sentBytes }) => sum + sentBytes, 0);
+
+describe('a scheduler that is killed in the middle of three pulls', () => {
+  it('costs no pull and no second byte from the registry, and is used again when it is back', async () => {
+    const { scheduler, daemons } = bench.cluster;
+    const image = await bench.publish({ tag: 'before', layerBytes: TEN_LAYERS });
+    bench.origin.log.clear();
+    const slow = bench.origin.inject({ path: /\/blobs\//, fault: { bytesPerSec: 4 * MIB } });
+    const pulls = Promise.all(nodes.map((node) => criPull(node, image.name)));
+    await eventually(() => expect(blobBytes()).toBeGreaterThan(8 * MIB), { intervalMs: 10 });
+    await scheduler?.kill('SIGKILL');
+    const begun = new Set(bench.origin.log.requests.map(({ path }) => path).filter((path) => path.includes('/blobs/')));
+    expect(begun.size).toBeLessThan(blobsOf(image.layout).length);
+    slow[Symbol.dispose]();
+    await pulls;
+    for (const node of nodes) expectHolds(await containerdContent(node), image);
+    expectEveryByteOnce(bench.origin, blobsOf(image.layout));
+
+    const before = await Promise.all(daemons.map(trafficOf));
+    const met = daemons.map(({ lines }) => lines.filter((line) => line.includes('a scheduler is there')).length);
+    await scheduler?.start();
+    await eventually(() => {
+      for (const [index, { lines }] of daemons.entries()) {
+        const count = lines.filter((line) => line.includes('a scheduler is there')).length;
+        expect(count).toBeGreaterThan(met[index] ?? 0);
+      }
+    });
+    const next = await bench.publish({ tag: 'after', layerBytes: [5 * MIB, 20 * MIB] });
+    bench.origin.log.clear();
+    await Promise.all(nodes.map((node) => criPull(node, next.name)));
+    for (const node of nodes) expectHolds(await containerdContent(node), next);
+    expectEveryByteOnce(bench.origin, blobsOf(next.layout));
+    const after = await Promise.all(daemons.map(trafficOf));
+    for (const [index, { remotePeer }] of after.entries()) {
+      expect(remotePeer - (before[index]?.remotePeer ?? 0)).toBeGreaterThan(25 * MIB);
+    }
+    expect(scheduler?.lines.filter((line) => line.includes('host announced')).length).toBeGreaterThan(4);
+  });
+});
