@@ -144,7 +144,7 @@ export class Acquisition {
         this.#handle(event);
       }
     } catch (error) {
-      void this.#sayFailed(error);
+      void this.sayFailed(error);
       throw error;
     } finally {
       clearTimeout(this.#timer);
@@ -167,6 +167,16 @@ export class Acquisition {
       if (conversation.mode === 'registered') announcement.started();
       await announcement.finished(layout.contentLength, layout.pieceCount);
     }
+  }
+
+  /** Tells the scheduler that nothing will come of it, so that it does not wait; says it once, and nothing after `sayFinished`. */
+  async sayFailed(error: unknown): Promise<void> {
+    const conversation = this.#conversation;
+    this.#conversation = undefined;
+    if (conversation === undefined) return;
+    const reason = error instanceof Error ? error.message : String(error);
+    if (conversation.mode === 'backToSource') await conversation.announcement.backToSourceFailed(reason);
+    else await conversation.announcement.failed(reason);
   }
 
   /** Reports pieces whose bytes proved wrong later. */
@@ -424,15 +434,6 @@ export class Acquisition {
       void conversation.announcement.backToSourceFailed(String(error), status);
     }
     if (!this.#isGettingSomething()) this.#moveOn('the origin failed');
-  }
-
-  async #sayFailed(error: unknown): Promise<void> {
-    const conversation = this.#conversation;
-    this.#conversation = undefined;
-    if (conversation === undefined) return;
-    const reason = error instanceof Error ? error.message : String(error);
-    if (conversation.mode === 'backToSource') await conversation.announcement.backToSourceFailed(reason);
-    else await conversation.announcement.failed(reason);
   }
 
   /** Sets the one timer that guards against silence: of the scheduler while its answer is due, else of the parents. */

@@ -124,6 +124,10 @@ describe('a download without peers', () => {
     origin.put(url, { bytes, headers: {} });
     const engine = cluster.add('a');
     await expect(pull(engine, url, { digest: `sha256:${'0'.repeat(64)}` })).rejects.toThrow('expected sha256:000');
+    // The scheduler hears of it: nobody waits for a download that came to nothing.
+    expect([...cluster.scheduler.reports.values()].map((reports) => reports.at(-1)?.[0])).toEqual([
+      'backToSourceFailed',
+    ]);
     const digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
     expect((await pull(engine, url, { digest })).equals(bytes)).toBe(true);
     expect((await pull(engine, url)).equals(bytes)).toBe(true);

@@ -212,6 +212,10 @@ export class Task {
       // Callers say what they want as soon as they hear that the task is resolved.
       await new Promise(setImmediate);
       await this.#acquire(progress, acquisition, fetcher);
+    } catch (error) {
+      // What proves wrong after all of it has arrived, too: a lease that nobody gives back makes everybody wait.
+      void acquisition.sayFailed(error);
+      throw error;
     } finally {
       // The next download of this task must not meet a late write of this one.
       this.stop('the task is over');
