@@ -96,7 +96,7 @@ export class FakeScheduler implements SchedulerConnection {
 }
 
 /** How a member of the cluster serves pieces: truly, or in one of the ways in which parents fail their children. */
-export type Behaviour = 'good' | 'corrupt' | 'lying' | 'silent' | 'refusing' | 'gone';
+export type Behaviour = 'good' | 'corrupt' | 'lying' | 'silent' | 'mute' | 'refusing' | 'gone';
 
 /** Several engines whose parents, scheduler and origin are in memory. */
 export class FakeCluster {
@@ -192,6 +192,11 @@ export class FakeCluster {
   ): AsyncIterable<PieceAnnouncement> {
     const { hostId, engine } = this.#at(port);
     if (this.behaviour.get(hostId) === 'gone') throw new Error('connection refused');
+    if (this.behaviour.get(hostId) === 'mute') {
+      this.asked.set(hostId, (this.asked.get(hostId) ?? 0) + 1);
+      await new Promise((resolve) => setTimeout(resolve, this.headerTimeoutMs));
+      throw Object.assign(new Error('no answer'), { code: 'PARENT_SILENT' });
+    }
     using watch = engine.watch(taskId);
     if (watch === undefined) throw new Error('no such task');
     const name = ({

@@ -223,7 +223,7 @@ describe('a download in a swarm', () => {
     expect(cluster.blamed).toContain('a: wrongBytes');
   });
 
-  it.each(['corrupt', 'silent', 'gone', 'refusing'] as const)(
+  it.each(['corrupt', 'silent', 'mute', 'gone', 'refusing'] as const)(
     'gets by without a parent that is %s, and does not ask it for the next task',
     async (behaviour) => {
       const [one, two] = [blob(13 * MIB, 'one'), blob(13 * MIB, 'two')];
@@ -235,6 +235,7 @@ describe('a download in a swarm', () => {
       expect((await pull(good, one.url)).equals(one.bytes)).toBe(true);
       const askedBefore = cluster.asked.get('bad') ?? 0;
       expect((await pull(good, two.url)).equals(two.bytes)).toBe(true);
+      if (behaviour === 'silent' || behaviour === 'mute') expect(cluster.blamed).toContain('bad: stalled');
       // One that says "busy" in good order is asked again.
       if (behaviour !== 'refusing') expect(cluster.asked.get('bad') ?? 0).toBe(askedBefore);
       expect(cluster.scheduler.reports.get('127.0.0.1-good-good-0')?.some(([what]) => what === 'reschedule')).toBe(

@@ -180,7 +180,7 @@ export class PeerFetcher {
       );
       state.isSyncing = false;
       // What it announced before may still be had; a dead piece server shows with the first fetch.
-      if (state.address === undefined) this.blame(parent.peerId, 'unreachable');
+      if (state.address === undefined) this.blame(parent.peerId, offenceOf(error) ?? 'unreachable');
     }
     this.pump();
   }
@@ -280,13 +280,14 @@ export class PeerFetcher {
   }
 }
 
-/** What a failed transfer says of the parent; undefined when it answered in good order that it cannot serve. */
+/** What a failed call or transfer says of the parent; undefined when it answered in good order that it cannot serve. */
 function offenceOf(error: unknown): Offence | undefined {
   const { code, phase } = error as { code?: unknown; phase?: unknown };
   if (code === 'PIECE_REFUSED') return undefined;
   if (code === 'PIECE_DIGEST_MISMATCH' || code === 'PIECE_MISMATCH') return 'wrongBytes';
   // A host that accepts a connection and then says nothing would cost every task the same wait again.
-  return code === 'PIECE_STALLED' || phase === 'header' ? 'stalled' : 'unreachable';
+  const isSilent = code === 'PARENT_SILENT' || code === 'PIECE_STALLED' || phase === 'header';
+  return isSilent ? 'stalled' : 'unreachable';
 }
 
 function intersects(wanted: PieceSet, held: PieceSet): boolean {

@@ -111,6 +111,19 @@ export class ParentWithoutPiecePortError extends DfError {
   }
 }
 
+/** The parent takes calls and does not answer them: its machine is up, its daemon is stuck. */
+export class ParentSilentError extends DfError {
+  override readonly name = 'ParentSilentError';
+  readonly code = 'PARENT_SILENT';
+  readonly retryable = true;
+  /** Upload gRPC, `ip:port`. */
+  readonly parentAddress: string;
+  constructor(parentAddress: string, timeoutMs: number) {
+    super(`${parentAddress} did not answer SyncPieces within ${timeoutMs} ms`);
+    this.parentAddress = parentAddress;
+  }
+}
+
 /** What a parent says about one of its pieces cannot be true. */
 export class InvalidAnnouncementError extends DfError {
   override readonly name = 'InvalidAnnouncementError';

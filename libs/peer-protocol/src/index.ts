@@ -8,6 +8,7 @@ export type { DaemonTarget } from './daemon-transport.ts';
 export {
   AnnouncementBacklogError,
   InvalidAnnouncementError,
+  ParentSilentError,
   ParentWithoutPiecePortError,
   PieceDigestMismatchError,
   PieceFetchError,

@@ -80,6 +80,29 @@ describe('createParentClientPool', () => {
     await expect(cut.next()).rejects.toMatchObject({ code: 'RPC_FAILED', method: 'SyncPieces', retryable: true });
   });
 
+  it('gives up on a parent that takes the call and does not answer it, but waits for the next piece of one that does', async () => {
+    await using server = await start({
+      async *syncPieces({ interestedPieceNumbers: [first = 0] }, context) {
+        if (first > 0) yield announcement(first);
+        await new Promise((resolve) => context.signal.addEventListener('abort', resolve));
+      },
+    });
+    await using pool = createParentClientPool({ hostId: 'me', version: '1', syncHeaderTimeoutMs: 200 });
+    const parent = pool.at({ ip: '127.0.0.1', port: server.port });
+    await expect(collect(parent.syncPieces(sync([0]), { signal }))).rejects.toMatchObject({
+      code: 'PARENT_SILENT',
+      parentAddress: `127.0.0.1:${server.port}`,
+    });
+    await until(() => server.openStreams === 0);
+    const pieces = parent.syncPieces(sync([1, 2]), { signal })[Symbol.asyncIterator]();
+    await pieces.next();
+    const waited = new Promise((resolve) => setTimeout(resolve, 300, 'still waiting'));
+    const next = pieces.next();
+    expect(await Promise.race([next, waited])).toBe('still waiting');
+    server.dropConnections();
+    await expect(next).rejects.toMatchObject({ code: 'RPC_FAILED' });
+  });
+
   it('cancels a stream whose reader leaves, or whose signal is aborted', async () => {
     await using server = await start({
       async *syncHost(_request, context) {

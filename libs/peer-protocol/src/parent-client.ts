@@ -1,7 +1,8 @@
 import { isIP } from 'node:net';
 import { createClient } from '@connectrpc/connect';
 import { dfdaemon, health, swarm } from '@d7y/api';
-import { InvalidAnnouncementError, ParentWithoutPiecePortError } from './errors.ts';
+import { linkedSignal } from '@d7y/service-kit';
+import { InvalidAnnouncementError, ParentSilentError, ParentWithoutPiecePortError } from './errors.ts';
 import type { GrpcConnectionOptions } from './grpc-connection.ts';
 import { addressOf, createGrpcConnection } from './grpc-connection.ts';
 import { isServing } from './health-check.ts';
@@ -18,6 +19,8 @@ export interface ParentClientOptions extends GrpcConnectionOptions {
   readonly version: string;
   readonly features?: readonly string[] | undefined;
   readonly unaryTimeoutMs?: number | undefined;
+  /** How long a parent may take to answer SyncPieces at all; its first piece may come much later. */
+  readonly syncHeaderTimeoutMs?: number | undefined;
 }
 
 export interface ParentClientPoolOptions extends ParentClientOptions {
@@ -30,6 +33,8 @@ const PARENT_IDLE_TIMEOUT_MS = 60_000;
 /** A parent that is silent although its host is gone must show before a pull suffers; daemons allow frequent pings. */
 const PARENT_PING_INTERVAL_MS = 15_000;
 const PARENT_PING_TIMEOUT_MS = 5_000;
+/** Daemons open the stream at once, whether or not they have a piece to name. */
+const SYNC_HEADER_TIMEOUT_MS = 5_000;
 const MAX_PARENTS = 2_000;
 
 /** Prepares a client of one daemon's upload gRPC; nothing is dialled before the first call. */
@@ -59,10 +64,18 @@ export function createParentClient(
     async *syncPieces({ taskId, hostId, interested }, callOptions) {
       const wanted = new Set(interested);
       const request = { taskId, hostId, interestedPieceNumbers: [...wanted] };
-      for await (const response of streamCall(name, 'SyncPieces', callOptions, (call) =>
-        client.syncPieces(request, call),
-      )) {
-        if (wanted.delete(response.number)) yield parseAnnouncement(name, response);
+      using call = linkedSignal(callOptions.signal);
+      const timeoutMs = options.syncHeaderTimeoutMs ?? SYNC_HEADER_TIMEOUT_MS;
+      const silence = setTimeout(() => call.abort(new ParentSilentError(name, timeoutMs)), timeoutMs);
+      const onHeader = () => clearTimeout(silence);
+      try {
+        for await (const response of streamCall(name, 'SyncPieces', call, ({ signal }) =>
+          client.syncPieces(request, { signal, onHeader }),
+        )) {
+          if (wanted.delete(response.number)) yield parseAnnouncement(name, response);
+        }
+      } finally {
+        clearTimeout(silence);
       }
     },
     syncHost: (request, callOptions) =>

@@ -44,6 +44,7 @@ export interface ParentClient {
   readonly address: string;
   /**
    * Where to fetch the interested pieces, each as soon as the parent has it; ends when all were named or the parent's task is over.
+   * @throws {ParentSilentError} the parent does not answer the call at all
    * @throws {ParentWithoutPiecePortError} the parent serves no pieces over TCP
    * @throws {InvalidAnnouncementError} what the parent says cannot be true
    * @throws {RpcError}
