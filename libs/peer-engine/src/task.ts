@@ -290,11 +290,14 @@ export class Task {
     }
     progress.discard(suspects.keys());
     fetcher.stop();
+    const blamedHosts = new Set<string>();
     const blame = (number: number, parentId: string): void => {
       logger.warn({ taskId: this.taskId, piece: number, parent: parentId }, 'a parent sent wrong bytes');
       acquisition.sayPieceWrong(number, parentId);
       const hostId = fetcher.hostOf(parentId);
-      if (hostId === undefined) return;
+      // However many of its pieces were wrong: it is one offence.
+      if (hostId === undefined || blamedHosts.has(hostId)) return;
+      blamedHosts.add(hostId);
       this.#reputation.blame(hostId, 'wrongBytes');
       events.parentBlamed(hostId, 'wrongBytes');
     };
