@@ -9,10 +9,10 @@ import { createLayout, hostIdOf, peerIdOf, pieceDigestOf, pieceRange, type TaskL
 import { BufferPool, createHealth, createLogger, listen } from '@d7y/service-kit';
 
 /**
- * How it fails its children: it accepts connections and never answers; its bytes do not match the digest it announces; its
- * bytes match that digest, but are not those of the blob.
+ * How it fails its children: it takes calls and never answers; it names its pieces, but its piece server accepts and never
+ * answers; its bytes do not match the digest it announces; its bytes match that digest, but are not those of the blob.
  */
-export type Misbehaviour = 'silent' | 'otherDigest' | 'otherBlob';
+export type Misbehaviour = 'mute' | 'silent' | 'otherDigest' | 'otherBlob';
 
 /** A blob that it pretends to hold. */
 export interface OfferedBlob {
@@ -22,8 +22,10 @@ export interface OfferedBlob {
 }
 
 export interface BadParent extends AsyncDisposable {
-  /** How often its piece server was asked for a piece of each task. */
-  readonly asked: ReadonlyMap<string, number>;
+  /** Times that it was asked which pieces it has. */
+  readonly askedForNews: number;
+  /** Times that it was asked for a piece. */
+  readonly askedForPieces: number;
   /** Announces itself to the scheduler as a peer that holds the blob. */
   offer(blob: OfferedBlob): Promise<void>;
 }
@@ -37,12 +39,12 @@ export async function startBadParent(schedulerPort: number, misbehaviour: Misbeh
   const identity = { ip: '127.0.0.1', hostname: `bad-${misbehaviour}`, isSeed: false };
   const hostId = hostIdOf(identity);
   const layouts = new Map<string, TaskLayout>();
-  const asked = new Map<string, number>();
-  const count = (taskId: string): void => void asked.set(taskId, (asked.get(taskId) ?? 0) + 1);
+  const asked = { forNews: 0, forPieces: 0 };
+  const onAsked = (): void => void asked.forPieces++;
   const tcpPort =
     misbehaviour === 'silent'
-      ? await startSilentServer(stack, () => count('any'))
-      : await startLyingServer(stack, misbehaviour, layouts, count);
+      ? await startSilentServer(stack, onAsked)
+      : await startLyingServer(stack, misbehaviour, layouts, onAsked);
 
   const health = createHealth();
   const upload = stack.use(
@@ -53,7 +55,9 @@ export async function startBadParent(schedulerPort: number, misbehaviour: Misbeh
       health,
       grpc: (router) =>
         void router.service(dfdaemon.DfdaemonUpload, {
-          async *syncPieces({ taskId, interestedPieceNumbers }) {
+          async *syncPieces({ taskId, interestedPieceNumbers }, { signal: left }) {
+            asked.forNews++;
+            if (misbehaviour === 'mute') return void (await once(left, 'abort'));
             const layout = layouts.get(taskId);
             for (const number of layout === undefined ? [] : interestedPieceNumbers) {
               const { start, length } = pieceRange(layout as TaskLayout, number);
@@ -75,7 +79,12 @@ export async function startBadParent(schedulerPort: number, misbehaviour: Misbeh
   await scheduler.announceHost(host, 300_000, { signal });
   const resources = stack.move();
   return {
-    asked,
+    get askedForNews() {
+      return asked.forNews;
+    },
+    get askedForPieces() {
+      return asked.forPieces;
+    },
     async offer({ url, digest, size }) {
       const taskId = digest.slice('sha256:'.length);
       const layout = createLayout(size);
@@ -116,7 +125,7 @@ async function startLyingServer(
   stack: AsyncDisposableStack,
   misbehaviour: Misbehaviour,
   layouts: ReadonlyMap<string, TaskLayout>,
-  onAsked: (taskId: string) => void,
+  onAsked: () => void,
 ): Promise<number> {
   const server = stack.use(
     await startPieceServer({
@@ -128,7 +137,7 @@ async function startLyingServer(
         openPiece: (_kind, taskId, number) => {
           const layout = layouts.get(taskId);
           if (layout === undefined) return Promise.resolve(undefined);
-          onAsked(taskId);
+          onAsked();
           const { start, length } = pieceRange(layout, number);
           const content = Buffer.alloc(length);
           return Promise.resolve({
