@@ -1,3 +1,5 @@
+import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { LOG_LEVELS, runService, StartError } from '@d7y/service-kit';
 import type { LogLevel } from '@d7y/service-kit';
 import { Command, InvalidArgumentError, Option } from 'commander';
@@ -21,6 +23,12 @@ function parsePortBase(text: string): number {
     throw new InvalidArgumentError(`expected a port from 1024 to ${65_534 - PORT_SPAN}`);
   }
   return port;
+}
+
+/** dfget's bundle lies beside ours; where it does not, it has been installed by other means. */
+function dfgetCommand(): string {
+  const bundle = resolve(import.meta.dirname, '../../dfget/bundle/main.mjs');
+  return existsSync(bundle) ? `${process.execPath} ${bundle}` : 'dfget';
 }
 
 const program = new Command('dragonfly')
@@ -50,7 +58,7 @@ program
         process.stdout.write(`${JSON.stringify({ scheduler: `127.0.0.1:${plan.schedulerPort}`, daemons, proof })}\n`);
       } else {
         if (proof !== undefined) process.stdout.write(`${formatProof(proof)}\n\n`);
-        process.stdout.write(`${formatUse(plan)}\n\nUp; data in ${flags.dataDir}. Ctrl-C stops it.\n`);
+        process.stdout.write(`${formatUse(plan, dfgetCommand())}\n\nUp; data in ${flags.dataDir}. Ctrl-C stops it.\n`);
       }
       if (proof !== undefined && !proof.holds) {
         await cluster[Symbol.asyncDispose]();

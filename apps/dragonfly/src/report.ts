@@ -29,8 +29,11 @@ export function formatProof({ contentBytes, originBytes, rows, holds }: ProofRes
   return [`${mib(contentBytes)} through three daemons at once:`, ...lines, verdict].join('\n');
 }
 
-/** How to pull through the daemons that run. */
-export function formatUse({ daemons }: ClusterPlan): string {
+/**
+ * How to pull through the daemons that run.
+ * @param dfget the command that runs dfget here
+ */
+export function formatUse({ daemons }: ClusterPlan, dfget: string): string {
   const nodes = daemons.filter(({ isSeed }) => !isSeed);
   const [first] = nodes;
   if (first === undefined) throw new Error('a cluster has daemons');
@@ -59,6 +62,6 @@ podman:
   CONTAINERS_REGISTRIES_CONF=/tmp/registries.conf podman pull docker.io/library/busybox:latest
 
 dfget:
-  apps/dfget/bundle/main.mjs --endpoint ${first.socketPath} https://example.com/file -O /tmp/file
-  apps/dfget/bundle/main.mjs --endpoint ${first.socketPath} status`;
+  ${dfget} --endpoint ${first.socketPath} https://example.com/file -O /tmp/file
+  ${dfget} --endpoint ${first.socketPath} status`;
 }
