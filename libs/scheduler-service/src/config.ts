@@ -59,7 +59,7 @@ const schedulerSection = z.object({
   candidateParentLimit: count().max(20).default(3),
   ownCandidateParentLimit: count().max(20).default(10),
   originLeaseDeadline: positiveDuration().default(10_000),
-  settleTime: duration().default(2_000),
+  settleTime: duration().default(5_000),
   gc: SECTION.gc.prefault({}),
 });
 

@@ -26,7 +26,10 @@ export interface SwarmOptions {
   readonly seedsEnabled: boolean;
   /** A seed that failed a task is not triggered for it again for this long. */
   readonly seedFailureMemoryMs: number;
-  /** After its start a swarm that knows no seed gives the seeds this long to announce themselves. */
+  /**
+   * After its start a swarm that knows no seed gives the seeds this long to announce themselves: more than they take to notice
+   * that their scheduler is back (3 s), or the origin would be asked again for what they are fetching.
+   */
   readonly settleMs: number;
   readonly probation: ProbationRule;
   /** A downloading peer that reports nothing for this long is given up. */
@@ -58,7 +61,7 @@ export const DEFAULT_SWARM_OPTIONS: SwarmOptions = {
   gatherMs: 500,
   seedsEnabled: true,
   seedFailureMemoryMs: 30 * MINUTE,
-  settleMs: 2 * SECOND,
+  settleMs: 5 * SECOND,
   probation: { complainants: 3, windowMs: 30 * SECOND, durationMs: MINUTE },
   pieceSilenceMs: 30 * MINUTE,
   peerTtlMs: 24 * HOUR,
