@@ -345,6 +345,7 @@ export async function startDfdaemon(
     createRegistryProxy({
       engine: counted,
       origin,
+      access,
       config: {
         ...REGISTRY_PROXY_DEFAULTS,
         mirrorAddr: registryMirror.addr,

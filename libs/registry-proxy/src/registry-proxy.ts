@@ -30,6 +30,8 @@ export interface RegistryProxyOptions {
   /** Asked whether content is public, and whether it accepts a caller. */
   readonly origin: Origin;
   readonly config: RegistryProxyConfig;
+  /** Shared with whoever else in this process decides for callers, so that the origin is asked once; an own one unless given. */
+  readonly access?: AccessPolicy;
   /** The first that matches decides; what none matches passes straight through. */
   readonly rules: readonly ProxyRule[];
   readonly logger: ProxyLogger;
@@ -70,7 +72,7 @@ class RequestHandler {
     const { origin, config } = options;
     this.#options = options;
     this.passThrough = new PassThrough(config);
-    this.#access = new AccessPolicy({ ...config, origin, probeTimeoutMs: ACCESS_PROBE_TIMEOUT_MS });
+    this.#access = options.access ?? new AccessPolicy({ ...config, origin, probeTimeoutMs: ACCESS_PROBE_TIMEOUT_MS });
   }
 
   /** Answers one request, whatever happens; never rejects. */
