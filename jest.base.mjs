@@ -6,6 +6,8 @@ export default {
   testMatch: ['<rootDir>/src/**/*.test.ts', '<rootDir>/test/**/*.test.ts'],
   coverageProvider: 'babel',
   workerIdleMemoryLimit: '1GB',
+  // Tells seconds from minutes on a busy machine; no test waits for time to pass.
+  testTimeout: 30_000,
   transform: {
     '^.+\\.ts$': [
       '@swc/jest',

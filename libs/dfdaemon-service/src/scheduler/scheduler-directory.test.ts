@@ -14,7 +14,8 @@ let dir: string;
 beforeEach(async () => {
   dir = await mkdtemp(join(tmpdir(), 'd7y-directory-'));
 });
-afterEach(() => rm(dir, { recursive: true }));
+// A memory that a test has left may still be writing its file.
+afterEach(() => rm(dir, { recursive: true, force: true, maxRetries: 10 }));
 
 class FakeScheduler {
   isUp = true;
