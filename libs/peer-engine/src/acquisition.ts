@@ -88,6 +88,8 @@ export class Acquisition {
   #originFailure: unknown;
   #originGranted = false;
   #hasBegun = false;
+  /** A scheduler was there and of no use: this download does without. */
+  #hasGivenUp = false;
   #timer: NodeJS.Timeout | undefined;
   #reconnectTimer: NodeJS.Timeout | undefined;
 
@@ -154,6 +156,16 @@ export class Acquisition {
     }
   }
 
+  /** No scheduler knows of this download, and it was not for the scheduler's silence or nonsense. */
+  get isUnheardOf(): boolean {
+    return this.#conversation === undefined && !this.#hasGivenUp;
+  }
+
+  /** Somebody has us fetch this, and so does not know that we are at it: tells the scheduler at once, where it has not heard. */
+  meetScheduler(): void {
+    if (this.isUnheardOf) this.#push({ kind: 'reconnect' });
+  }
+
   /** Tells the scheduler that all went well. Call once, after the digest has matched. */
   async sayFinished(): Promise<void> {
     const { layout } = this.#init.progress;
@@ -197,6 +209,7 @@ export class Acquisition {
       return;
     }
     if (this.#openNextConversation()) return;
+    this.#reconnectLater();
     this.#withoutScheduler();
   }
 
@@ -232,6 +245,7 @@ export class Acquisition {
         );
         this.#conversation?.announcement.abort();
         this.#conversation = undefined;
+        this.#hasGivenUp = true;
         if (!this.#isGettingSomething()) this.#moveOn('the scheduler does not answer');
         return;
       case 'seedAnswered':
@@ -274,13 +288,15 @@ export class Acquisition {
         conversation.announcement.backToSourceStarted(instruction.reason ?? '');
         conversation.mode = 'backToSource';
         this.#reportHeld(conversation);
-        this.#startOrigin();
+        // Taken up again it goes on with what it has: a seed that the scheduler does not know yet may be fetching the very same bytes.
+        if (!conversation.isResumed || !this.#isGettingSomething()) this.#startOrigin();
         break;
       case 'empty':
       case 'metadataOnly':
         // The scheduler is wrong about the length, or answers what was not asked: do without it.
         conversation.announcement.abort();
         this.#conversation = undefined;
+        this.#hasGivenUp = true;
         this.#moveOn('the scheduler takes the task for another one');
         return;
       default:

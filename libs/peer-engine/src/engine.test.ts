@@ -329,6 +329,59 @@ describe('a download whose scheduler', () => {
     expect(served(url)).toBe(bytes.length);
   });
 
+  it('comes while a download is under way is told of it, and sends nobody to the origin for the same bytes', async () => {
+    const { url, bytes } = blob(33 * MIB);
+    const reached = Promise.withResolvers<void>();
+    const hold = Promise.withResolvers<void>();
+    origin.onChunk = async (_call, position) => {
+      if (position < 8 * MIB) return;
+      reached.resolve();
+      await hold.promise;
+    };
+    cluster.scheduler.isUp = false;
+    cluster.scheduler.answer = () => ({ kind: 'backToSource', reason: undefined });
+    const [seed, daemon] = [cluster.add('seed', { isSeed: true }), cluster.add('a')];
+    const pulled = pull(daemon, url);
+    await reached.promise;
+    cluster.scheduler.isUp = true;
+    while (cluster.scheduler.registrations.length < 2) await new Promise((resolve) => setTimeout(resolve, 5));
+    hold.resolve();
+    expect((await pulled).equals(bytes)).toBe(true);
+    expect((await pull(seed, url)).equals(bytes)).toBe(true);
+    expect(served(url)).toBe(bytes.length);
+    const told = Object.fromEntries(cluster.scheduler.registrations.map((one) => [one.hostId, one.needBackToSource]));
+    expect(told).toEqual({ seed: true, a: false });
+  });
+
+  it('has it fetch what it is fetching unknown to the scheduler hears of it at once', async () => {
+    const { url, bytes } = blob(9 * MIB);
+    cluster = new FakeCluster(origin, { reconnectMs: 600_000 });
+    cluster.scheduler.isUp = false;
+    const hold = Promise.withResolvers<void>();
+    origin.onChunk = () => hold.promise;
+    const seed = cluster.add('seed', { isSeed: true });
+    const first = pull(seed, url);
+    while (origin.calls.length < 2) await new Promise((resolve) => setTimeout(resolve, 5));
+    cluster.scheduler.isUp = true;
+    await using again = await seed.open(requestOf(url, { needBackToSource: true }), { signal });
+    while (cluster.scheduler.registrations.length < 1) await new Promise((resolve) => setTimeout(resolve, 5));
+    hold.resolve();
+    expect((await read(again)).equals(bytes)).toBe(true);
+    expect((await first).equals(bytes)).toBe(true);
+    expect(served(url)).toBe(bytes.length);
+  });
+
+  it('comes after a download has begun hears of the content at the latest when all of it is here', async () => {
+    const { url, bytes } = blob(9 * MIB);
+    cluster = new FakeCluster(origin, { reconnectMs: 600_000 });
+    cluster.scheduler.isUp = false;
+    origin.onChunk = () => Promise.resolve(void (cluster.scheduler.isUp = true));
+    expect((await pull(cluster.add('a'), url)).equals(bytes)).toBe(true);
+    while (cluster.scheduler.reports.size < 1) await new Promise((resolve) => setTimeout(resolve, 5));
+    expect(cluster.scheduler.registrations).toMatchObject([{ metadataOnly: true, contentLength: bytes.length }]);
+    expect([...cluster.scheduler.reports.values()]).toEqual([[['started'], ['finished']]]);
+  });
+
   it('has it fetch what it holds hears that before the fetch ends', async () => {
     const { url, bytes } = blob(5 * MIB);
     const seed = cluster.add('seed', { isSeed: true });

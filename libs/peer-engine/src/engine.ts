@@ -169,6 +169,7 @@ export class Engine implements TaskOpener, AsyncDisposable {
       task.leave();
       return new DirectStream(task.taskId, origin, { url, headers, credentials }, resolved.probe, signal);
     }
+    if (request.needBackToSource) task.trigger();
     const { progress } = resolved;
     const { contentLength } = progress.layout;
     const range = resolveRange(request, contentLength);

@@ -4,6 +4,7 @@ import type { PeerRegistration } from '@d7y/peer-protocol';
 import { withSpan } from '@d7y/service-kit';
 import type { Span } from '@opentelemetry/api';
 import { Acquisition } from './acquisition.ts';
+import { announceComplete } from './announce-complete.ts';
 import type { EngineComponents, EngineOptions } from './engine-options.ts';
 import { TaskAbandonedError, TaskDigestMismatchError } from './errors.ts';
 import { OriginFetcher } from './origin-fetcher.ts';
@@ -54,6 +55,7 @@ export class Task {
   #callers = 0;
   #watchers = 0;
   #isOver = false;
+  #isTriggered: boolean;
 
   constructor(request: TaskRequest, components: EngineComponents, options: EngineOptions, reputation: Reputation) {
     this.#request = request;
@@ -64,6 +66,7 @@ export class Task {
     this.#digest = digestOfRequest(request);
     this.#peerId = peerIdOf(components.host, components.uuid());
     this.isPrivate = Object.keys(request.credentials).length > 0 || request.priority === PRIORITY_SELF;
+    this.#isTriggered = request.needBackToSource;
     this.startedAtMs = components.clock();
     const { promise, resolve, reject } = Promise.withResolvers<Resolved>();
     this.resolved = promise;
@@ -107,6 +110,12 @@ export class Task {
   leave(): void {
     this.#callers--;
     this.#abandonWhenUnwanted();
+  }
+
+  /** Somebody who looks for this content has this host fetch it, and waits to hear of it from the scheduler. */
+  trigger(): void {
+    this.#isTriggered = true;
+    this.#acquisition?.meetScheduler();
   }
 
   /** Another daemon listens to what arrives; each must `unwatch` once. */
@@ -254,10 +263,20 @@ export class Task {
     } finally {
       stopDigest.abort(new TaskAbandonedError(this.taskId, 'the task is over'));
     }
+    const { isUnheardOf } = acquisition;
+    // Whoever had us fetch it must hear that we have it before it hears that we are done.
+    if (isUnheardOf && this.#isTriggered) await this.#announceComplete(progress);
     await this.#complete(progress);
     // From here on nobody joins; the last words to the scheduler are not worth a caller's wait.
     this.#isOver = true;
-    await acquisition.sayFinished();
+    if (isUnheardOf && !this.#isTriggered) await this.#announceComplete(progress);
+    else await acquisition.sayFinished();
+  }
+
+  /** For a download of which no scheduler has heard, because none was there or the one that was has been lost. */
+  async #announceComplete({ stored }: Progress): Promise<void> {
+    const priority = this.isPrivate ? PRIORITY_SELF : this.#request.priority;
+    await announceComplete(stored, { ...this.#request, priority }, this.#components, this.#abort.signal);
   }
 
   async #complete(progress: Progress): Promise<void> {
