@@ -2,8 +2,8 @@ import fc from 'fast-check';
 import type { AnswerFrame, Decoded, PieceFamily, PieceMetadata, RequestFrame } from './frames.ts';
 import { encodeClose, encodeError, encodePieceHeader, encodePieceRequest } from './encode.ts';
 
-/** Cases that a fuzz run tries: few by default, more through the environment. */
-export const FUZZ_RUNS = Number(process.env['FUZZ_RUNS'] ?? 2000);
+/** Cases that a fuzz run tries: few by default, many in a full run (tools/test --full), any number by FUZZ_RUNS. */
+export const FUZZ_RUNS = Number(process.env['FUZZ_RUNS'] ?? (process.env['D7Y_TEST_FULL'] === '1' ? 50_000 : 2000));
 
 const family = fc.constantFrom<PieceFamily>('standard', 'persistent', 'persistentCache', 'cache');
 const packetId = fc.nat(255);

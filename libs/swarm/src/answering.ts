@@ -1,3 +1,4 @@
+import type { Descendants } from './ancestry.ts';
 import { descendantsOf } from './ancestry.ts';
 import type { Blame } from './blame.ts';
 import { refusal } from './decision.ts';
@@ -149,17 +150,17 @@ export class Answering {
   #chooseParents(child: Peer, nowMs: number): readonly Peer[] {
     const { policy, candidateParentLimit, ownCandidateParentLimit } = this.#roster.options;
     const limit = child.host.isOwn ? ownCandidateParentLimit : candidateParentLimit;
-    let descendants: { readonly all: ReadonlySet<PeerView> | undefined } | undefined;
+    let descendants: { readonly known: Descendants | undefined } | undefined;
     const mayServe = (view: PeerView): boolean => {
       const parent = this.#roster.peers.get(view.id);
       if (parent === undefined || parent.task !== child.task || parent.host === child.host || !parent.isSharer)
         return false;
       if (child.refuses(parent) || this.#blame.isOnProbation(parent.host, nowMs)) return false;
-      // Daemons of ours know of every piece where it is; between any others, bytes must not be able to run in a circle.
-      if (child.host.isOwn && parent.host.isOwn) return true;
       if (child.children.size === 0 || parent.parents.size === 0) return true;
-      descendants ??= { all: descendantsOf(child) };
-      return descendants.all?.has(parent) === false;
+      // Daemons of ours know of every piece where it is, so bytes may run in a circle among them, but through no other.
+      const { known } = (descendants ??= { known: descendantsOf(child) });
+      if (child.host.isOwn && parent.host.isOwn) return known?.isBehindStock(parent) !== true;
+      return known?.has(parent) === false;
     };
     return policy.chooseParents({ child, limit, mayServe, random: this.#random }).flatMap((view) => {
       const parent = this.#roster.peers.get(view.id);

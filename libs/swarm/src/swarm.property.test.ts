@@ -233,10 +233,11 @@ describe('Swarm, whatever happens', () => {
     );
   });
 
-  it('never closes a circle through a stock peer', () => {
+  // The second seed once found two daemons of ours made neighbours with a stock one between them.
+  it.each([undefined, -879787646])('never closes a circle through a stock peer (seed %p)', (seed) => {
     fc.assert(
-      fc.property(fc.array(fact, { minLength: 50, maxLength: 200 }), fc.nat(), (facts, seed) => {
-        const referee = new Referee(seed);
+      fc.property(fc.array(fact, { minLength: 50, maxLength: 200 }), fc.nat(), (facts, luck) => {
+        const referee = new Referee(luck);
         for (const next of facts) {
           referee.feed(next);
           for (let number = 0; number < TASKS; number++) {
@@ -246,7 +247,7 @@ describe('Swarm, whatever happens', () => {
           }
         }
       }),
-      { numRuns: 100 },
+      { numRuns: 100, ...(seed !== undefined && { seed }) },
     );
   });
 });
