@@ -42,29 +42,33 @@ async function runAndKill(dir: string, firstTask: number, pieces: number): Promi
 }
 
 describe('a process killed while it writes', () => {
-  it('loses the last batch at most, and leaves no piece whose bytes are wrong', async () => {
-    await using directory = await scratchDirectory();
-    let due = 0;
-    for (let round = 0; round < ROUNDS; round++) {
-      const run = await runAndKill(directory.path, round * 1000, 30 + Math.floor(Math.random() * 60));
-      await using store = await openTestStore(directory.path);
-      const found = new Set<string>();
-      for (const task of store.list()) {
-        using _retained = task.retain();
-        for (const number of task.finishedPieces) {
-          const piece = task.piece(number);
-          if (piece === undefined) throw new Error(`no record of piece ${number}`);
-          expect(pieceDigestOf(await readAll(task, piece.offset, piece.length))).toBe(piece.digest);
-          found.add(`${task.taskId} ${number}`);
+  it(
+    'loses the last batch at most, and leaves no piece whose bytes are wrong',
+    async () => {
+      await using directory = await scratchDirectory();
+      let due = 0;
+      for (let round = 0; round < ROUNDS; round++) {
+        const run = await runAndKill(directory.path, round * 1000, 30 + Math.floor(Math.random() * 60));
+        await using store = await openTestStore(directory.path);
+        const found = new Set<string>();
+        for (const task of store.list()) {
+          using _retained = task.retain();
+          for (const number of task.finishedPieces) {
+            const piece = task.piece(number);
+            if (piece === undefined) throw new Error(`no record of piece ${number}`);
+            expect(pieceDigestOf(await readAll(task, piece.offset, piece.length))).toBe(piece.digest);
+            found.add(`${task.taskId} ${number}`);
+          }
         }
+        // Pieces 0 and 1 are discarded again on the way.
+        const kept = run.due.filter((piece) => !/ [01]$/.test(piece));
+        expect(kept.filter((piece) => !found.has(piece))).toEqual([]);
+        expect(found.size).toBeGreaterThan(0);
+        due += kept.length;
+        for (const task of [...store.list()]) await store.delete(task.taskId);
       }
-      // Pieces 0 and 1 are discarded again on the way.
-      const kept = run.due.filter((piece) => !/ [01]$/.test(piece));
-      expect(kept.filter((piece) => !found.has(piece))).toEqual([]);
-      expect(found.size).toBeGreaterThan(0);
-      due += kept.length;
-      for (const task of [...store.list()]) await store.delete(task.taskId);
-    }
-    expect(due).toBeGreaterThan(0);
-  }, ROUNDS * 20_000);
+      expect(due).toBeGreaterThan(0);
+    },
+    ROUNDS * 20_000,
+  );
 });
