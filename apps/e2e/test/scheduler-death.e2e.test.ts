@@ -62,4 +62,23 @@ describe('a scheduler that is killed in the middle of three pulls', () => {
     // Without the scheduler the seed would be found too: it was asked, by everybody for everything.
     expect(await registrationsOf(scheduler)).toBeGreaterThanOrEqual(daemons.length * blobsOf(next.layout).length);
   });
+
+  it('costs nothing either when it is back before they end', async () => {
+    const { scheduler } = bench.cluster;
+    if (scheduler === undefined) throw new Error('a scheduler was asked for');
+    const image = await bench.publish({ tag: 'meanwhile', layerBytes: TEN_LAYERS });
+    bench.origin.log.clear();
+    const slow = bench.origin.inject({ path: /\/blobs\//, fault: { bytesPerSec: 2 * MIB } });
+    let underWay = true;
+    const pulls = Promise.all(nodes.map((node) => criPull(node, image.name))).finally(() => (underWay = false));
+    await eventually(() => expect(blobBytes()).toBeGreaterThan(8 * MIB), { intervalMs: 10 });
+    await scheduler.kill('SIGKILL');
+    await scheduler.start();
+    await eventually(async () => expect(await registrationsOf(scheduler)).toBeGreaterThan(0), { intervalMs: 20 });
+    expect(underWay).toBe(true);
+    slow[Symbol.dispose]();
+    await pulls;
+    for (const node of nodes) expectHolds(await containerdContent(node), image);
+    expectEveryByteOnce(bench.origin, blobsOf(image.layout));
+  });
 });
