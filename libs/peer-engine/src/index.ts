@@ -12,6 +12,7 @@ export { OriginStatusError, OriginUnreachableError, withoutQuery } from './ports
 export type { Origin, OriginBody, OriginProbe, OriginRequest } from './ports/origin.ts';
 export type { Parents } from './ports/parents.ts';
 export type { RememberedSeed, SchedulerConnection, Schedulers, SeedMemory } from './ports/schedulers.ts';
+export type { BlamedFor, OriginLease, PieceVoucher, SwarmLink, VoucherBatch } from './ports/swarm-link.ts';
 export { NoSpaceError } from './ports/task-store.ts';
 export type { NewTask, StoredTask, TaskStore } from './ports/task-store.ts';
 export { digestOfRequest, taskIdOfRequest } from './task-request.ts';

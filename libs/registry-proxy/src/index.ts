@@ -7,6 +7,7 @@ export type { ErrorType } from './errors.ts';
 export { splitCredentials } from './http-headers.ts';
 export { listenProxy } from './listen.ts';
 export type { ListeningProxy, ListenProxyOptions } from './listen.ts';
+export type { TagDirectory, TagKey, TagRecord } from './manifests/tag-directory.ts';
 export type { ProxyMetrics, ServedFrom } from './metrics.ts';
 export { createRegistryProxy } from './registry-proxy.ts';
 export type { RegistryProxy, RegistryProxyOptions } from './registry-proxy.ts';

@@ -71,8 +71,8 @@ export const swarmService = ({
 }: {
   readonly hostId: string;
   readonly version: string;
-}): ServiceImpl<typeof swarm.SwarmService> => ({
-  hello: () => ({ instanceId: hostId, version, features: [] }),
+}): Partial<ServiceImpl<typeof swarm.SwarmService>> => ({
+  hello: () => ({ instanceId: hostId, version, features: [], pieceTlsPort: 0 }),
 });
 
 /** Streams that stock daemons keep open for hours, though they ask for an answer within ten seconds. */

@@ -10,4 +10,4 @@ export const hello = ({ driver, instanceId }: { driver: SwarmDriver; instanceId:
       if (hostId !== '') driver.swarm.hostRecognised(hostId);
       return { instanceId, version: VERSION, features: [] };
     },
-  }) satisfies ServiceImpl<typeof swarm.SwarmService>;
+  }) satisfies Partial<ServiceImpl<typeof swarm.SwarmService>>;

@@ -4,15 +4,15 @@
 
 // What only our own processes say to each other. A stock peer answers UNIMPLEMENTED, and is then spoken to in v2 alone.
 
-import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
-import type { Message } from "@bufbuild/protobuf";
+import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file d7y/swarm/v1/swarm.proto.
  */
 export const file_d7y_swarm_v1_swarm: GenFile = /*@__PURE__*/
-  fileDesc("ChhkN3kvc3dhcm0vdjEvc3dhcm0ucHJvdG8SDGQ3eS5zd2FybS52MSJGCgxIZWxsb1JlcXVlc3QSEwoLaW5zdGFuY2VfaWQYASABKAkSDwoHdmVyc2lvbhgCIAEoCRIQCghmZWF0dXJlcxgDIAMoCSJHCg1IZWxsb1Jlc3BvbnNlEhMKC2luc3RhbmNlX2lkGAEgASgJEg8KB3ZlcnNpb24YAiABKAkSEAoIZmVhdHVyZXMYAyADKAkyUAoMU3dhcm1TZXJ2aWNlEkAKBUhlbGxvEhouZDd5LnN3YXJtLnYxLkhlbGxvUmVxdWVzdBobLmQ3eS5zd2FybS52MS5IZWxsb1Jlc3BvbnNlYgZwcm90bzM");
+  fileDesc("ChhkN3kvc3dhcm0vdjEvc3dhcm0ucHJvdG8SDGQ3eS5zd2FybS52MSJGCgxIZWxsb1JlcXVlc3QSEwoLaW5zdGFuY2VfaWQYASABKAkSDwoHdmVyc2lvbhgCIAEoCRIQCghmZWF0dXJlcxgDIAMoCSJfCg1IZWxsb1Jlc3BvbnNlEhMKC2luc3RhbmNlX2lkGAEgASgJEg8KB3ZlcnNpb24YAiABKAkSEAoIZmVhdHVyZXMYAyADKAkSFgoOcGllY2VfdGxzX3BvcnQYBCABKA0i5wMKC0xpbmtSZXF1ZXN0EiYKBG9wZW4YASABKAsyFi5kN3kuc3dhcm0udjEuTGlua09wZW5IABIkCgV2b3VjaBgCIAEoCzITLmQ3eS5zd2FybS52MS5Wb3VjaEgAEi8KC2ZvbGxvd190YXNrGAMgASgLMhguZDd5LnN3YXJtLnYxLkZvbGxvd1Rhc2tIABIzCg11bmZvbGxvd190YXNrGAQgASgLMhouZDd5LnN3YXJtLnYxLlVuZm9sbG93VGFza0gAEiQKBWJsYW1lGAUgASgLMhMuZDd5LnN3YXJtLnYxLkJsYW1lSAASMwoNbGVhc2VfcmVxdWVzdBgGIAEoCzIaLmQ3eS5zd2FybS52MS5MZWFzZVJlcXVlc3RIABIxCgxsZWFzZV9yZXR1cm4YByABKAsyGS5kN3kuc3dhcm0udjEuTGVhc2VSZXR1cm5IABIxCgxmb3JnZXRfdGFza3MYCCABKAsyGS5kN3kuc3dhcm0udjEuRm9yZ2V0VGFza3NIABItCgpyZWNvcmRfdGFnGAkgASgLMhcuZDd5LnN3YXJtLnYxLlJlY29yZFRhZ0gAEikKCGZpbmRfdGFnGAogASgLMhUuZDd5LnN3YXJtLnYxLkZpbmRUYWdIAEIJCgdyZXF1ZXN0It0BCgxMaW5rUmVzcG9uc2USKgoGb3BlbmVkGAEgASgLMhguZDd5LnN3YXJtLnYxLkxpbmtPcGVuZWRIABIzCg10YXNrX3ZvdWNoZXJzGAIgASgLMhouZDd5LnN3YXJtLnYxLlRhc2tWb3VjaGVyc0gAEjEKDGxlYXNlX2Fuc3dlchgDIAEoCzIZLmQ3eS5zd2FybS52MS5MZWFzZUFuc3dlckgAEi0KCnRhZ19hbnN3ZXIYBCABKAsyFy5kN3kuc3dhcm0udjEuVGFnQW5zd2VySABCCgoIcmVzcG9uc2UiLAoITGlua09wZW4SDwoHaG9zdF9pZBgBIAEoCRIPCgd2ZXJzaW9uGAIgASgJIjIKCkxpbmtPcGVuZWQSEwoLaW5zdGFuY2VfaWQYASABKAkSDwoHdmVyc2lvbhgCIAEoCSJFCgxQaWVjZVZvdWNoZXISFAoMcGllY2VfbnVtYmVyGAEgASgNEg4KBnNoYTI1NhgCIAEoDBIPCgdob3N0X2lkGAMgASgJInQKBVZvdWNoEg8KB3Rhc2tfaWQYASABKAkSFgoOY29udGVudF9sZW5ndGgYAiABKAQSFAoMcGllY2VfbGVuZ3RoGAMgASgEEiwKCHZvdWNoZXJzGAQgAygLMhouZDd5LnN3YXJtLnYxLlBpZWNlVm91Y2hlciIdCgpGb2xsb3dUYXNrEg8KB3Rhc2tfaWQYASABKAkiHwoMVW5mb2xsb3dUYXNrEg8KB3Rhc2tfaWQYASABKAkiewoMVGFza1ZvdWNoZXJzEg8KB3Rhc2tfaWQYASABKAkSFgoOY29udGVudF9sZW5ndGgYAiABKAQSFAoMcGllY2VfbGVuZ3RoGAMgASgEEiwKCHZvdWNoZXJzGAQgAygLMhouZDd5LnN3YXJtLnYxLlBpZWNlVm91Y2hlciJnCgVCbGFtZRIPCgd0YXNrX2lkGAEgASgJEhQKDHBpZWNlX251bWJlchgCIAEoDRIPCgdob3N0X2lkGAMgASgJEiYKB29mZmVuY2UYBCABKA4yFS5kN3kuc3dhcm0udjEuT2ZmZW5jZSIzCgxMZWFzZVJlcXVlc3QSEgoKcmVxdWVzdF9pZBgBIAEoBBIPCgd0YXNrX2lkGAIgASgJIkoKC0xlYXNlQW5zd2VyEhIKCnJlcXVlc3RfaWQYASABKAQSDwoHZ3JhbnRlZBgCIAEoCBIWCg5yZXRyeV9hZnRlcl9tcxgDIAEoDSIeCgtMZWFzZVJldHVybhIPCgd0YXNrX2lkGAEgASgJIh8KC0ZvcmdldFRhc2tzEhAKCHRhc2tfaWRzGAEgAygJIpQBCglUYWdSZWNvcmQSEAoIcmVnaXN0cnkYASABKAkSEgoKcmVwb3NpdG9yeRgCIAEoCRILCgN0YWcYAyABKAkSDgoGYWNjZXB0GAQgASgJEg4KBmRpZ2VzdBgFIAEoCRISCgptZWRpYV90eXBlGAYgASgJEgwKBHNpemUYByABKAQSEgoKc2Vlbl9hdF9tcxgIIAEoAyI0CglSZWNvcmRUYWcSJwoGcmVjb3JkGAEgASgLMhcuZDd5LnN3YXJtLnYxLlRhZ1JlY29yZCJgCgdGaW5kVGFnEhIKCnJlcXVlc3RfaWQYASABKAQSEAoIcmVnaXN0cnkYAiABKAkSEgoKcmVwb3NpdG9yeRgDIAEoCRILCgN0YWcYBCABKAkSDgoGYWNjZXB0GAUgASgJIkkKCVRhZ0Fuc3dlchISCgpyZXF1ZXN0X2lkGAEgASgEEigKB3JlY29yZHMYAiADKAsyFy5kN3kuc3dhcm0udjEuVGFnUmVjb3JkIigKFUZvbGxvd1ZvdWNoZXJzUmVxdWVzdBIPCgd0YXNrX2lkGAEgASgJInQKFkZvbGxvd1ZvdWNoZXJzUmVzcG9uc2USFgoOY29udGVudF9sZW5ndGgYASABKAQSFAoMcGllY2VfbGVuZ3RoGAIgASgEEiwKCHZvdWNoZXJzGAMgAygLMhouZDd5LnN3YXJtLnYxLlBpZWNlVm91Y2hlciqEAQoHT2ZmZW5jZRIXChNPRkZFTkNFX1VOU1BFQ0lGSUVEEAASFwoTT0ZGRU5DRV9XUk9OR19CWVRFUxABEhkKFU9GRkVOQ0VfRkFMU0VfVk9VQ0hFUhACEhMKD09GRkVOQ0VfU1RBTExFRBADEhcKE09GRkVOQ0VfVU5SRUFDSEFCTEUQBDLyAQoMU3dhcm1TZXJ2aWNlEkAKBUhlbGxvEhouZDd5LnN3YXJtLnYxLkhlbGxvUmVxdWVzdBobLmQ3eS5zd2FybS52MS5IZWxsb1Jlc3BvbnNlEkEKBExpbmsSGS5kN3kuc3dhcm0udjEuTGlua1JlcXVlc3QaGi5kN3kuc3dhcm0udjEuTGlua1Jlc3BvbnNlKAEwARJdCg5Gb2xsb3dWb3VjaGVycxIjLmQ3eS5zd2FybS52MS5Gb2xsb3dWb3VjaGVyc1JlcXVlc3QaJC5kN3kuc3dhcm0udjEuRm9sbG93Vm91Y2hlcnNSZXNwb25zZTABYgZwcm90bzM");
 
 /**
  * Introduces the caller.
@@ -75,6 +75,13 @@ export type HelloResponse = Message<"d7y.swarm.v1.HelloResponse"> & {
    * @generated from field: repeated string features = 3;
    */
   features: string[];
+
+  /**
+   * Port on which a daemon serves pieces over TLS; 0 when it does not.
+   *
+   * @generated from field: uint32 piece_tls_port = 4;
+   */
+  pieceTlsPort: number;
 };
 
 /**
@@ -83,6 +90,713 @@ export type HelloResponse = Message<"d7y.swarm.v1.HelloResponse"> & {
  */
 export const HelloResponseSchema: GenMessage<HelloResponse> = /*@__PURE__*/
   messageDesc(file_d7y_swarm_v1_swarm, 1);
+
+/**
+ * What a daemon tells a scheduler.
+ *
+ * @generated from message d7y.swarm.v1.LinkRequest
+ */
+export type LinkRequest = Message<"d7y.swarm.v1.LinkRequest"> & {
+  /**
+   * @generated from oneof d7y.swarm.v1.LinkRequest.request
+   */
+  request: {
+    /**
+     * @generated from field: d7y.swarm.v1.LinkOpen open = 1;
+     */
+    value: LinkOpen;
+    case: "open";
+  } | {
+    /**
+     * @generated from field: d7y.swarm.v1.Vouch vouch = 2;
+     */
+    value: Vouch;
+    case: "vouch";
+  } | {
+    /**
+     * @generated from field: d7y.swarm.v1.FollowTask follow_task = 3;
+     */
+    value: FollowTask;
+    case: "followTask";
+  } | {
+    /**
+     * @generated from field: d7y.swarm.v1.UnfollowTask unfollow_task = 4;
+     */
+    value: UnfollowTask;
+    case: "unfollowTask";
+  } | {
+    /**
+     * @generated from field: d7y.swarm.v1.Blame blame = 5;
+     */
+    value: Blame;
+    case: "blame";
+  } | {
+    /**
+     * @generated from field: d7y.swarm.v1.LeaseRequest lease_request = 6;
+     */
+    value: LeaseRequest;
+    case: "leaseRequest";
+  } | {
+    /**
+     * @generated from field: d7y.swarm.v1.LeaseReturn lease_return = 7;
+     */
+    value: LeaseReturn;
+    case: "leaseReturn";
+  } | {
+    /**
+     * @generated from field: d7y.swarm.v1.ForgetTasks forget_tasks = 8;
+     */
+    value: ForgetTasks;
+    case: "forgetTasks";
+  } | {
+    /**
+     * @generated from field: d7y.swarm.v1.RecordTag record_tag = 9;
+     */
+    value: RecordTag;
+    case: "recordTag";
+  } | {
+    /**
+     * @generated from field: d7y.swarm.v1.FindTag find_tag = 10;
+     */
+    value: FindTag;
+    case: "findTag";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message d7y.swarm.v1.LinkRequest.
+ * Use `create(LinkRequestSchema)` to create a new message.
+ */
+export const LinkRequestSchema: GenMessage<LinkRequest> = /*@__PURE__*/
+  messageDesc(file_d7y_swarm_v1_swarm, 2);
+
+/**
+ * What a scheduler tells a daemon.
+ *
+ * @generated from message d7y.swarm.v1.LinkResponse
+ */
+export type LinkResponse = Message<"d7y.swarm.v1.LinkResponse"> & {
+  /**
+   * @generated from oneof d7y.swarm.v1.LinkResponse.response
+   */
+  response: {
+    /**
+     * @generated from field: d7y.swarm.v1.LinkOpened opened = 1;
+     */
+    value: LinkOpened;
+    case: "opened";
+  } | {
+    /**
+     * @generated from field: d7y.swarm.v1.TaskVouchers task_vouchers = 2;
+     */
+    value: TaskVouchers;
+    case: "taskVouchers";
+  } | {
+    /**
+     * @generated from field: d7y.swarm.v1.LeaseAnswer lease_answer = 3;
+     */
+    value: LeaseAnswer;
+    case: "leaseAnswer";
+  } | {
+    /**
+     * @generated from field: d7y.swarm.v1.TagAnswer tag_answer = 4;
+     */
+    value: TagAnswer;
+    case: "tagAnswer";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message d7y.swarm.v1.LinkResponse.
+ * Use `create(LinkResponseSchema)` to create a new message.
+ */
+export const LinkResponseSchema: GenMessage<LinkResponse> = /*@__PURE__*/
+  messageDesc(file_d7y_swarm_v1_swarm, 3);
+
+/**
+ * First message of a daemon.
+ *
+ * @generated from message d7y.swarm.v1.LinkOpen
+ */
+export type LinkOpen = Message<"d7y.swarm.v1.LinkOpen"> & {
+  /**
+   * As announced to schedulers.
+   *
+   * @generated from field: string host_id = 1;
+   */
+  hostId: string;
+
+  /**
+   * Version of the program, for logs.
+   *
+   * @generated from field: string version = 2;
+   */
+  version: string;
+};
+
+/**
+ * Describes the message d7y.swarm.v1.LinkOpen.
+ * Use `create(LinkOpenSchema)` to create a new message.
+ */
+export const LinkOpenSchema: GenMessage<LinkOpen> = /*@__PURE__*/
+  messageDesc(file_d7y_swarm_v1_swarm, 4);
+
+/**
+ * First message of a scheduler.
+ *
+ * @generated from message d7y.swarm.v1.LinkOpened
+ */
+export type LinkOpened = Message<"d7y.swarm.v1.LinkOpened"> & {
+  /**
+   * Its advertised "ip:port".
+   *
+   * @generated from field: string instance_id = 1;
+   */
+  instanceId: string;
+
+  /**
+   * Version of the program, for logs.
+   *
+   * @generated from field: string version = 2;
+   */
+  version: string;
+};
+
+/**
+ * Describes the message d7y.swarm.v1.LinkOpened.
+ * Use `create(LinkOpenedSchema)` to create a new message.
+ */
+export const LinkOpenedSchema: GenMessage<LinkOpened> = /*@__PURE__*/
+  messageDesc(file_d7y_swarm_v1_swarm, 5);
+
+/**
+ * The SHA-256 of a piece, computed by a daemon that fetched it from the origin.
+ *
+ * @generated from message d7y.swarm.v1.PieceVoucher
+ */
+export type PieceVoucher = Message<"d7y.swarm.v1.PieceVoucher"> & {
+  /**
+   * Counted from 0.
+   *
+   * @generated from field: uint32 piece_number = 1;
+   */
+  pieceNumber: number;
+
+  /**
+   * 32 bytes.
+   *
+   * @generated from field: bytes sha256 = 2;
+   */
+  sha256: Uint8Array;
+
+  /**
+   * Host that vouches; empty stands for the sender of the message.
+   *
+   * @generated from field: string host_id = 3;
+   */
+  hostId: string;
+};
+
+/**
+ * Describes the message d7y.swarm.v1.PieceVoucher.
+ * Use `create(PieceVoucherSchema)` to create a new message.
+ */
+export const PieceVoucherSchema: GenMessage<PieceVoucher> = /*@__PURE__*/
+  messageDesc(file_d7y_swarm_v1_swarm, 6);
+
+/**
+ * Pieces that the sender fetched from the origin.
+ *
+ * @generated from message d7y.swarm.v1.Vouch
+ */
+export type Vouch = Message<"d7y.swarm.v1.Vouch"> & {
+  /**
+   * @generated from field: string task_id = 1;
+   */
+  taskId: string;
+
+  /**
+   * Grid to which the piece numbers belong, in bytes.
+   *
+   * @generated from field: uint64 content_length = 2;
+   */
+  contentLength: bigint;
+
+  /**
+   * @generated from field: uint64 piece_length = 3;
+   */
+  pieceLength: bigint;
+
+  /**
+   * @generated from field: repeated d7y.swarm.v1.PieceVoucher vouchers = 4;
+   */
+  vouchers: PieceVoucher[];
+};
+
+/**
+ * Describes the message d7y.swarm.v1.Vouch.
+ * Use `create(VouchSchema)` to create a new message.
+ */
+export const VouchSchema: GenMessage<Vouch> = /*@__PURE__*/
+  messageDesc(file_d7y_swarm_v1_swarm, 7);
+
+/**
+ * Asks for the vouchers of a task: those known now, later ones as they come.
+ *
+ * @generated from message d7y.swarm.v1.FollowTask
+ */
+export type FollowTask = Message<"d7y.swarm.v1.FollowTask"> & {
+  /**
+   * @generated from field: string task_id = 1;
+   */
+  taskId: string;
+};
+
+/**
+ * Describes the message d7y.swarm.v1.FollowTask.
+ * Use `create(FollowTaskSchema)` to create a new message.
+ */
+export const FollowTaskSchema: GenMessage<FollowTask> = /*@__PURE__*/
+  messageDesc(file_d7y_swarm_v1_swarm, 8);
+
+/**
+ * Ends a FollowTask.
+ *
+ * @generated from message d7y.swarm.v1.UnfollowTask
+ */
+export type UnfollowTask = Message<"d7y.swarm.v1.UnfollowTask"> & {
+  /**
+   * @generated from field: string task_id = 1;
+   */
+  taskId: string;
+};
+
+/**
+ * Describes the message d7y.swarm.v1.UnfollowTask.
+ * Use `create(UnfollowTaskSchema)` to create a new message.
+ */
+export const UnfollowTaskSchema: GenMessage<UnfollowTask> = /*@__PURE__*/
+  messageDesc(file_d7y_swarm_v1_swarm, 9);
+
+/**
+ * Vouchers that others gave. Two with different digests for one piece contradict each other.
+ *
+ * @generated from message d7y.swarm.v1.TaskVouchers
+ */
+export type TaskVouchers = Message<"d7y.swarm.v1.TaskVouchers"> & {
+  /**
+   * @generated from field: string task_id = 1;
+   */
+  taskId: string;
+
+  /**
+   * @generated from field: uint64 content_length = 2;
+   */
+  contentLength: bigint;
+
+  /**
+   * @generated from field: uint64 piece_length = 3;
+   */
+  pieceLength: bigint;
+
+  /**
+   * @generated from field: repeated d7y.swarm.v1.PieceVoucher vouchers = 4;
+   */
+  vouchers: PieceVoucher[];
+};
+
+/**
+ * Describes the message d7y.swarm.v1.TaskVouchers.
+ * Use `create(TaskVouchersSchema)` to create a new message.
+ */
+export const TaskVouchersSchema: GenMessage<TaskVouchers> = /*@__PURE__*/
+  messageDesc(file_d7y_swarm_v1_swarm, 10);
+
+/**
+ * Complains about a host.
+ *
+ * @generated from message d7y.swarm.v1.Blame
+ */
+export type Blame = Message<"d7y.swarm.v1.Blame"> & {
+  /**
+   * @generated from field: string task_id = 1;
+   */
+  taskId: string;
+
+  /**
+   * @generated from field: uint32 piece_number = 2;
+   */
+  pieceNumber: number;
+
+  /**
+   * @generated from field: string host_id = 3;
+   */
+  hostId: string;
+
+  /**
+   * @generated from field: d7y.swarm.v1.Offence offence = 4;
+   */
+  offence: Offence;
+};
+
+/**
+ * Describes the message d7y.swarm.v1.Blame.
+ * Use `create(BlameSchema)` to create a new message.
+ */
+export const BlameSchema: GenMessage<Blame> = /*@__PURE__*/
+  messageDesc(file_d7y_swarm_v1_swarm, 11);
+
+/**
+ * Asks for leave to fetch missing pieces of a task from the origin, for a download that does have parents.
+ *
+ * @generated from message d7y.swarm.v1.LeaseRequest
+ */
+export type LeaseRequest = Message<"d7y.swarm.v1.LeaseRequest"> & {
+  /**
+   * Chosen by the daemon; the answer carries it.
+   *
+   * @generated from field: uint64 request_id = 1;
+   */
+  requestId: bigint;
+
+  /**
+   * @generated from field: string task_id = 2;
+   */
+  taskId: string;
+};
+
+/**
+ * Describes the message d7y.swarm.v1.LeaseRequest.
+ * Use `create(LeaseRequestSchema)` to create a new message.
+ */
+export const LeaseRequestSchema: GenMessage<LeaseRequest> = /*@__PURE__*/
+  messageDesc(file_d7y_swarm_v1_swarm, 12);
+
+/**
+ * Answers a LeaseRequest.
+ *
+ * @generated from message d7y.swarm.v1.LeaseAnswer
+ */
+export type LeaseAnswer = Message<"d7y.swarm.v1.LeaseAnswer"> & {
+  /**
+   * @generated from field: uint64 request_id = 1;
+   */
+  requestId: bigint;
+
+  /**
+   * @generated from field: bool granted = 2;
+   */
+  granted: boolean;
+
+  /**
+   * When not granted: how long to wait before asking again.
+   *
+   * @generated from field: uint32 retry_after_ms = 3;
+   */
+  retryAfterMs: number;
+};
+
+/**
+ * Describes the message d7y.swarm.v1.LeaseAnswer.
+ * Use `create(LeaseAnswerSchema)` to create a new message.
+ */
+export const LeaseAnswerSchema: GenMessage<LeaseAnswer> = /*@__PURE__*/
+  messageDesc(file_d7y_swarm_v1_swarm, 13);
+
+/**
+ * Gives leave back.
+ *
+ * @generated from message d7y.swarm.v1.LeaseReturn
+ */
+export type LeaseReturn = Message<"d7y.swarm.v1.LeaseReturn"> & {
+  /**
+   * @generated from field: string task_id = 1;
+   */
+  taskId: string;
+};
+
+/**
+ * Describes the message d7y.swarm.v1.LeaseReturn.
+ * Use `create(LeaseReturnSchema)` to create a new message.
+ */
+export const LeaseReturnSchema: GenMessage<LeaseReturn> = /*@__PURE__*/
+  messageDesc(file_d7y_swarm_v1_swarm, 14);
+
+/**
+ * The sender no longer holds these tasks.
+ *
+ * @generated from message d7y.swarm.v1.ForgetTasks
+ */
+export type ForgetTasks = Message<"d7y.swarm.v1.ForgetTasks"> & {
+  /**
+   * @generated from field: repeated string task_ids = 1;
+   */
+  taskIds: string[];
+};
+
+/**
+ * Describes the message d7y.swarm.v1.ForgetTasks.
+ * Use `create(ForgetTasksSchema)` to create a new message.
+ */
+export const ForgetTasksSchema: GenMessage<ForgetTasks> = /*@__PURE__*/
+  messageDesc(file_d7y_swarm_v1_swarm, 15);
+
+/**
+ * What a tag of a public repository meant when a registry was asked last.
+ *
+ * @generated from message d7y.swarm.v1.TagRecord
+ */
+export type TagRecord = Message<"d7y.swarm.v1.TagRecord"> & {
+  /**
+   * Scheme and authority of the registry, lower-case: "https://registry-1.docker.io".
+   *
+   * @generated from field: string registry = 1;
+   */
+  registry: string;
+
+  /**
+   * "library/nginx"
+   *
+   * @generated from field: string repository = 2;
+   */
+  repository: string;
+
+  /**
+   * "latest"
+   *
+   * @generated from field: string tag = 3;
+   */
+  tag: string;
+
+  /**
+   * The Accept header by which it was asked for, normalised; a registry may answer differently for another one.
+   *
+   * @generated from field: string accept = 4;
+   */
+  accept: string;
+
+  /**
+   * "sha256:…" of the manifest.
+   *
+   * @generated from field: string digest = 5;
+   */
+  digest: string;
+
+  /**
+   * @generated from field: string media_type = 6;
+   */
+  mediaType: string;
+
+  /**
+   * Bytes of the manifest.
+   *
+   * @generated from field: uint64 size = 7;
+   */
+  size: bigint;
+
+  /**
+   * Unix time in ms at which the registry said so.
+   *
+   * @generated from field: int64 seen_at_ms = 8;
+   */
+  seenAtMs: bigint;
+};
+
+/**
+ * Describes the message d7y.swarm.v1.TagRecord.
+ * Use `create(TagRecordSchema)` to create a new message.
+ */
+export const TagRecordSchema: GenMessage<TagRecord> = /*@__PURE__*/
+  messageDesc(file_d7y_swarm_v1_swarm, 16);
+
+/**
+ * Tells of a tag.
+ *
+ * @generated from message d7y.swarm.v1.RecordTag
+ */
+export type RecordTag = Message<"d7y.swarm.v1.RecordTag"> & {
+  /**
+   * @generated from field: d7y.swarm.v1.TagRecord record = 1;
+   */
+  record?: TagRecord | undefined;
+};
+
+/**
+ * Describes the message d7y.swarm.v1.RecordTag.
+ * Use `create(RecordTagSchema)` to create a new message.
+ */
+export const RecordTagSchema: GenMessage<RecordTag> = /*@__PURE__*/
+  messageDesc(file_d7y_swarm_v1_swarm, 17);
+
+/**
+ * Asks for what is known of a tag.
+ *
+ * @generated from message d7y.swarm.v1.FindTag
+ */
+export type FindTag = Message<"d7y.swarm.v1.FindTag"> & {
+  /**
+   * Chosen by the daemon; the answer carries it.
+   *
+   * @generated from field: uint64 request_id = 1;
+   */
+  requestId: bigint;
+
+  /**
+   * @generated from field: string registry = 2;
+   */
+  registry: string;
+
+  /**
+   * @generated from field: string repository = 3;
+   */
+  repository: string;
+
+  /**
+   * @generated from field: string tag = 4;
+   */
+  tag: string;
+
+  /**
+   * @generated from field: string accept = 5;
+   */
+  accept: string;
+};
+
+/**
+ * Describes the message d7y.swarm.v1.FindTag.
+ * Use `create(FindTagSchema)` to create a new message.
+ */
+export const FindTagSchema: GenMessage<FindTag> = /*@__PURE__*/
+  messageDesc(file_d7y_swarm_v1_swarm, 18);
+
+/**
+ * Answers a FindTag.
+ *
+ * @generated from message d7y.swarm.v1.TagAnswer
+ */
+export type TagAnswer = Message<"d7y.swarm.v1.TagAnswer"> & {
+  /**
+   * @generated from field: uint64 request_id = 1;
+   */
+  requestId: bigint;
+
+  /**
+   * Newest first; empty when nothing is known.
+   *
+   * @generated from field: repeated d7y.swarm.v1.TagRecord records = 2;
+   */
+  records: TagRecord[];
+};
+
+/**
+ * Describes the message d7y.swarm.v1.TagAnswer.
+ * Use `create(TagAnswerSchema)` to create a new message.
+ */
+export const TagAnswerSchema: GenMessage<TagAnswer> = /*@__PURE__*/
+  messageDesc(file_d7y_swarm_v1_swarm, 19);
+
+/**
+ * Names the task.
+ *
+ * @generated from message d7y.swarm.v1.FollowVouchersRequest
+ */
+export type FollowVouchersRequest = Message<"d7y.swarm.v1.FollowVouchersRequest"> & {
+  /**
+   * @generated from field: string task_id = 1;
+   */
+  taskId: string;
+};
+
+/**
+ * Describes the message d7y.swarm.v1.FollowVouchersRequest.
+ * Use `create(FollowVouchersRequestSchema)` to create a new message.
+ */
+export const FollowVouchersRequestSchema: GenMessage<FollowVouchersRequest> = /*@__PURE__*/
+  messageDesc(file_d7y_swarm_v1_swarm, 20);
+
+/**
+ * Vouchers of the server itself.
+ *
+ * @generated from message d7y.swarm.v1.FollowVouchersResponse
+ */
+export type FollowVouchersResponse = Message<"d7y.swarm.v1.FollowVouchersResponse"> & {
+  /**
+   * @generated from field: uint64 content_length = 1;
+   */
+  contentLength: bigint;
+
+  /**
+   * @generated from field: uint64 piece_length = 2;
+   */
+  pieceLength: bigint;
+
+  /**
+   * @generated from field: repeated d7y.swarm.v1.PieceVoucher vouchers = 3;
+   */
+  vouchers: PieceVoucher[];
+};
+
+/**
+ * Describes the message d7y.swarm.v1.FollowVouchersResponse.
+ * Use `create(FollowVouchersResponseSchema)` to create a new message.
+ */
+export const FollowVouchersResponseSchema: GenMessage<FollowVouchersResponse> = /*@__PURE__*/
+  messageDesc(file_d7y_swarm_v1_swarm, 21);
+
+/**
+ * What a host did.
+ *
+ * @generated from enum d7y.swarm.v1.Offence
+ */
+export const Offence = {
+  /**
+   * Never sent.
+   *
+   * @generated from enum value: OFFENCE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * Sent bytes that are not those of the origin.
+   *
+   * @generated from enum value: OFFENCE_WRONG_BYTES = 1;
+   */
+  WRONG_BYTES: 1,
+
+  /**
+   * Vouched for bytes that are not those of the origin.
+   *
+   * @generated from enum value: OFFENCE_FALSE_VOUCHER = 2;
+   */
+  FALSE_VOUCHER: 2,
+
+  /**
+   * Accepted a request and stopped sending.
+   *
+   * @generated from enum value: OFFENCE_STALLED = 3;
+   */
+  STALLED: 3,
+
+  /**
+   * Could not be reached.
+   *
+   * @generated from enum value: OFFENCE_UNREACHABLE = 4;
+   */
+  UNREACHABLE: 4,
+} as const;
+
+/**
+ * What a host did.
+ *
+ * @generated from enum d7y.swarm.v1.Offence
+ */
+export type Offence = (typeof Offence)[keyof typeof Offence] | UnknownEnum;
+
+/**
+ * Describes the enum d7y.swarm.v1.Offence.
+ */
+export const OffenceSchema: GenEnum<Offence> = /*@__PURE__*/
+  enumDesc(file_d7y_swarm_v1_swarm, 0);
 
 /**
  * Spoken by scheduler and daemons on the port of their v2 services.
@@ -99,6 +813,28 @@ export const SwarmService: GenService<{
     methodKind: "unary";
     input: typeof HelloRequestSchema;
     output: typeof HelloResponseSchema;
+  },
+  /**
+   * One stream per daemon and scheduler for all tasks of the daemon. The daemon opens it, introduces itself first, and says again what
+   * it knows (vouchers of tasks it holds, tags) after every reconnect. Whatever is missing here is still said in v2.
+   *
+   * @generated from rpc d7y.swarm.v1.SwarmService.Link
+   */
+  link: {
+    methodKind: "bidi_streaming";
+    input: typeof LinkRequestSchema;
+    output: typeof LinkResponseSchema;
+  },
+  /**
+   * Vouchers of the pieces that the asked daemon fetched from the origin itself, for children that have no scheduler to tell them. Sends
+   * those it has at once, later ones as they come, and ends when its download is over.
+   *
+   * @generated from rpc d7y.swarm.v1.SwarmService.FollowVouchers
+   */
+  followVouchers: {
+    methodKind: "server_streaming";
+    input: typeof FollowVouchersRequestSchema;
+    output: typeof FollowVouchersResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_d7y_swarm_v1_swarm, 0);
