@@ -23,6 +23,8 @@ export type { TlsFiles } from './listener/tls-files.ts';
 export { BufferPool } from './memory/buffer-pool.ts';
 export type { BufferPoolOptions, PooledBuffer } from './memory/buffer-pool.ts';
 export type { ByteLimiter } from './memory/byte-limiter.ts';
+export { RateLimiter } from './memory/rate-limiter.ts';
+export type { RateLimiterOptions } from './memory/rate-limiter.ts';
 export { createLogger, LOG_LEVELS } from './observe/logger.ts';
 export type { Logger, LoggerOptions, LogLevel } from './observe/logger.ts';
 export { createMetrics, metricsHandler } from './observe/metrics.ts';
