@@ -1,5 +1,6 @@
-export { startDfdaemon } from './compose.ts';
-export type { DfdaemonOverrides, RunningDfdaemon, StartDfdaemonOptions } from './compose.ts';
+export { startDfdaemon } from './compose/start-dfdaemon.ts';
+export type { DfdaemonOverrides } from './compose/runtime.ts';
+export type { RunningDfdaemon, StartDfdaemonOptions } from './compose/start-dfdaemon.ts';
 export { parseDfdaemonArgs } from './config/dfdaemon-args.ts';
 export type { DfdaemonProgram } from './config/dfdaemon-args.ts';
 export { defaultDirectories } from './config/directories.ts';

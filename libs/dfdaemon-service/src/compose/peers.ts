@@ -1,0 +1,74 @@
+import { dfdaemon, swarm } from '@d7y/api';
+import type { Engine } from '@d7y/peer-engine';
+import { startPieceServer } from '@d7y/peer-protocol';
+import type { PieceStore } from '@d7y/piece-store';
+import { listen } from '@d7y/service-kit';
+import type { DaemonMetrics } from '../observe/daemon-metrics.ts';
+import { LONG_STREAMS, swarmService, uploadService } from '../rpc/upload-service.ts';
+import { ChildTraces } from '../upload/child-traces.ts';
+import { Uploads } from '../upload/uploads.ts';
+import { VERSION } from '../version.ts';
+import { listening } from './listening.ts';
+import type { RpcParts } from './rpc-parts.ts';
+import { bufferPool, type Runtime } from './runtime.ts';
+import type { SwarmAccess } from './swarm.ts';
+
+/** What other daemons fetch from here: the piece server. */
+export interface PieceServing {
+  readonly uploads: Uploads;
+  readonly traces: ChildTraces;
+  readonly port: number;
+}
+
+/** @throws {StartError} */
+export async function servePieces(
+  runtime: Runtime,
+  { store, engine, metrics }: { readonly store: PieceStore; readonly engine: Engine; readonly metrics: DaemonMetrics },
+): Promise<PieceServing> {
+  const { config, telemetry, logger, anyAddress, stack } = runtime;
+  const traces = new ChildTraces();
+  const { disableShared } = config.upload;
+  const uploads = new Uploads({ store, pieces: engine, traces, tracer: telemetry.tracer, metrics, disableShared });
+  const { port } = stack.use(
+    await listening(() =>
+      startPieceServer({
+        host: config.storage.server.ip ?? anyAddress,
+        port: config.storage.server.tcpPort,
+        source: uploads,
+        bufferPool: bufferPool(runtime, 1 / 4),
+        logger,
+      }),
+    ),
+  );
+  return { uploads, traces, port };
+}
+
+/** The gRPC port for other daemons and for schedulers. @throws {StartError} */
+export async function serveUploadRpc(
+  { config, identity, lifetime, anyAddress, stack }: Runtime,
+  { rpc, shared }: RpcParts,
+  { facts }: SwarmAccess,
+  { traces, port: tcpPort }: PieceServing,
+): Promise<{ readonly port: number }> {
+  const { hostId, ip } = identity;
+  const { disableShared } = config.upload;
+  return stack.use(
+    await listen({
+      ...shared,
+      host: config.upload.server.ip ?? anyAddress,
+      port: config.upload.server.port,
+      grpc: (router) => {
+        router.service(
+          dfdaemon.DfdaemonUpload,
+          uploadService({
+            ...{ ...rpc, traces, facts, disableShared },
+            pieceServer: { ip, tcpPort },
+            lifetime: lifetime.signal,
+          }),
+        );
+        router.service(swarm.SwarmService, swarmService({ hostId, version: VERSION }));
+      },
+      longStreams: LONG_STREAMS,
+    }),
+  );
+}

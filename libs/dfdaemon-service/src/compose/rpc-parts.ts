@@ -1,0 +1,48 @@
+import type { Engine, TaskOpener } from '@d7y/peer-engine';
+import type { PieceStore } from '@d7y/piece-store';
+import type { AccessPolicy } from '@d7y/registry-proxy';
+import { createRulesInterceptor } from '@d7y/message-rules';
+import { createHealth, type Health, type ListenOptions } from '@d7y/service-kit';
+import type { DownloadTaskPorts } from '../rpc/download-task.ts';
+import { TaskAdmin } from '../rpc/local-tasks.ts';
+import { piecesOfEngine } from '../upload/engine-pieces.ts';
+import type { Uploads } from '../upload/uploads.ts';
+import type { Runtime } from './runtime.ts';
+import type { SwarmAccess } from './swarm.ts';
+
+/** How long RPCs and uploads under way may go on when the daemon stops. */
+const DRAIN_MS = 5_000;
+
+/** What both gRPC services, for other daemons and for this machine, are made of. */
+export interface RpcParts {
+  readonly rpc: DownloadTaskPorts & {
+    readonly admin: TaskAdmin;
+    readonly pieces: ReturnType<typeof piecesOfEngine>;
+  };
+  readonly health: Health;
+  /** Options of both listeners. */
+  readonly shared: Pick<ListenOptions, 'interceptors' | 'logger' | 'telemetry' | 'metrics' | 'health' | 'drainMs'>;
+}
+
+export function createRpcParts(
+  { identity, logger, telemetry, metrics }: Runtime,
+  parts: {
+    readonly store: PieceStore;
+    readonly engine: Engine;
+    /** The engine with its callers counted. */
+    readonly opener: TaskOpener;
+    readonly access: AccessPolicy;
+    readonly uploads: Uploads;
+    readonly swarm: SwarmAccess;
+  },
+): RpcParts {
+  const { store, engine, opener, access, uploads, swarm } = parts;
+  const admin = new TaskAdmin({ store, engine, uploads, schedulers: swarm.directory });
+  const health = createHealth();
+  const interceptors = [createRulesInterceptor()];
+  return {
+    rpc: { engine: opener, store, pieces: piecesOfEngine(engine, store), access, identity, logger, admin },
+    health,
+    shared: { interceptors, logger, telemetry, metrics, health, drainMs: DRAIN_MS },
+  };
+}

@@ -1,0 +1,89 @@
+import { createClientInterceptors, createLogger, createMetrics, createTelemetry } from '@d7y/service-kit';
+import { BufferPool, type Logger, type LogLevel, type Metrics, type Telemetry } from '@d7y/service-kit';
+import type { DfdaemonConfig } from '../config/schema.ts';
+import { type Identity, identityOf } from '../host/identity.ts';
+import { VERSION } from '../version.ts';
+
+/** Bytes of one buffer: reads and writes of this size keep the disk busy without a call per chunk. */
+const BUFFER_BYTES = 256 * 1024;
+
+/** What tests and the all-in-one program replace. */
+export interface DfdaemonOverrides {
+  readonly logger?: Logger;
+  /** Name in logs and traces; `dfdaemon`, or `seed-peer` for a seed, unless given. */
+  readonly name?: string;
+  readonly env?: Readonly<Record<string, string | undefined>>;
+  /** Standard metrics of the process, which in one process only one service should count. */
+  readonly processMetrics?: boolean;
+  readonly schedulerCheckIntervalMs?: number;
+  readonly seedIntervalMs?: number;
+}
+
+/** What every part of a daemon is built with: who it is, where it reports, how long it lives. */
+export interface Runtime {
+  readonly config: DfdaemonConfig;
+  readonly overrides: DfdaemonOverrides;
+  readonly identity: Identity;
+  /** In logs and traces. */
+  readonly name: string;
+  readonly logger: Logger;
+  readonly telemetry: Telemetry;
+  readonly metrics: Metrics;
+  /** For gRPC clients. */
+  readonly interceptors: ReturnType<typeof createClientInterceptors>;
+  /** Aborts when the daemon stops. */
+  readonly lifetime: AbortController;
+  /** What listeners bind to unless told otherwise. */
+  readonly anyAddress: string;
+  readonly startedAtMs: number;
+  /** Parts give back here what they took, in reverse order of taking it. */
+  readonly stack: AsyncDisposableStack;
+}
+
+export function createRuntime(
+  config: DfdaemonConfig,
+  stack: AsyncDisposableStack,
+  { overrides, logLevel }: { readonly overrides: DfdaemonOverrides; readonly logLevel: LogLevel | undefined },
+): Runtime {
+  const identity = identityOf(config, overrides.env ?? process.env);
+  const name = overrides.name ?? (identity.isSeed ? 'seed-peer' : 'dfdaemon');
+  const logger =
+    overrides.logger ??
+    createLogger({ name, level: logLevel ?? (config.verbose ? 'debug' : 'info'), console: config.console });
+  const { tracing, host, network } = config;
+  const telemetry = stack.use(
+    createTelemetry({
+      serviceName: `${name}-${identity.ip}`,
+      endpoint: tracing.endpoint,
+      protocol: tracing.protocol,
+      path: tracing.path,
+      headers: tracing.headers,
+      sampleRatio: tracing.sampleRatio,
+      attributes: {
+        'service.version': VERSION,
+        'service.instance.id': identity.hostId,
+        'host.name': identity.hostname,
+        'host.ip': identity.ip,
+        'host.seed_peer': identity.isSeed,
+        ...(host.idc === undefined ? {} : { 'host.idc': host.idc }),
+        ...(host.location === undefined ? {} : { 'host.location': host.location }),
+      },
+    }),
+  );
+  const metrics = createMetrics({ processMetrics: overrides.processMetrics ?? true });
+  return {
+    ...{ config, overrides, identity, name, logger, telemetry, metrics, stack },
+    interceptors: createClientInterceptors({ telemetry, metrics }),
+    lifetime: new AbortController(),
+    anyAddress: network.enableIPv6 ? '::' : '0.0.0.0',
+    startedAtMs: Date.now(),
+  };
+}
+
+/** A part of the memory for bytes in flight; the shares of all pools add up to one. */
+export function bufferPool({ config }: Runtime, share: number): BufferPool {
+  return new BufferPool({
+    bufferBytes: BUFFER_BYTES,
+    maxBuffers: Math.max(8, Math.floor((config.memory.bufferBytes * share) / BUFFER_BYTES)),
+  });
+}

@@ -1,0 +1,134 @@
+import { dfdaemon } from '@d7y/api';
+import type { LogLevel } from '@d7y/service-kit';
+import type { DfdaemonConfig } from '../config/schema.ts';
+import { CountedEngine } from '../observe/counted-engine.ts';
+import { DaemonMetrics } from '../observe/daemon-metrics.ts';
+import { type DaemonStatus, statusOf } from '../observe/status.ts';
+import { VERSION } from '../version.ts';
+import { createEngine } from './engine.ts';
+import { serveLocalSocket } from './local-socket.ts';
+import { serveOperators } from './operators.ts';
+import { createOrigins } from './origins.ts';
+import { servePieces, serveUploadRpc } from './peers.ts';
+import { createAccess, startProxy } from './proxy.ts';
+import { createRpcParts } from './rpc-parts.ts';
+import { createRuntime, type DfdaemonOverrides } from './runtime.ts';
+import { collectGarbageRegularly, openStorage } from './storage.ts';
+import { createSwarmAccess } from './swarm.ts';
+
+/** For saying goodbye to schedulers. */
+const LEAVE_TIMEOUT_MS = 2_000;
+
+export interface StartDfdaemonOptions {
+  readonly signal: AbortSignal;
+  readonly overrides?: DfdaemonOverrides;
+  /** Least severe level that is logged; as configured unless given. */
+  readonly logLevel?: LogLevel | undefined;
+  /** One line each, from reading the configuration. */
+  readonly warnings?: readonly string[];
+}
+
+/** A daemon, or a seed peer, at work. */
+export interface RunningDfdaemon extends AsyncDisposable {
+  readonly hostId: string;
+  readonly socketPath: string;
+  readonly ports: {
+    readonly upload: number;
+    readonly proxy: number;
+    readonly piece: number;
+    /** Undefined when it is not enabled. */
+    readonly metrics: number | undefined;
+    readonly health: number;
+  };
+  status(): Promise<DaemonStatus>;
+  /** Removes a task from this host and from its scheduler's list of who has it. */
+  deleteTask(taskId: string, options: { signal: AbortSignal }): Promise<void>;
+}
+
+/**
+ * Starts a daemon; it serves when the promise resolves, with or without a scheduler. The parts are built here, once, in the order in
+ * which they are needed, and given back in reverse.
+ * @throws {StartError} a port is taken, a directory cannot be used, a certificate cannot be read
+ */
+export async function startDfdaemon(
+  config: DfdaemonConfig,
+  { signal, overrides = {}, logLevel, warnings = [] }: StartDfdaemonOptions,
+): Promise<RunningDfdaemon> {
+  signal.throwIfAborted();
+  await using stack = new AsyncDisposableStack();
+  const runtime = createRuntime(config, stack, { overrides, logLevel });
+  const { identity, lifetime, logger, name } = runtime;
+  const { hostId } = identity;
+  for (const warning of warnings) logger.warn(warning);
+
+  // What is on disk, where content comes from, whom to ask, and who gets it.
+  const store = await openStorage(runtime, (taskId) => forgetTask(taskId));
+  const metrics = new DaemonMetrics(runtime.metrics.registry, {
+    version: VERSION,
+    gauges: {
+      disk: async () => {
+        const { capacityBytes, usedBytes } = await store.usage();
+        return { totalBytes: capacityBytes, usedBytes };
+      },
+    },
+  });
+  const origins = await createOrigins(runtime);
+  const swarm = await createSwarmAccess(runtime);
+  const engine = createEngine(runtime, { store, origins, swarm, metrics });
+  const opener = new CountedEngine(engine, metrics);
+  const access = createAccess(origins);
+
+  // What other daemons get from here.
+  const pieceServing = await servePieces(runtime, { store, engine, metrics });
+  const { uploads } = pieceServing;
+  const parts = createRpcParts(runtime, { store, engine, opener, access, uploads, swarm });
+  const upload = await serveUploadRpc(runtime, parts, swarm, pieceServing);
+  swarm.announced.upload = upload.port;
+
+  // What this machine gets from here.
+  const status = async (): Promise<DaemonStatus> => {
+    const usage = await store.usage();
+    return statusOf({
+      ...{ version: VERSION, hostId, isSeed: identity.isSeed, startedAtMs: runtime.startedAtMs },
+      isStopping: () => lifetime.signal.aborted,
+      schedulers: () => swarm.directory.status(),
+      active: () => engine.active(),
+      counts: () => opener.counts,
+      cache: () => ({ tasks: usage.taskCount, bytes: usage.usedBytes }),
+      received: () => metrics.received,
+      uploadedBytes: () => uploads.totalBytes,
+    });
+  };
+  const socketPath = await serveLocalSocket(runtime, parts, swarm, status);
+  const proxy = await startProxy(runtime, { engine: opener, origins, access, metrics });
+  swarm.announced.proxy = proxy.port;
+
+  // Health comes last: whoever sees it may use all the rest.
+  for (const service of [dfdaemon.DfdaemonUpload, dfdaemon.DfdaemonDownload])
+    parts.health.set(service.typeName, 'SERVING');
+  const operators = await serveOperators(runtime);
+  collectGarbageRegularly(runtime, store);
+  swarm.directory.start();
+  stack.defer(async () => {
+    lifetime.abort(new DOMException('the daemon is stopping', 'AbortError'));
+    await swarm.directory.leave({ signal: AbortSignal.timeout(LEAVE_TIMEOUT_MS) });
+  });
+  const ports = { upload: upload.port, proxy: proxy.port, piece: pieceServing.port, ...operators };
+  logger.info({ hostId, ports, socketPath, version: VERSION }, `${name} is serving`);
+
+  const running = stack.move();
+  return {
+    ...{ hostId, socketPath, ports, status },
+    deleteTask: (taskId, options) => parts.rpc.admin.delete(taskId, options),
+    [Symbol.asyncDispose]: () => running.disposeAsync(),
+  };
+
+  /** An evicted task: its scheduler learns that it is no longer to be had here. */
+  function forgetTask(taskId: string): void {
+    uploads.forget(taskId);
+    const [scheduler] = swarm.directory.clientsFor(taskId);
+    scheduler
+      ?.deleteTask(taskId, { signal: lifetime.signal })
+      .catch((error: unknown) => logger.debug({ taskId, err: error }, 'a scheduler was not told of an eviction'));
+  }
+}

@@ -1,0 +1,63 @@
+import { join, resolve } from 'node:path';
+import type { Parents } from '@d7y/peer-engine';
+import { createParentClientPool, createPieceClient, createSchedulerClient, packetIdOf } from '@d7y/peer-protocol';
+import { HostFacts } from '../host/host-facts.ts';
+import { NetworkMeter } from '../host/network-meter.ts';
+import { schedulerAddresses } from '../scheduler/dynconfig.ts';
+import { SchedulerDirectory } from '../scheduler/scheduler-directory.ts';
+import { PersistentSeedMemory } from '../scheduler/seed-memory.ts';
+import { parentsOverNetwork } from '../upload/engine-parents.ts';
+import { VERSION } from '../version.ts';
+import { bufferPool, type Runtime } from './runtime.ts';
+
+/** How often schedulers' health is checked: one that comes back is used again this soon. */
+const SCHEDULER_CHECK_INTERVAL_MS = 3_000;
+/** How often schedulers are asked for their seeds. */
+const SEED_INTERVAL_MS = 30_000;
+
+/** The others: who tells whom to ask, and whom to ask. */
+export interface SwarmAccess {
+  readonly directory: SchedulerDirectory;
+  readonly seeds: PersistentSeedMemory;
+  readonly parents: Parents;
+  readonly facts: HostFacts;
+  /** Ports as announced to schedulers: those configured until a listener says which one it got. */
+  readonly announced: { upload: number; proxy: number };
+}
+
+/** Nothing is asked before `directory.start()`. */
+export async function createSwarmAccess(runtime: Runtime): Promise<SwarmAccess> {
+  const { config, identity, interceptors, lifetime, logger, overrides, stack } = runtime;
+  const { hostId } = identity;
+  const parentClients = stack.use(createParentClientPool({ hostId, version: VERSION, interceptors }));
+  const parents = parentsOverNetwork({
+    clients: parentClients,
+    pieceClient: createPieceClient({ bufferPool: bufferPool(runtime, 1 / 4), packetId: packetIdOf(hostId) }),
+    hostId,
+    logger,
+    lifetime: lifetime.signal,
+  });
+  const facts = new HostFacts({ identity, config, network: new NetworkMeter(identity.ip), version: VERSION });
+  const seeds = await PersistentSeedMemory.open(join(resolve(config.storage.dir), 'seeds.json'), hostId, logger);
+  const announced = { upload: config.upload.server.port, proxy: config.proxy.server.port };
+  const directory = stack.use(
+    new SchedulerDirectory({
+      addresses: () => schedulerAddresses(config),
+      connect: (address) =>
+        createSchedulerClient({ address: parseAddress(address), hostId, version: VERSION, interceptors, logger }),
+      describeHost: () => facts.describe(announced),
+      seeds,
+      refreshIntervalMs: config.dynconfig.refreshInterval,
+      checkIntervalMs: overrides.schedulerCheckIntervalMs ?? SCHEDULER_CHECK_INTERVAL_MS,
+      announceIntervalMs: config.scheduler.announceInterval,
+      seedIntervalMs: overrides.seedIntervalMs ?? SEED_INTERVAL_MS,
+      logger,
+    }),
+  );
+  return { directory, seeds, parents, facts, announced };
+}
+
+function parseAddress(address: string): { host: string; port: number } {
+  const at = address.lastIndexOf(':');
+  return { host: address.slice(0, at).replace(/^\[|\]$/g, ''), port: Number(address.slice(at + 1)) };
+}
