@@ -1,12 +1,14 @@
 import type { Announcement, Instruction, Parent, PeerRegistration } from '@d7y/peer-protocol';
 import type { PieceRecord } from '@d7y/piece';
 import type { Logger } from '@d7y/service-kit';
+import { Conversation } from './conversation.ts';
+import { TaskUnavailableError } from './errors.ts';
+import { Inbox } from './inbox.ts';
+import type { OriginFetcher } from './origin-fetcher.ts';
+import type { PeerFetcher } from './peer-fetcher.ts';
 import { OriginStatusError } from './ports/origin.ts';
 import type { Parents } from './ports/parents.ts';
 import type { RememberedSeed, SchedulerConnection, Schedulers, SeedMemory } from './ports/schedulers.ts';
-import { TaskUnavailableError } from './errors.ts';
-import type { OriginFetcher } from './origin-fetcher.ts';
-import type { PeerFetcher } from './peer-fetcher.ts';
 import type { Progress } from './progress.ts';
 import { seedAsParent } from './seed-parent.ts';
 
@@ -34,19 +36,6 @@ type Event =
   | { readonly kind: 'originEnded'; readonly error: unknown }
   | { readonly kind: 'seedAnswered'; readonly seed: RememberedSeed; readonly error: unknown }
   | { readonly kind: 'storeFailed'; readonly error: unknown };
-
-interface Conversation {
-  readonly scheduler: SchedulerConnection;
-  readonly announcement: Announcement;
-  /** Requests for parents made so far, the registration among them. */
-  rounds: number;
-  /** An instruction is due. */
-  isWaiting: boolean;
-  /** What the scheduler was told last of how we download. */
-  mode: 'registered' | 'fromParents' | 'backToSource';
-  /** It takes up a download under way: the scheduler does not know the pieces that are here. */
-  readonly isResumed: boolean;
-}
 
 export interface AcquisitionInit {
   readonly progress: Progress;
@@ -79,8 +68,7 @@ export interface AcquisitionInit {
 export class Acquisition {
   readonly #init: AcquisitionInit;
   #fetcher: PeerFetcher | undefined;
-  readonly #events: Event[] = [];
-  #wake: (() => void) | undefined;
+  readonly #inbox = new Inbox<Event>();
   #conversation: Conversation | undefined;
   readonly #triedSchedulers = new Set<string>();
   readonly #triedSeeds = new Set<string>();
@@ -104,14 +92,14 @@ export class Acquisition {
 
   readonly handlers = {
     onPiece: (piece: PieceRecord): void => {
-      this.#conversation?.announcement.pieceFinished(piece);
-      this.#push({ kind: 'progress' });
+      this.#conversation?.pieceFinished(piece);
+      this.#inbox.push({ kind: 'progress' });
     },
     onPieceFailed: (pieceNumber: number | undefined, parent: Parent): void => {
-      this.#conversation?.announcement.pieceFailed(pieceNumber, parent.peerId);
+      this.#conversation?.pieceFailed(pieceNumber, parent.peerId);
     },
-    onExhausted: (): void => this.#push({ kind: 'exhausted' }),
-    onStoreFailure: (error: unknown): void => this.#push({ kind: 'storeFailed', error }),
+    onExhausted: (): void => this.#inbox.push({ kind: 'exhausted' }),
+    onStoreFailure: (error: unknown): void => this.#inbox.push({ kind: 'storeFailed', error }),
   };
 
   /** A piece came from the origin. */
@@ -122,7 +110,7 @@ export class Acquisition {
 
   /** More is wanted, or pieces were discarded: look again. */
   kick(): void {
-    this.#push({ kind: 'progress' });
+    this.#inbox.push({ kind: 'progress' });
     if (this.#originGranted) this.#startOrigin();
     this.#peers.pump();
   }
@@ -133,15 +121,15 @@ export class Acquisition {
    */
   async run(): Promise<void> {
     const { progress, signal, registration } = this.#init;
-    const abort = () => this.#push({ kind: 'progress' });
+    const abort = () => this.#inbox.push({ kind: 'progress' });
     signal.addEventListener('abort', abort, { once: true });
     try {
-      if (this.#hasBegun) this.#push({ kind: 'exhausted' });
+      if (this.#hasBegun) this.#inbox.push({ kind: 'exhausted' });
       else this.#begin();
       this.#hasBegun = true;
       while (!progress.isSatisfied) {
         signal.throwIfAborted();
-        const event = await this.#next();
+        const event = await this.#inbox.take();
         signal.throwIfAborted();
         this.#handle(event);
       }
@@ -163,37 +151,26 @@ export class Acquisition {
 
   /** Somebody has us fetch this, and so does not know that we are at it: tells the scheduler at once, where it has not heard. */
   meetScheduler(): void {
-    if (this.isUnheardOf) this.#push({ kind: 'reconnect' });
+    if (this.isUnheardOf) this.#inbox.push({ kind: 'reconnect' });
   }
 
   /** Tells the scheduler that all went well. Call once, after the digest has matched. */
   async sayFinished(): Promise<void> {
-    const { layout } = this.#init.progress;
     const conversation = this.#conversation;
     this.#conversation = undefined;
-    if (conversation === undefined) return;
-    const { announcement } = conversation;
-    if (conversation.mode === 'backToSource')
-      await announcement.backToSourceFinished(layout.contentLength, layout.pieceCount);
-    else {
-      if (conversation.mode === 'registered') announcement.started();
-      await announcement.finished(layout.contentLength, layout.pieceCount);
-    }
+    await conversation?.finish();
   }
 
   /** Tells the scheduler that nothing will come of it, so that it does not wait; says it once, and nothing after `sayFinished`. */
   async sayFailed(error: unknown): Promise<void> {
     const conversation = this.#conversation;
     this.#conversation = undefined;
-    if (conversation === undefined) return;
-    const reason = error instanceof Error ? error.message : String(error);
-    if (conversation.mode === 'backToSource') await conversation.announcement.backToSourceFailed(reason);
-    else await conversation.announcement.failed(reason);
+    await conversation?.fail(error);
   }
 
   /** Reports pieces whose bytes proved wrong later. */
   sayPieceWrong(pieceNumber: number, parentId: string): void {
-    this.#conversation?.announcement.pieceFailed(pieceNumber, parentId);
+    this.#conversation?.pieceFailed(pieceNumber, parentId);
   }
 
   get #peers(): PeerFetcher {
@@ -221,7 +198,7 @@ export class Acquisition {
       case 'conversationEnded':
         if (event.conversation !== this.#conversation) return;
         this.#init.logger.info(
-          { scheduler: event.conversation.scheduler.address, taskId: this.#init.registration.taskId, err: event.error },
+          { scheduler: event.conversation.address, taskId: this.#init.registration.taskId, err: event.error },
           'the scheduler is gone; the download goes on without it',
         );
         this.#conversation = undefined;
@@ -240,10 +217,10 @@ export class Acquisition {
         return;
       case 'silent':
         this.#init.logger.warn(
-          { scheduler: this.#conversation?.scheduler.address, taskId: this.#init.registration.taskId },
+          { scheduler: this.#conversation?.address, taskId: this.#init.registration.taskId },
           'the scheduler does not answer',
         );
-        this.#conversation?.announcement.abort();
+        this.#conversation?.abort();
         this.#conversation = undefined;
         this.#hasGivenUp = true;
         if (!this.#isGettingSomething()) this.#moveOn('the scheduler does not answer');
@@ -268,33 +245,26 @@ export class Acquisition {
   }
 
   #instructed(conversation: Conversation, instruction: Instruction): void {
-    conversation.isWaiting = false;
+    conversation.answered();
     switch (instruction.kind) {
-      case 'parents': {
-        if (conversation.mode === 'registered') {
-          conversation.announcement.started();
-          conversation.mode = 'fromParents';
-          this.#reportHeld(conversation);
-        }
+      case 'parents':
+        conversation.downloadFromParents();
         this.#peers.add(instruction.parents);
         this.#peers.pump();
         break;
-      }
       case 'backToSource':
         if (!this.#init.mayAskOrigin) {
           this.#moveOn('the scheduler sends us to the origin, which the caller forbids');
           return;
         }
-        conversation.announcement.backToSourceStarted(instruction.reason ?? '');
-        conversation.mode = 'backToSource';
-        this.#reportHeld(conversation);
+        conversation.downloadFromOrigin(instruction.reason ?? '');
         // Taken up again it goes on with what it has: a seed that the scheduler does not know yet may be fetching the very same bytes.
         if (!conversation.isResumed || !this.#isGettingSomething()) this.#startOrigin();
         break;
       case 'empty':
       case 'metadataOnly':
         // The scheduler is wrong about the length, or answers what was not asked: do without it.
-        conversation.announcement.abort();
+        conversation.abort();
         this.#conversation = undefined;
         this.#hasGivenUp = true;
         this.#moveOn('the scheduler takes the task for another one');
@@ -319,14 +289,10 @@ export class Acquisition {
   #moveOn(reason: string, { haveStarved = false } = {}): void {
     if (this.#init.progress.isSatisfied) return;
     const conversation = this.#conversation;
-    if (conversation !== undefined && !conversation.isWaiting) {
-      if (conversation.rounds < MAX_ROUNDS && conversation.mode !== 'backToSource') {
-        conversation.rounds++;
-        conversation.isWaiting = true;
-        conversation.announcement.reschedule(this.#peers.offered, reason);
-        this.#watch();
-        return;
-      }
+    if (conversation?.mayAsk) {
+      conversation.askForOthers(this.#peers.offered, reason);
+      this.#watch();
+      return;
     }
     if (conversation?.isWaiting) return;
     if (conversation === undefined && this.#openNextConversation()) return;
@@ -371,16 +337,8 @@ export class Acquisition {
 
   #reconnectLater(): void {
     clearTimeout(this.#reconnectTimer);
-    this.#reconnectTimer = setTimeout(() => this.#push({ kind: 'reconnect' }), this.#init.timeouts.reconnectMs);
+    this.#reconnectTimer = setTimeout(() => this.#inbox.push({ kind: 'reconnect' }), this.#init.timeouts.reconnectMs);
     this.#reconnectTimer.unref();
-  }
-
-  #reportHeld({ isResumed, announcement }: Conversation): void {
-    const { stored } = this.#init.progress;
-    for (const number of isResumed ? stored.finishedPieces : []) {
-      const piece = stored.piece(number);
-      if (piece !== undefined) announcement.pieceFinished(piece);
-    }
   }
 
   #register(scheduler: SchedulerConnection, registration: PeerRegistration, options: { isResumed: boolean }): void {
@@ -391,27 +349,15 @@ export class Acquisition {
 
   #converse(scheduler: SchedulerConnection, announcement: Announcement, { isResumed }: { isResumed: boolean }): void {
     this.#triedSchedulers.add(scheduler.address);
-    const conversation: Conversation = {
+    this.#conversation = new Conversation({
       ...{ scheduler, announcement, isResumed },
-      rounds: 1,
-      isWaiting: true,
-      mode: 'registered',
-    };
-    this.#conversation = conversation;
-    void this.#listen(conversation);
+      progress: this.#init.progress,
+      maxRounds: MAX_ROUNDS,
+      onInstruction: (conversation, instruction) =>
+        this.#inbox.push({ kind: 'instruction', conversation, instruction }),
+      onEnded: (conversation, error) => this.#inbox.push({ kind: 'conversationEnded', conversation, error }),
+    });
     this.#watch();
-  }
-
-  async #listen(conversation: Conversation): Promise<void> {
-    let error: unknown;
-    try {
-      for await (const instruction of conversation.announcement.instructions) {
-        this.#push({ kind: 'instruction', conversation, instruction });
-      }
-    } catch (caught) {
-      error = caught;
-    }
-    this.#push({ kind: 'conversationEnded', conversation, error });
   }
 
   #askSeed(): boolean {
@@ -423,8 +369,9 @@ export class Acquisition {
     this.#seedPending = true;
     const either = AbortSignal.any([signal, AbortSignal.timeout(timeouts.seedMs)]);
     parents.triggerSeed(seed, { ...registration, needBackToSource: true }, { signal: either }).then(
-      () => this.#push({ kind: 'seedAnswered', seed, error: undefined }),
-      (error: unknown) => this.#push({ kind: 'seedAnswered', seed, error: error ?? new Error('the seed failed') }),
+      () => this.#inbox.push({ kind: 'seedAnswered', seed, error: undefined }),
+      (error: unknown) =>
+        this.#inbox.push({ kind: 'seedAnswered', seed, error: error ?? new Error('the seed failed') }),
     );
     return true;
   }
@@ -434,8 +381,8 @@ export class Acquisition {
     const { originFetcher, signal, progress } = this.#init;
     if (originFetcher.isRunning || progress.missing().size === 0) return;
     originFetcher.fetchMissing({ signal }).then(
-      () => this.#push({ kind: 'originEnded', error: undefined }),
-      (error: unknown) => this.#push({ kind: 'originEnded', error: error ?? new Error('the origin failed') }),
+      () => this.#inbox.push({ kind: 'originEnded', error: undefined }),
+      (error: unknown) => this.#inbox.push({ kind: 'originEnded', error: error ?? new Error('the origin failed') }),
     );
   }
 
@@ -444,10 +391,9 @@ export class Acquisition {
     this.#originFailure = error;
     this.#originGranted = false;
     const conversation = this.#conversation;
-    if (conversation?.mode === 'backToSource') {
-      const status = error instanceof OriginStatusError ? { status: error.status, headers: error.headers } : undefined;
+    if (conversation?.isBackToSource) {
       this.#conversation = undefined;
-      void conversation.announcement.backToSourceFailed(String(error), status);
+      void conversation.fail(error);
     }
     if (!this.#isGettingSomething()) this.#moveOn('the origin failed');
   }
@@ -457,30 +403,14 @@ export class Acquisition {
     clearTimeout(this.#timer);
     const { timeouts, originFetcher } = this.#init;
     if (this.#conversation?.isWaiting) {
-      this.#timer = setTimeout(() => this.#push({ kind: 'silent' }), timeouts.instructionMs);
+      this.#timer = setTimeout(() => this.#inbox.push({ kind: 'silent' }), timeouts.instructionMs);
     } else if (!originFetcher.isRunning && !this.#seedPending) {
       const left = Math.max(timeouts.starvationMs - this.#peers.idleMs(), 1);
       this.#timer = setTimeout(() => {
-        if (this.#peers.idleMs() >= timeouts.starvationMs) this.#push({ kind: 'starved' });
+        if (this.#peers.idleMs() >= timeouts.starvationMs) this.#inbox.push({ kind: 'starved' });
         else this.#watch();
       }, left);
     }
     this.#timer?.unref();
-  }
-
-  #push(event: Event): void {
-    this.#events.push(event);
-    this.#wake?.();
-    this.#wake = undefined;
-  }
-
-  async #next(): Promise<Event> {
-    for (;;) {
-      const event = this.#events.shift();
-      if (event !== undefined) return event;
-      const { promise, resolve } = Promise.withResolvers<void>();
-      this.#wake = resolve;
-      await promise;
-    }
   }
 }
