@@ -1,20 +1,26 @@
-import { createOriginClient, type OriginClient } from '@d7y/origin-client';
+import { createOriginClient } from '@d7y/origin-client';
+import type { Origin } from '@d7y/peer-engine';
 import type { RegistryPolicy } from '@d7y/registry-proxy';
 import { originTls, registryPolicies } from '../config/registry-policies.ts';
+import { countedOrigin } from '../observe/counted-origin.ts';
+import type { DaemonMetrics } from '../observe/daemon-metrics.ts';
 import { VERSION } from '../version.ts';
 import type { Runtime } from './runtime.ts';
 
 /** Where content comes from in the first place. */
 export interface Origins {
-  readonly origin: OriginClient;
+  readonly origin: Origin;
   /** How single registries are reached, by `host` or `host:port`. */
   readonly policies: ReadonlyMap<string, RegistryPolicy>;
 }
 
 /** @throws {StartError} a certificate cannot be read */
-export async function createOrigins({ config, logger, telemetry, stack }: Runtime): Promise<Origins> {
+export async function createOrigins(
+  { config, logger, telemetry, stack }: Runtime,
+  metrics: DaemonMetrics,
+): Promise<Origins> {
   const policies = await registryPolicies(config);
-  const origin = stack.use(
+  const client = stack.use(
     createOriginClient({
       logger,
       tracer: telemetry.tracer,
@@ -23,5 +29,5 @@ export async function createOrigins({ config, logger, telemetry, stack }: Runtim
       retry: { maxRetries: config.backend.maxRetries },
     }),
   );
-  return { origin, policies };
+  return { origin: countedOrigin(client, metrics), policies };
 }

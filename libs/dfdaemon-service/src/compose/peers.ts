@@ -46,7 +46,7 @@ export async function servePieces(
 /** The gRPC port for other daemons and for schedulers. @throws {StartError} */
 export async function serveUploadRpc(
   { config, identity, lifetime, anyAddress, stack }: Runtime,
-  { rpc, shared }: RpcParts,
+  { rpc, shared, piecesForChildren }: RpcParts,
   { facts }: SwarmAccess,
   { traces, port: tcpPort }: PieceServing,
 ): Promise<{ readonly port: number }> {
@@ -61,7 +61,7 @@ export async function serveUploadRpc(
         router.service(
           dfdaemon.DfdaemonUpload,
           uploadService({
-            ...{ ...rpc, traces, facts, disableShared },
+            ...{ ...rpc, piecesForChildren, traces, facts, disableShared },
             pieceServer: { ip, tcpPort },
             lifetime: lifetime.signal,
           }),

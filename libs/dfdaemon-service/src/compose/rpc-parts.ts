@@ -1,9 +1,13 @@
 import type { Engine, TaskOpener } from '@d7y/peer-engine';
+import type { TaskPieces } from '@d7y/peer-protocol';
 import type { PieceStore } from '@d7y/piece-store';
 import type { AccessPolicy } from '@d7y/registry-proxy';
 import { createRulesInterceptor } from '@d7y/message-rules';
 import { createHealth, type Health, type ListenOptions } from '@d7y/service-kit';
 import type { DownloadTaskPorts } from '../rpc/download-task.ts';
+import type { DaemonMetrics } from '../observe/daemon-metrics.ts';
+import { countedPieces } from '../observe/counted-pieces.ts';
+import { countedCalls } from '../rpc/counted-calls.ts';
 import { TaskAdmin } from '../rpc/local-tasks.ts';
 import { piecesOfEngine } from '../upload/engine-pieces.ts';
 import type { Uploads } from '../upload/uploads.ts';
@@ -19,6 +23,8 @@ export interface RpcParts {
     readonly admin: TaskAdmin;
     readonly pieces: ReturnType<typeof piecesOfEngine>;
   };
+  /** The same pieces as other daemons follow them. */
+  readonly piecesForChildren: TaskPieces;
   readonly health: Health;
   /** Options of both listeners. */
   readonly shared: Pick<ListenOptions, 'interceptors' | 'logger' | 'telemetry' | 'metrics' | 'health' | 'drainMs'>;
@@ -34,14 +40,17 @@ export function createRpcParts(
     readonly access: AccessPolicy;
     readonly uploads: Uploads;
     readonly swarm: SwarmAccess;
+    readonly metrics: DaemonMetrics;
   },
 ): RpcParts {
   const { store, engine, opener, access, uploads, swarm } = parts;
+  const pieces = piecesOfEngine(engine, store);
   const admin = new TaskAdmin({ store, engine, uploads, schedulers: swarm.directory });
   const health = createHealth();
-  const interceptors = [createRulesInterceptor()];
+  const interceptors = [countedCalls(parts.metrics), createRulesInterceptor()];
   return {
-    rpc: { engine: opener, store, pieces: piecesOfEngine(engine, store), access, identity, logger, admin },
+    rpc: { engine: opener, store, pieces, access, identity, logger, admin },
+    piecesForChildren: countedPieces(pieces, store, parts.metrics),
     health,
     shared: { interceptors, logger, telemetry, metrics, health, drainMs: DRAIN_MS },
   };

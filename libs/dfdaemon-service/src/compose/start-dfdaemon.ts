@@ -1,8 +1,10 @@
+import { join, resolve } from 'node:path';
 import { dfdaemon } from '@d7y/api';
 import type { LogLevel } from '@d7y/service-kit';
 import type { DfdaemonConfig } from '../config/schema.ts';
 import { CountedEngine } from '../observe/counted-engine.ts';
 import { DaemonMetrics } from '../observe/daemon-metrics.ts';
+import { StatsFile } from '../observe/stats-file.ts';
 import { type DaemonStatus, statusOf } from '../observe/status.ts';
 import { VERSION } from '../version.ts';
 import { createEngine } from './engine.ts';
@@ -18,6 +20,8 @@ import { createSwarmAccess } from './swarm.ts';
 
 /** For saying goodbye to schedulers. */
 const LEAVE_TIMEOUT_MS = 2_000;
+/** How old the statistics file may be. */
+const STATS_INTERVAL_MS = 5_000;
 
 export interface StartDfdaemonOptions {
   readonly signal: AbortSignal;
@@ -70,9 +74,10 @@ export async function startDfdaemon(
         const { capacityBytes, usedBytes } = await store.usage();
         return { totalBytes: capacityBytes, usedBytes };
       },
+      parents: () => swarm.parents.current,
     },
   });
-  const origins = await createOrigins(runtime);
+  const origins = await createOrigins(runtime, metrics);
   const swarm = await createSwarmAccess(runtime);
   const engine = createEngine(runtime, { store, origins, swarm, metrics });
   const opener = new CountedEngine(engine, metrics);
@@ -81,7 +86,7 @@ export async function startDfdaemon(
   // What other daemons get from here.
   const pieceServing = await servePieces(runtime, { store, engine, metrics });
   const { uploads } = pieceServing;
-  const parts = createRpcParts(runtime, { store, engine, opener, access, uploads, swarm });
+  const parts = createRpcParts(runtime, { store, engine, opener, access, uploads, swarm, metrics });
   const upload = await serveUploadRpc(runtime, parts, swarm, pieceServing);
   swarm.announced.upload = upload.port;
 
@@ -94,7 +99,7 @@ export async function startDfdaemon(
       schedulers: () => swarm.directory.status(),
       active: () => engine.active(),
       counts: () => opener.counts,
-      cache: () => ({ tasks: usage.taskCount, bytes: usage.usedBytes }),
+      cache: () => ({ tasks: usage.taskCount, bytes: usage.usedBytes, limitBytes: usage.capacityBytes }),
       received: () => metrics.received,
       uploadedBytes: () => uploads.totalBytes,
     });
@@ -107,6 +112,12 @@ export async function startDfdaemon(
   for (const service of [dfdaemon.DfdaemonUpload, dfdaemon.DfdaemonDownload])
     parts.health.set(service.typeName, 'SERVING');
   const operators = await serveOperators(runtime);
+  stack.use(
+    new StatsFile({
+      ...{ path: join(resolve(config.storage.dir), 'stats.json'), status, logger },
+      intervalMs: STATS_INTERVAL_MS,
+    }),
+  );
   collectGarbageRegularly(runtime, store);
   swarm.directory.start();
   stack.defer(async () => {

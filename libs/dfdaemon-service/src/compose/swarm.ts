@@ -1,8 +1,8 @@
 import { join, resolve } from 'node:path';
-import type { Parents } from '@d7y/peer-engine';
 import { createParentClientPool, createPieceClient, createSchedulerClient, packetIdOf } from '@d7y/peer-protocol';
 import { HostFacts } from '../host/host-facts.ts';
 import { NetworkMeter } from '../host/network-meter.ts';
+import { type CountedParents, countedParents } from '../observe/counted-parents.ts';
 import { schedulerAddresses } from '../scheduler/dynconfig.ts';
 import { SchedulerDirectory } from '../scheduler/scheduler-directory.ts';
 import { PersistentSeedMemory } from '../scheduler/seed-memory.ts';
@@ -19,7 +19,7 @@ const SEED_INTERVAL_MS = 30_000;
 export interface SwarmAccess {
   readonly directory: SchedulerDirectory;
   readonly seeds: PersistentSeedMemory;
-  readonly parents: Parents;
+  readonly parents: CountedParents;
   readonly facts: HostFacts;
   /** Ports as announced to schedulers: those configured until a listener says which one it got. */
   readonly announced: { upload: number; proxy: number };
@@ -30,13 +30,15 @@ export async function createSwarmAccess(runtime: Runtime): Promise<SwarmAccess> 
   const { config, identity, interceptors, lifetime, logger, overrides, stack } = runtime;
   const { hostId } = identity;
   const parentClients = stack.use(createParentClientPool({ hostId, version: VERSION, interceptors }));
-  const parents = parentsOverNetwork({
-    clients: parentClients,
-    pieceClient: createPieceClient({ bufferPool: bufferPool(runtime, 1 / 4), packetId: packetIdOf(hostId) }),
-    hostId,
-    logger,
-    lifetime: lifetime.signal,
-  });
+  const parents = countedParents(
+    parentsOverNetwork({
+      clients: parentClients,
+      pieceClient: createPieceClient({ bufferPool: bufferPool(runtime, 1 / 4), packetId: packetIdOf(hostId) }),
+      hostId,
+      logger,
+      lifetime: lifetime.signal,
+    }),
+  );
   const facts = new HostFacts({ identity, config, network: new NetworkMeter(identity.ip), version: VERSION });
   const seeds = await PersistentSeedMemory.open(join(resolve(config.storage.dir), 'seeds.json'), hostId, logger);
   const announced = { upload: config.upload.server.port, proxy: config.proxy.server.port };

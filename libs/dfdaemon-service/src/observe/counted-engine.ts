@@ -8,6 +8,7 @@ export class CountedEngine implements TaskOpener {
   readonly #metrics: DaemonMetrics;
   #failed = 0;
   #served = 0;
+  #backToSource = 0;
 
   constructor(engine: TaskOpener, metrics: DaemonMetrics) {
     this.#engine = engine;
@@ -15,23 +16,24 @@ export class CountedEngine implements TaskOpener {
   }
 
   /** Callers since the start, by how it ended. */
-  get counts(): { readonly served: number; readonly failed: number } {
-    return { served: this.#served, failed: this.#failed };
+  get counts(): { readonly served: number; readonly failed: number; readonly backToSource: number } {
+    return { served: this.#served, failed: this.#failed, backToSource: this.#backToSource };
   }
 
   async open(request: TaskRequest, options: { signal: AbortSignal }): Promise<TaskStream> {
-    this.#metrics.downloadStarted();
+    const startedAtMs = performance.now();
+    this.#metrics.downloadStarted(request);
     let stream: TaskStream;
     try {
       stream = await this.#engine.open(request, options);
     } catch (error) {
-      this.#ended(undefined);
+      this.#ended(request, { servedBy: undefined, startedAtMs, contentLength: 0 });
       throw error;
     }
-    return this.#counted(stream);
+    return this.#counted(stream, request, startedAtMs);
   }
 
-  #counted(inner: TaskStream): TaskStream {
+  #counted(inner: TaskStream, request: TaskRequest, startedAtMs: number): TaskStream {
     let hasFailed = false;
     let hasLeft = false;
     const watch = async <T>(work: Promise<T>): Promise<T> => {
@@ -56,7 +58,8 @@ export class CountedEngine implements TaskOpener {
       [Symbol.asyncDispose]: async () => {
         if (!hasLeft) {
           hasLeft = true;
-          this.#ended(hasFailed ? undefined : mainSource(inner));
+          const servedBy = hasFailed ? undefined : mainSource(inner);
+          this.#ended(request, { servedBy, startedAtMs, contentLength: inner.contentLength ?? 0 });
           if (!hasFailed) this.#metrics.bytesReceived('localPeer', localBytes(inner));
         }
         await inner[Symbol.asyncDispose]();
@@ -64,10 +67,15 @@ export class CountedEngine implements TaskOpener {
     };
   }
 
-  #ended(servedBy: TrafficType | undefined): void {
-    this.#metrics.downloadEnded(servedBy);
+  #ended(
+    request: TaskRequest,
+    outcome: { servedBy: TrafficType | undefined; startedAtMs: number; contentLength: number },
+  ): void {
+    const { servedBy, startedAtMs, contentLength } = outcome;
+    this.#metrics.downloadEnded(request, { servedBy, durationMs: performance.now() - startedAtMs, contentLength });
     if (servedBy === undefined) this.#failed++;
     else this.#served++;
+    if (servedBy === 'backToSource') this.#backToSource++;
   }
 }
 

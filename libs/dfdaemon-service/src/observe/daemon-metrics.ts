@@ -1,100 +1,231 @@
 import type { TaskTraffic } from '@d7y/peer-engine';
 import type { TrafficType } from '@d7y/piece';
 import type { ProxyMetrics } from '@d7y/registry-proxy';
-import { Counter, Gauge, type Registry } from 'prom-client';
+import type { Registry } from 'prom-client';
 import type { UploadMetrics } from '../upload/uploads.ts';
+import { BoundedLabel } from './bounded-label.ts';
+import { MetricFamily } from './metric-family.ts';
+import { taskSizeLevel } from './task-size-level.ts';
 
 /** Values of the label `type` in the two families of names. */
-const TYPES = {
+const TRAFFIC = {
   backToSource: { upper: 'BACK_TO_SOURCE', lower: 'back_to_source' },
   remotePeer: { upper: 'REMOTE_PEER', lower: 'remote_peer' },
   localPeer: { upper: 'LOCAL_PEER', lower: 'local_peer' },
 } as const satisfies Record<TrafficType, { upper: string; lower: string }>;
+const LOWER: Readonly<Record<string, string>> = Object.fromEntries(
+  Object.values(TRAFFIC).map(({ upper, lower }) => [upper, lower]),
+);
+/** Task type "standard". */
+const STANDARD = '0';
 
 /** What gauges show when they are read. */
 export interface DaemonGauges {
   readonly disk: () => Promise<{ totalBytes: number; usedBytes: number }>;
+  /** Parents that this daemon is fetching from right now. */
+  readonly parents: () => number;
 }
+
+/** A request for a task, as far as it is counted. */
+export interface CountedRequest {
+  readonly tag?: string | undefined;
+  readonly application?: string | undefined;
+  readonly priority: number;
+}
+
+/** Kinds of calls that are counted by name. */
+export type CountedCall =
+  | 'update_task'
+  | 'stat_task'
+  | 'stat_local_task'
+  | 'list_local_tasks'
+  | 'list_task_entries'
+  | 'delete_task'
+  | 'delete_local_task'
+  | 'delete_host';
+
+const CALLS: Readonly<Record<CountedCall, { failure?: string; hasType?: boolean }>> = {
+  update_task: {},
+  stat_task: {},
+  stat_local_task: {},
+  // The published name of its failures leaves out a word.
+  list_local_tasks: { failure: 'list_tasks' },
+  list_task_entries: {},
+  delete_task: {},
+  delete_local_task: {},
+  delete_host: { hasType: false },
+};
 
 /**
  * The counters of a daemon, under the names that dashboards for daemons of this protocol use (`dragonfly_client_…`) and under the older
- * ones (`dragonfly_dfdaemon_…`), counted in one place. Labels are closed sets: no caller can make up new series.
+ * ones (`dragonfly_dfdaemon_…`, `dragonfly_…_bytes_total`), counted in one place. Labels are closed or bounded sets: no caller can make
+ * up series without end.
  */
 export class DaemonMetrics implements ProxyMetrics, UploadMetrics {
-  readonly #registry: Registry;
   readonly #proxyRequests;
   readonly #proxyFailures;
   readonly #proxyViaDfdaemon;
-  readonly #olderProxyRequests;
   readonly #proxyTraffic;
   readonly #downloadTraffic;
-  readonly #olderDownloadTraffic;
   readonly #peerTraffic;
   readonly #uploadTraffic;
-  readonly #olderUploadTraffic;
   readonly #uploadingPieces;
+  readonly #uploads;
+  readonly #uploadFailures;
+  readonly #runningUploads;
+  readonly #uploadDuration;
   readonly #downloads;
   readonly #downloadFailures;
   readonly #runningDownloads;
-  readonly #olderDownloads;
+  readonly #downloadDuration;
+  readonly #served;
+  readonly #prefetches;
+  readonly #prefetchFailures;
+  readonly #backendRequests;
+  readonly #backendFailures;
+  readonly #backendDuration;
+  readonly #downloadsBlocked;
+  readonly #calls;
+  readonly #tags = new BoundedLabel();
+  readonly #applications = new BoundedLabel();
   readonly #totals = { backToSource: 0, remotePeer: 0, localPeer: 0 };
 
   constructor(registry: Registry, { version, gauges }: { version: string; gauges: DaemonGauges }) {
-    this.#registry = registry;
-    this.#proxyRequests = this.#counter('dragonfly_client_proxy_request_total', 'Requests the proxy received');
-    this.#proxyFailures = this.#counter(
+    const family = new MetricFamily(registry);
+    const task = ['type', 'tag', 'app', 'priority'] as const;
+    const upload = ['type', 'tag', 'app'] as const;
+    const duration = ['task_type', 'task_size_level'] as const;
+    const backend = ['scheme', 'method'] as const;
+    const toLower = {
+      labels: ['type'],
+      from: ({ type }: { type: string }) => ({ type: LOWER[type] ?? type }),
+    } as const;
+
+    this.#proxyRequests = family.counter('dragonfly_client_proxy_request_total', 'Requests the proxy received', [], {
+      name: 'dragonfly_dfdaemon_proxy_request_total',
+    });
+    this.#proxyFailures = family.counter(
       'dragonfly_client_proxy_request_failure_total',
       'Requests the proxy could not serve',
     );
-    this.#proxyViaDfdaemon = this.#counter(
+    this.#proxyViaDfdaemon = family.counter(
       'dragonfly_client_proxy_request_via_dfdaemon_total',
       'Requests that went through the engine',
     );
-    this.#olderProxyRequests = this.#counter('dragonfly_dfdaemon_proxy_request_total', 'Requests the proxy received');
-    this.#proxyTraffic = this.#counter(
+    this.#proxyTraffic = family.counter(
       'dragonfly_proxy_traffic_bytes_total',
       'Body bytes sent to clients of the proxy',
     );
-    this.#downloadTraffic = this.#counter(
+    this.#downloadTraffic = family.counter(
       'dragonfly_client_download_traffic',
       'Bytes received, by where they came from',
       ['type'],
+      { name: 'dragonfly_dfdaemon_download_traffic_total', ...toLower },
     );
-    this.#olderDownloadTraffic = this.#counter(
-      'dragonfly_dfdaemon_download_traffic_total',
-      'Bytes received, by where they came from',
-      ['type'],
-    );
-    this.#peerTraffic = this.#counter('dragonfly_p2p_traffic_bytes_total', 'Bytes received from other daemons');
-    this.#uploadTraffic = this.#counter('dragonfly_client_upload_traffic', 'Bytes sent to other daemons');
-    this.#olderUploadTraffic = this.#counter('dragonfly_dfdaemon_upload_traffic_total', 'Bytes sent to other daemons');
-    this.#uploadingPieces = this.#gauge(
+    this.#peerTraffic = family.counter('dragonfly_p2p_traffic_bytes_total', 'Bytes received from other daemons');
+    this.#uploadTraffic = family.counter('dragonfly_client_upload_traffic', 'Bytes sent to other daemons', [], {
+      name: 'dragonfly_dfdaemon_upload_traffic_total',
+    });
+    this.#uploadingPieces = family.gauge(
       'dragonfly_client_concurrent_upload_piece_total',
       'Pieces being sent right now',
     );
-    this.#downloads = this.#counter('dragonfly_client_download_task_total', 'Tasks asked for', ['type']);
-    this.#downloadFailures = this.#counter('dragonfly_client_download_task_failure_total', 'Tasks that failed', [
-      'type',
-    ]);
-    this.#runningDownloads = this.#gauge(
+    this.#uploads = family.counter('dragonfly_client_upload_task_total', 'Tasks other daemons asked for', upload);
+    this.#uploadFailures = family.counter(
+      'dragonfly_client_upload_task_failure_total',
+      'Tasks other daemons asked for in vain',
+      upload,
+    );
+    this.#runningUploads = family.gauge(
+      'dragonfly_client_concurrent_upload_task_total',
+      'Other daemons being served right now',
+      upload,
+    );
+    this.#uploadDuration = family.durationMs(
+      'dragonfly_client_upload_task_duration_milliseconds',
+      'How long other daemons were served',
+      duration,
+    );
+    this.#downloads = family.counter('dragonfly_client_download_task_total', 'Tasks asked for', task);
+    this.#downloadFailures = family.counter('dragonfly_client_download_task_failure_total', 'Tasks that failed', task);
+    this.#runningDownloads = family.gauge(
       'dragonfly_client_concurrent_download_task_total',
       'Callers being served right now',
-      ['type'],
+      task,
     );
-    this.#olderDownloads = this.#counter(
+    this.#downloadDuration = family.durationMs(
+      'dragonfly_client_download_task_duration_milliseconds',
+      'How long callers were served',
+      duration,
+    );
+    this.#served = family.counter(
       'dragonfly_dfdaemon_download_task_total',
       'Tasks served, by where most bytes came from',
       ['type'],
     );
-    for (const { upper, lower } of Object.values(TYPES)) {
-      this.#downloadTraffic.labels(upper).inc(0);
-      this.#olderDownloadTraffic.labels(lower).inc(0);
-      this.#olderDownloads.labels(lower).inc(0);
+    this.#prefetches = family.counter(
+      'dragonfly_client_prefetch_task_total',
+      'Whole tasks fetched behind ranges',
+      task,
+    );
+    this.#prefetchFailures = family.counter(
+      'dragonfly_client_prefetch_task_failure_total',
+      'Whole tasks that could not be fetched behind ranges',
+      task,
+    );
+    this.#backendRequests = family.counter('dragonfly_client_backend_request_total', 'Requests to origins', backend);
+    this.#backendFailures = family.counter(
+      'dragonfly_client_backend_request_failure_total',
+      'Requests that origins did not serve',
+      backend,
+    );
+    this.#backendDuration = family.durationMs(
+      'dragonfly_client_backend_request_duration_milliseconds',
+      'How long origins took to begin their answer',
+      backend,
+    );
+    this.#downloadsBlocked = family.counter(
+      'dragonfly_client_download_task_blocked_total',
+      'Downloads refused by a block list',
+      ['type'],
+    );
+    this.#calls = Object.fromEntries(
+      Object.entries(CALLS).map(([name, { failure = name, hasType = true }]) => {
+        const labels = hasType ? (['type'] as const) : [];
+        return [
+          name,
+          {
+            values: hasType ? { type: STANDARD } : {},
+            total: family.counter<string>(`dragonfly_client_${name}_total`, `Calls of ${name}`, labels),
+            failures: family.counter<string>(
+              `dragonfly_client_${failure}_failure_total`,
+              `Calls of ${name} that failed`,
+              labels,
+            ),
+          },
+        ];
+      }),
+    );
+    for (const { upper, lower } of Object.values(TRAFFIC)) {
+      this.#downloadTraffic.add({ type: upper }, 0);
+      this.#served.add({ type: lower }, 0);
     }
-    this.#gauge('dragonfly_client_version', 'Version of this daemon', ['git_version', 'platform'])
+    family
+      .gauge('dragonfly_client_version', 'Version of this daemon', ['git_version', 'platform'])
       .labels(version, process.platform)
       .set(1);
-    this.#diskGauges(gauges);
+    const { disk, parents } = gauges;
+    family.readGauge(
+      'dragonfly_client_disk_space_total',
+      'Bytes of the file system that holds the content',
+      async () => (await disk()).totalBytes,
+    );
+    family.readGauge(
+      'dragonfly_client_disk_usage_space_total',
+      'Bytes in use on that file system',
+      async () => (await disk()).usedBytes,
+    );
+    family.readGauge('dragonfly_peer_count', 'Other daemons that this one is fetching from', parents);
   }
 
   /** Bytes received since the start. */
@@ -103,20 +234,19 @@ export class DaemonMetrics implements ProxyMetrics, UploadMetrics {
   }
 
   requestReceived(): void {
-    this.#proxyRequests.inc();
-    this.#olderProxyRequests.inc();
+    this.#proxyRequests.add({});
   }
 
   requestFailed(): void {
-    this.#proxyFailures.inc();
+    this.#proxyFailures.add({});
   }
 
   requestViaDfdaemon(): void {
-    this.#proxyViaDfdaemon.inc();
+    this.#proxyViaDfdaemon.add({});
   }
 
   bytesSent(bytes: number): void {
-    this.#proxyTraffic.inc(bytes);
+    this.#proxyTraffic.add({}, bytes);
   }
 
   uploadStarted(): void {
@@ -125,61 +255,80 @@ export class DaemonMetrics implements ProxyMetrics, UploadMetrics {
 
   uploadEnded(bytes: number): void {
     this.#uploadingPieces.dec();
-    this.#uploadTraffic.inc(bytes);
-    this.#olderUploadTraffic.inc(bytes);
+    this.#uploadTraffic.add({}, bytes);
+  }
+
+  /** Another daemon follows a task here. */
+  taskUploadStarted(): void {
+    this.#runningUploads.labels(STANDARD, '', '').inc();
+    this.#uploads.add({ type: STANDARD, tag: '', app: '' });
+  }
+
+  taskUploadEnded(outcome: { failed: boolean; durationMs: number; contentLength: number }): void {
+    this.#runningUploads.labels(STANDARD, '', '').dec();
+    if (outcome.failed) this.#uploadFailures.add({ type: STANDARD, tag: '', app: '' });
+    else this.#uploadDuration.labels(STANDARD, taskSizeLevel(outcome.contentLength)).observe(outcome.durationMs);
   }
 
   bytesReceived(type: TrafficType, bytes: number): void {
     this.#totals[type] += bytes;
-    this.#downloadTraffic.labels(TYPES[type].upper).inc(bytes);
-    this.#olderDownloadTraffic.labels(TYPES[type].lower).inc(bytes);
-    if (type === 'remotePeer') this.#peerTraffic.inc(bytes);
+    this.#downloadTraffic.add({ type: TRAFFIC[type].upper }, bytes);
+    if (type === 'remotePeer') this.#peerTraffic.add({}, bytes);
   }
 
-  downloadStarted(): void {
-    this.#downloads.labels('0').inc();
-    this.#runningDownloads.labels('0').inc();
+  downloadStarted(request: CountedRequest): void {
+    const labels = this.#taskLabels(request);
+    this.#downloads.add(labels);
+    this.#runningDownloads.inc(labels);
   }
 
-  /** @param servedBy undefined when the download failed */
-  downloadEnded(servedBy: TrafficType | undefined): void {
-    this.#runningDownloads.labels('0').dec();
-    if (servedBy === undefined) this.#downloadFailures.labels('0').inc();
-    else this.#olderDownloads.labels(TYPES[servedBy].lower).inc();
+  /** @param outcome.servedBy where most bytes came from; undefined when the download failed */
+  downloadEnded(
+    request: CountedRequest,
+    outcome: { servedBy: TrafficType | undefined; durationMs: number; contentLength: number },
+  ): void {
+    const labels = this.#taskLabels(request);
+    this.#runningDownloads.dec(labels);
+    if (outcome.servedBy === undefined) return this.#downloadFailures.add(labels);
+    this.#served.add({ type: TRAFFIC[outcome.servedBy].lower });
+    this.#downloadDuration.labels(STANDARD, taskSizeLevel(outcome.contentLength)).observe(outcome.durationMs);
   }
 
-  #counter<Label extends string = never>(
-    name: string,
-    help: string,
-    labelNames: readonly Label[] = [],
-  ): Counter<Label> {
-    return new Counter({ name, help, labelNames: [...labelNames], registers: [this.#registry] });
+  prefetchStarted(request: CountedRequest): void {
+    this.#prefetches.add(this.#taskLabels(request));
   }
 
-  #gauge<Label extends string = never>(name: string, help: string, labelNames: readonly Label[] = []): Gauge<Label> {
-    return new Gauge({ name, help, labelNames: [...labelNames], registers: [this.#registry] });
+  prefetchFailed(request: CountedRequest): void {
+    this.#prefetchFailures.add(this.#taskLabels(request));
   }
 
-  #diskGauges({ disk }: DaemonGauges): void {
-    const gauge = (
-      name: string,
-      help: string,
-      pick: (space: { totalBytes: number; usedBytes: number }) => number,
-    ): void => {
-      new Gauge({
-        name,
-        help,
-        registers: [this.#registry],
-        async collect() {
-          this.set(pick(await disk()));
-        },
-      });
+  /** @param scheme of the URL, lower-case; @param method HEAD for a question about the content, GET for the content */
+  backendAnswered(
+    scheme: 'http' | 'https' | 'other',
+    method: 'HEAD' | 'GET',
+    outcome: { failed: boolean; durationMs: number },
+  ): void {
+    this.#backendRequests.add({ scheme, method });
+    if (outcome.failed) this.#backendFailures.add({ scheme, method });
+    else this.#backendDuration.labels(scheme, method).observe(outcome.durationMs);
+  }
+
+  downloadBlocked(): void {
+    this.#downloadsBlocked.add({ type: STANDARD });
+  }
+
+  callEnded(call: CountedCall, failed: boolean): void {
+    const counted = this.#calls[call];
+    counted?.total.add(counted.values);
+    if (failed) counted?.failures.add(counted.values);
+  }
+
+  #taskLabels({ tag, application, priority }: CountedRequest) {
+    return {
+      type: STANDARD,
+      tag: this.#tags.of(tag),
+      app: this.#applications.of(application),
+      priority: String(priority),
     };
-    gauge(
-      'dragonfly_client_disk_space_total',
-      'Bytes of the file system that holds the content',
-      ({ totalBytes }) => totalBytes,
-    );
-    gauge('dragonfly_client_disk_usage_space_total', 'Bytes in use on that file system', ({ usedBytes }) => usedBytes);
   }
 }

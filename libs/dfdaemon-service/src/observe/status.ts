@@ -15,8 +15,11 @@ export interface DaemonStatus {
     readonly running: number;
     readonly served: number;
     readonly failed: number;
+    /** Of those served, the ones of which most bytes came from their origin. */
+    readonly backToSource: number;
   };
-  readonly cache: { readonly tasks: number; readonly bytes: number };
+  /** `limitBytes`: what the cache may grow to. */
+  readonly cache: { readonly tasks: number; readonly bytes: number; readonly limitBytes: number };
   /** Since the start. */
   readonly bytes: {
     readonly fromSource: number;
@@ -36,8 +39,8 @@ export interface StatusSources {
   readonly isStopping: () => boolean;
   readonly schedulers: () => readonly SchedulerStatus[];
   readonly active: () => readonly ActiveTask[];
-  readonly counts: () => { readonly served: number; readonly failed: number };
-  readonly cache: () => { readonly tasks: number; readonly bytes: number };
+  readonly counts: () => { readonly served: number; readonly failed: number; readonly backToSource: number };
+  readonly cache: () => DaemonStatus['cache'];
   readonly received: () => { readonly backToSource: number; readonly remotePeer: number; readonly localPeer: number };
   readonly uploadedBytes: () => number;
 }

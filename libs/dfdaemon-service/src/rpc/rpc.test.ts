@@ -85,6 +85,7 @@ async function setUp(options: { disableShared?: boolean } = {}) {
           dfdaemon.DfdaemonUpload,
           uploadService({
             ...ports,
+            piecesForChildren: ports.pieces,
             traces: new ChildTraces(),
             facts: { describeLoad: async () => create(common.HostSchema, { network: { txBandwidth: 5n } }) },
             pieceServer: { ip: '127.0.0.1', tcpPort: 4005 },

@@ -12,7 +12,8 @@ import { unimplemented } from './unimplemented.ts';
 
 export interface UploadServicePorts extends DownloadTaskPorts {
   readonly admin: TaskAdmin;
-  readonly pieces: TaskPieces;
+  /** What other daemons follow. */
+  readonly piecesForChildren: TaskPieces;
   readonly traces: ChildTraces;
   readonly facts: Pick<HostFacts, 'describeLoad'>;
   /** Where the piece server is, as children reach it. */
@@ -38,7 +39,7 @@ export const uploadService = (ports: UploadServicePorts): Partial<ServiceImpl<ty
   syncPieces({ taskId, hostId, interestedPieceNumbers }, { signal }) {
     if (ports.disableShared) throw new DownloadRefusedError('this daemon shares nothing');
     ports.traces.remember(taskId, hostId, context.active());
-    return syncPiecesStream(ports.pieces, { taskId, interestedPieceNumbers }, ports.pieceServer, { signal });
+    return syncPiecesStream(ports.piecesForChildren, { taskId, interestedPieceNumbers }, ports.pieceServer, { signal });
   },
   async *syncHost(_request, { signal }) {
     while (!signal.aborted) {
