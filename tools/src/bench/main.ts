@@ -3,7 +3,7 @@ import { type BenchOptions, type Measurement, progressTo, toJsonLine, toText } f
 import { benchPeer } from './peer.ts';
 import { benchProxy } from './proxy.ts';
 
-const BENCHES: Readonly<Record<string, (options: BenchOptions) => Promise<Measurement>>> = {
+const BENCHES: Readonly<Record<string, (options: BenchOptions) => Promise<readonly Measurement[]>>> = {
   peer: benchPeer,
   proxy: benchProxy,
 };
@@ -25,14 +25,15 @@ await new Command('bench')
   .argument('<name...>', `what to measure: ${Object.keys(BENCHES).join(', ')}`)
   .option('--json', 'one JSON object per measurement on standard output')
   .addOption(new Option('--runs <n>', 'pairs that count').default(7).argParser(atLeast(5)))
-  .addOption(new Option('--size-mib <n>', 'bytes of each transfer').default(512).argParser(atLeast(1)))
+  .addOption(new Option('--size-mib <n>', 'bytes of each transfer').default(1024).argParser(atLeast(1)))
   .action(async (names: string[], { json, runs, sizeMib }: Flags, command: Command) => {
     const benches = names.map((name) => BENCHES[name] ?? command.error(`error: there is no benchmark "${name}"`));
     for (const bench of benches) {
       const progress = progressTo((line) => console.error(line));
-      const measurement = await bench({ runs, sizeBytes: sizeMib * 2 ** 20, progress });
-      console.error(toText(measurement));
-      if (json) console.log(toJsonLine(measurement));
+      for (const measurement of await bench({ runs, sizeBytes: sizeMib * 2 ** 20, progress })) {
+        console.error(toText(measurement));
+        if (json) console.log(toJsonLine(measurement));
+      }
     }
   })
   .parseAsync();

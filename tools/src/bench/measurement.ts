@@ -32,52 +32,99 @@ export interface BenchOptions {
   readonly progress: Progress;
 }
 
-/** What one benchmark found. */
+/** What a value is held against. `must` below `aim` means that more is better, `must` above it that less is. */
+export interface Target {
+  readonly must: number;
+  readonly aim: number;
+}
+
+/** One number that a benchmark found. */
 export interface Measurement {
   readonly name: string;
+  readonly value: number;
+  readonly unit: string;
+  readonly target: Target;
+  /** Goes into the line of JSON after the value. */
+  readonly details: Readonly<Record<string, unknown>>;
+  /** The details for a person, a line each. */
+  readonly text?: readonly string[];
+}
+
+/** The value is as good as it must be. Where `must` and `aim` are equal, only that very value or a lower one is. */
+export function isMet(value: number, { must, aim }: Target): boolean {
+  return aim > must ? value >= must : value <= must;
+}
+
+/** What is known of a comparison with nginx and curl besides its ratio. */
+export interface ComparisonFacts {
   readonly comparison: Comparison;
   readonly sizeBytes: number;
   /** Since each process started. */
   readonly peakRssBytes: Readonly<Record<string, number>>;
 }
 
-/** The measurement as one line of JSON; fractions are rounded to what they can mean. */
-export function toJsonLine({ name, comparison, sizeBytes, peakRssBytes }: Measurement): string {
-  const { ratio, runs, ours, theirs } = comparison;
-  const line = {
+/** The pace of a comparison: ours to that of nginx and curl. */
+export function ratioOf(name: string, facts: ComparisonFacts, target: Target): Measurement {
+  const { ratio, runs, ours, theirs } = facts.comparison;
+  const seconds = (value: number) => value.toFixed(2);
+  const spread = `${ratio.min.toFixed(3)} to ${ratio.max.toFixed(3)}`;
+  return {
     name,
     value: ratio.median,
     unit: 'ratio',
-    spread: [ratio.min, ratio.max],
-    runs,
-    sizeBytes,
-    baseline: 'nginx + curl',
-    mibPerSec: ours.rate,
-    baselineMibPerSec: theirs.rate,
-    cpuSecondsPerGib: ours.cpuSecondsPerGib,
-    baselineCpuSecondsPerGib: theirs.cpuSecondsPerGib,
-    peakRssBytes,
+    target,
+    details: {
+      spread: [ratio.min, ratio.max],
+      runs,
+      sizeBytes: facts.sizeBytes,
+      baseline: 'nginx + curl',
+      mibPerSec: ours.rate,
+      baselineMibPerSec: theirs.rate,
+      cpuSecondsPerGib: ours.cpuSecondsPerGib,
+      baselineCpuSecondsPerGib: theirs.cpuSecondsPerGib,
+      peakRssBytes: facts.peakRssBytes,
+    },
+    text: [
+      `of nginx + curl         ${spread}, ${runs} pairs of ${facts.sizeBytes / 2 ** 20} MiB`,
+      `MiB/s                   ${ours.rate.median.toFixed(0)} against ${theirs.rate.median.toFixed(0)}`,
+      `CPU seconds per GiB     ${listed(ours.cpuSecondsPerGib, seconds)}; ${listed(theirs.cpuSecondsPerGib, seconds)}`,
+      `peak resident memory    ${listed(facts.peakRssBytes, (value) => `${(value / 2 ** 20).toFixed(0)} MiB`)}`,
+    ],
   };
-  return JSON.stringify(line, (_key, value: unknown) =>
-    typeof value === 'number' && !Number.isInteger(value) ? Number(value.toPrecision(4)) : value,
+}
+
+/** The processor time of all our sides together. */
+export function cpuOf(name: string, { comparison, sizeBytes }: ComparisonFacts, target: Target): Measurement {
+  const { runs, ours } = comparison;
+  const sides = ours.cpuSecondsPerGib;
+  return {
+    name,
+    value: Object.values(sides).reduce((sum, seconds) => sum + seconds, 0),
+    unit: 's/GiB',
+    target,
+    details: { ...sides, runs, sizeBytes },
+  };
+}
+
+/** The measurement as one line of JSON; fractions are rounded to what they can mean. */
+export function toJsonLine({ name, value, unit, target, details }: Measurement): string {
+  const line = { name, value, unit, must: target.must, aim: target.aim, pass: isMet(value, target), ...details };
+  return JSON.stringify(line, (_key, item: unknown) =>
+    typeof item === 'number' && !Number.isInteger(item) ? Number(item.toPrecision(4)) : item,
   );
 }
 
 /** The same for a person. */
-export function toText({ name, comparison, sizeBytes, peakRssBytes }: Measurement): string {
-  const { ratio, runs, ours, theirs } = comparison;
-  const list = (record: Readonly<Record<string, number>>, format: (value: number) => string) => {
-    const parts = Object.entries(record).map(([side, value]) => `${side} ${format(value)}`);
-    return parts.join(', ');
-  };
-  const seconds = (value: number) => value.toFixed(2);
-  const spread = `${ratio.min.toFixed(3)} to ${ratio.max.toFixed(3)}`;
-  return [
-    `${name}: ${ratio.median.toFixed(3)} of nginx + curl (${spread}, ${runs} pairs of ${sizeBytes / 2 ** 20} MiB)`,
-    `  MiB/s                   ${ours.rate.median.toFixed(0)} against ${theirs.rate.median.toFixed(0)}`,
-    `  CPU seconds per GiB     ${list(ours.cpuSecondsPerGib, seconds)}; ${list(theirs.cpuSecondsPerGib, seconds)}`,
-    `  peak resident memory    ${list(peakRssBytes, (value) => `${(value / 2 ** 20).toFixed(0)} MiB`)}`,
-  ].join('\n');
+export function toText({ name, value, unit, target, text = [] }: Measurement): string {
+  const verdict = isMet(value, target) ? 'met' : 'NOT met';
+  const first = `${name}: ${Number(value.toPrecision(4))} ${unit} (must ${target.must}: ${verdict}; aim ${target.aim})`;
+  return [first, ...text.map((line) => `  ${line}`)].join('\n');
+}
+
+function listed(record: Readonly<Record<string, number>>, format: (value: number) => string): string {
+  return Object.entries(record)
+    .map(([side, value]) => `${side} ${format(value)}`)
+    .join(', ');
 }
 
 /** Writes progress to standard error. */

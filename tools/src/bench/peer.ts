@@ -1,59 +1,53 @@
-import { mkdir, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { startCluster, tempDir } from '@d7y/testkit';
-import { type Blob, verifyFile, writeBlob } from './blobs.ts';
+import { verifyFile, writeBlob } from './blobs.ts';
 import { peakRss, startCpuMeter } from './cpu-meter.ts';
 import { curl } from './curl.ts';
-import { downloadTask } from './download-task.ts';
+import { DaemonSocket } from './daemon-socket.ts';
 import { interleave } from './interleave.ts';
-import { type BenchOptions, MEMORY_DIR, type Measurement, requireMemory } from './measurement.ts';
+import { type BenchOptions, cpuOf, MEMORY_DIR, type Measurement, ratioOf, requireMemory } from './measurement.ts';
 import { startNginx } from './nginx.ts';
 
 /**
- * Daemon to daemon: one holds the blob, the other gets it from there, verified, into a file in memory. Compared with curl getting the
- * same bytes from nginx into such a file. Every run takes another blob, as the receiver keeps what it has.
- * @throws when a byte came from the origin, or a file does not hold its blob
+ * Daemon to daemon: one holds the blob, the other gets it from there into its store in memory, digest verified. Compared with curl
+ * getting the same bytes from nginx into a file in memory. The receiver forgets the blob after every run.
+ * @throws when a byte came from the origin, or the receiver holds other bytes than the blob's
  */
-export async function benchPeer({ runs, sizeBytes, progress }: BenchOptions): Promise<Measurement> {
-  await requireMemory((3 * runs + 4) * sizeBytes);
+export async function benchPeer({ runs, sizeBytes, progress }: BenchOptions): Promise<readonly Measurement[]> {
+  await requireMemory(4.5 * sizeBytes);
   await using scratch = await tempDir('d7y-bench', MEMORY_DIR);
   const root = join(scratch.path, 'www');
-  const blobs: Blob[] = [];
-  for (let run = 0; run <= runs; run++) blobs.push(await writeBlob(root, `peer-${run}`, sizeBytes));
+  const blob = await writeBlob(root, 'peer', sizeBytes);
   await using origin = await startNginx(root, { log: true });
   await using baseline = await startNginx(root);
   await using cluster = await startCluster({ daemons: 2, seeds: 0, parentDir: scratch.path });
   const [sender, receiver] = cluster.daemons;
   if (sender === undefined || receiver === undefined) throw new RangeError('a cluster of two daemons has two daemons');
-  const outputs = join(scratch.path, 'out');
-  await mkdir(outputs);
-  for (const [index, blob] of blobs.entries()) {
-    progress(`the sender gets blob ${index + 1} of ${blobs.length}`);
-    const outputPath = join(outputs, 'sender');
-    await downloadTask(sender, { origin: origin.url, blob, outputPath, peersOnly: false });
-    await rm(outputPath);
-  }
+  const output = join(scratch.path, 'output');
+  progress('the sender gets the blob');
+  await new DaemonSocket(sender).download({ origin: origin.url, blob, peersOnly: false });
   const sentBefore = await origin.sentBytes();
   const pids = { receiver: receiver.program.pid, sender: sender.program.pid };
+  const socket = new DaemonSocket(receiver);
 
   const comparison = await interleave(
     runs,
-    async (index) => {
-      const blob = blobs[index] as Blob;
-      const outputPath = join(outputs, 'receiver');
+    async () => {
       const cpu = startCpuMeter(pids);
       const began = performance.now();
-      await downloadTask(receiver, { origin: origin.url, blob, outputPath, peersOnly: true });
+      const taskId = await socket.download({ origin: origin.url, blob, peersOnly: true });
       const seconds = (performance.now() - began) / 1000;
       const cpuSeconds = cpu();
-      await verifyFile(outputPath, blob);
-      await rm(outputPath);
+      await socket.download({ origin: origin.url, blob, peersOnly: true, outputPath: output });
+      await verifyFile(output, blob);
+      await rm(output);
+      await socket.delete(taskId);
       return { bytes: sizeBytes, seconds, cpuSeconds };
     },
-    async (index) => {
-      const output = join(outputs, 'curl');
+    async () => {
       const cpu = startCpuMeter({ nginx: baseline.pid });
-      const result = await curl(`${baseline.url}${(blobs[index] as Blob).path}`, output);
+      const result = await curl(`${baseline.url}${blob.path}`, output);
       await rm(output);
       return { bytes: result.bytes, seconds: result.seconds, cpuSeconds: { ...cpu(), curl: result.cpuSeconds } };
     },
@@ -61,13 +55,13 @@ export async function benchPeer({ runs, sizeBytes, progress }: BenchOptions): Pr
   );
 
   const fromOrigin = (await origin.sentBytes()) - sentBefore;
-  // A daemon may ask whether it may have the blob; that takes a byte each.
-  if (fromOrigin > blobs.length)
+  // A daemon may ask whether it may have the blob; that takes a byte each time.
+  if (fromOrigin > 2 * (runs + 1))
     throw new Error(`${fromOrigin} bytes came from the origin instead of from the other daemon`);
-  return {
-    name: 'peer',
+  const facts = {
     comparison,
     sizeBytes,
     peakRssBytes: { ...peakRss(pids), nginx: peakRss({ nginx: baseline.pid })['nginx'] ?? 0 },
   };
+  return [ratioOf('peer', facts, { must: 0.45, aim: 0.6 }), cpuOf('peerCpu', facts, { must: 1.9, aim: 1.4 })];
 }

@@ -5,7 +5,7 @@ import { verifyFile, writeBlob } from './blobs.ts';
 import { peakRss, startCpuMeter } from './cpu-meter.ts';
 import { curl } from './curl.ts';
 import { interleave } from './interleave.ts';
-import { type BenchOptions, MEMORY_DIR, type Measurement, requireMemory } from './measurement.ts';
+import { type BenchOptions, MEMORY_DIR, type Measurement, ratioOf, requireMemory } from './measurement.ts';
 import { startNginx } from './nginx.ts';
 
 /**
@@ -13,7 +13,7 @@ import { startNginx } from './nginx.ts';
  * the same client.
  * @throws when a byte came from the origin, or the proxy serves other bytes
  */
-export async function benchProxy({ runs, sizeBytes, progress }: BenchOptions): Promise<Measurement> {
+export async function benchProxy({ runs, sizeBytes, progress }: BenchOptions): Promise<readonly Measurement[]> {
   await requireMemory(3 * sizeBytes);
   await using scratch = await tempDir('d7y-bench', MEMORY_DIR);
   const root = join(scratch.path, 'www');
@@ -51,5 +51,6 @@ export async function benchProxy({ runs, sizeBytes, progress }: BenchOptions): P
   // A daemon may ask whether its client may have the blob; that takes a byte each.
   if (fromOrigin > runs + 1)
     throw new Error(`${fromOrigin} bytes came from the origin although the daemon held the blob`);
-  return { name: 'proxy', comparison, sizeBytes, peakRssBytes: peakRss({ ...pids, nginx: baseline.pid }) };
+  const peakRssBytes = peakRss({ ...pids, nginx: baseline.pid });
+  return [ratioOf('proxy', { comparison, sizeBytes, peakRssBytes }, { must: 0.8, aim: 0.95 })];
 }
