@@ -11,7 +11,7 @@ const PRIORITIES = [LEVEL0, LEVEL1, LEVEL2, LEVEL3, LEVEL4, LEVEL5, LEVEL6];
 
 /** What the daemon is asked for. Here secrets leave for the daemon, which sits behind a socket of this machine. */
 export function toDownloadMessage(options: DownloadOptions): common.Download {
-  const { url, output, transferFromDfdaemon, timeoutMs } = options;
+  const { url, output, forceHardLink, timeoutMs } = options;
   return create(common.DownloadSchema, {
     url: url.href,
     ...present('digest', options.digest),
@@ -22,10 +22,10 @@ export function toDownloadMessage(options: DownloadOptions): common.Download {
     filteredQueryParams: [...options.filteredQueryParams],
     requestHeader: Object.fromEntries([...options.headers].map(([name, value]) => [name, value.reveal()])),
     ...(options.pieceLength === undefined ? {} : { pieceLength: BigInt(options.pieceLength) }),
-    ...(transferFromDfdaemon ? { needPieceContent: true } : { outputPath: output }),
+    ...(forceHardLink ? { outputPath: output } : { needPieceContent: true }),
     timeout: { seconds: BigInt(Math.floor(timeoutMs / 1000)), nanos: Math.round((timeoutMs % 1000) * 1e6) },
     disableBackToSource: options.disableBackToSource,
-    forceHardLink: options.forceHardLink,
+    forceHardLink,
     overwrite: options.overwrite,
     concurrentPieceCount: CONCURRENT_PIECE_COUNT,
     ...present('contentForCalculatingTaskId', options.contentForCalculatingTaskId),

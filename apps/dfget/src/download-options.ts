@@ -1,16 +1,15 @@
 import { lstat, stat } from 'node:fs/promises';
 import * as path from 'node:path';
 import type { Secret } from '@d7y/service-kit';
-import { ValidationError } from './errors.ts';
+import { ValidationError } from '@d7y/cli-kit';
 
 /** What the user asked for, read and checked as far as that is possible without looking at disk or daemon. */
 export interface DownloadOptions {
   readonly url: URL;
   /** Absolute. */
   readonly output: string;
-  /** dfget writes the output itself from bytes that come over the socket. */
-  readonly transferFromDfdaemon: boolean;
   readonly overwrite: boolean;
+  /** The daemon links the output to its cache; otherwise dfget writes it from bytes that come over the socket. */
   readonly forceHardLink: boolean;
   readonly timeoutMs: number;
   /** `algorithm:encoded` */

@@ -7,7 +7,7 @@ import { common } from '@d7y/api';
 import { toBackendConnectError } from '@d7y/peer-protocol';
 import { describe, expect, it } from '@jest/globals';
 import { finished, piecesOf, run, startFakeDaemon, started } from './_fake-daemon.ts';
-import { CancelledError } from './errors.ts';
+import { CancelledError } from '@d7y/cli-kit';
 
 const CONTENT = randomBytes(2_500_000);
 const PIECE_LENGTH = 1_000_000;
@@ -26,7 +26,7 @@ const sendingDaemon = (content = CONTENT) =>
     },
   });
 
-describe('a download that the daemon writes', () => {
+describe('a download that the daemon links', () => {
   it('asks for everything the command line says, and reports where the bytes came from', async () => {
     let seen: common.Download | undefined;
     await using daemon = await startFakeDaemon({
@@ -85,7 +85,7 @@ describe('a download that the daemon writes', () => {
     await using daemon = await startFakeDaemon({
       async *downloadTask({ download }) {
         seen = download;
-        yield started(0, { isFinished: true });
+        yield started(0);
       },
     });
     const { exitCode } = await run([
@@ -97,6 +97,8 @@ describe('a download that the daemon writes', () => {
     ]);
     expect(exitCode).toBe(0);
     expect(seen).toMatchObject({ priority: common.Priority.LEVEL6, timeout: { seconds: 7200n }, tag: '' });
+    expect(seen).toMatchObject({ needPieceContent: true });
+    expect(seen?.outputPath).toBeUndefined();
     expect(seen?.filteredQueryParams).toContain('X-Amz-Signature');
     expect(seen?.huggingFace).toMatchObject({ revision: 'main' });
     for (const name of ['digest', 'pieceLength', 'objectStorage', 'hdfs', 'modelScope', 'range'] as const) {
@@ -114,7 +116,7 @@ describe('a download over the socket', () => {
   ])('puts pieces together in any order: %s', async (_, flags) => {
     await using daemon = await sendingDaemon();
     const output = path.join(daemon.directory, 'out.bin');
-    const result = await run([URL_TEXT, '-O', output, '-e', daemon.socket, '--transfer-from-dfdaemon', ...flags]);
+    const result = await run([URL_TEXT, '-O', output, '-e', daemon.socket, ...flags]);
     expect(result).toMatchObject({ exitCode: 0, stderr: '' });
     expect(result.stdout).toMatch(
       /out\.bin: 2\.4 MiB in .* s \(976\.6 KiB from the source, 1\.4 MiB from peers, 0 B local\)/,
@@ -124,10 +126,26 @@ describe('a download over the socket', () => {
     expect(await filesIn(daemon.directory)).toEqual(['out.bin']);
   });
 
+  it('counts as local what the daemon had before', async () => {
+    await using daemon = await startFakeDaemon({
+      async *downloadTask() {
+        const listed = piecesOf(CONTENT, PIECE_LENGTH, false).slice(0, 1);
+        yield started(CONTENT.length, { pieces: listed });
+        for (const piece of piecesOf(CONTENT, PIECE_LENGTH, true)) yield finished(piece);
+      },
+    });
+    const output = path.join(daemon.directory, 'out.bin');
+    const result = await run([URL_TEXT, '-O', output, '-e', daemon.socket, '--format', 'json']);
+    expect(JSON.parse(result.stdout)).toMatchObject({
+      bytes: { fromSource: 0, fromPeers: 1_500_000, local: 1_000_000 },
+    });
+    expect((await readFile(output)).equals(CONTENT)).toBe(true);
+  });
+
   it('writes an empty file', async () => {
     await using daemon = await sendingDaemon(Buffer.alloc(0));
     const output = path.join(daemon.directory, 'empty');
-    const flags = ['--transfer-from-dfdaemon', '--digest', sha256(Buffer.alloc(0))];
+    const flags = ['--digest', sha256(Buffer.alloc(0))];
     expect(await run([URL_TEXT, '-O', output, '-e', daemon.socket, ...flags])).toMatchObject({ exitCode: 0 });
     expect((await stat(output)).size).toBe(0);
   });
@@ -136,7 +154,7 @@ describe('a download over the socket', () => {
     await using daemon = await sendingDaemon();
     const output = path.join(daemon.directory, 'out.bin');
     await writeFile(output, 'old');
-    const flags = ['--transfer-from-dfdaemon', '--overwrite', '--digest', `sha256:${'0'.repeat(64)}`];
+    const flags = ['--overwrite', '--digest', `sha256:${'0'.repeat(64)}`];
     const { exitCode, stderr } = await run([URL_TEXT, '-O', output, '-e', daemon.socket, ...flags]);
     expect(exitCode).toBe(1);
     expect(stderr).toMatch(
@@ -150,7 +168,7 @@ describe('a download over the socket', () => {
     await using daemon = await sendingDaemon();
     const output = path.join(daemon.directory, 'out.bin');
     await writeFile(output, 'old');
-    const argv = [URL_TEXT, '-O', output, '-e', daemon.socket, '--transfer-from-dfdaemon'];
+    const argv = [URL_TEXT, '-O', output, '-e', daemon.socket];
     const refused = await run(argv);
     expect(refused.exitCode).toBe(1);
     expect(refused.stderr).toMatch(/Validating Failed!\n.*\nMessage: .*out\.bin exists already\nRemedy: .*--overwrite/);
@@ -169,7 +187,7 @@ describe('a download over the socket', () => {
       },
     });
     output = path.join(daemon.directory, 'out.bin');
-    const { exitCode, stderr } = await run([URL_TEXT, '-O', output, '-e', daemon.socket, '--transfer-from-dfdaemon']);
+    const { exitCode, stderr } = await run([URL_TEXT, '-O', output, '-e', daemon.socket]);
     expect(exitCode).toBe(1);
     expect(stderr).toContain('has come into being meanwhile');
     expect(await readFile(output, 'utf8')).toBe('newcomer');
@@ -184,7 +202,7 @@ describe('a download over the socket', () => {
       },
     });
     const output = path.join(daemon.directory, 'out.bin');
-    const { exitCode, stderr } = await run([URL_TEXT, '-O', output, '-e', daemon.socket, '--transfer-from-dfdaemon']);
+    const { exitCode, stderr } = await run([URL_TEXT, '-O', output, '-e', daemon.socket]);
     expect(exitCode).toBe(1);
     expect(stderr).toContain('download incomplete: 1500000 of 2500000 bytes');
     expect(await filesIn(daemon.directory)).toEqual([]);
@@ -201,7 +219,7 @@ describe('a download over the socket', () => {
       },
     });
     const output = path.join(daemon.directory, 'out.bin');
-    const { exitCode, stderr } = await run([URL_TEXT, '-O', output, '-e', daemon.socket, '--transfer-from-dfdaemon']);
+    const { exitCode, stderr } = await run([URL_TEXT, '-O', output, '-e', daemon.socket]);
     expect(exitCode).toBe(1);
     expect(stderr).toContain('piece 1 from the daemon is damaged');
     expect(await filesIn(daemon.directory)).toEqual([]);
@@ -225,7 +243,7 @@ describe('a download that fails', () => {
     expect(stderr).toContain('Header: content-type: text/plain');
     expect(stderr).not.toContain('planted');
     const json = JSON.parse((await run([...argv, '--format', 'json'])).stderr) as unknown;
-    expect(json).toMatchObject({ error: { code: 'DFGET_DOWNLOAD', message: 'the origin refused: no such file' } });
+    expect(json).toMatchObject({ error: { code: 'DOWNLOAD', message: 'the origin refused: no such file' } });
   });
 
   it('says what the daemon said', async () => {
@@ -256,7 +274,7 @@ describe('a download that fails', () => {
         await cancelled.promise;
       },
     });
-    const argv = [URL_TEXT, '-O', path.join(daemon.directory, 'f'), '-e', daemon.socket, '--transfer-from-dfdaemon'];
+    const argv = [URL_TEXT, '-O', path.join(daemon.directory, 'f'), '-e', daemon.socket];
     const { exitCode, stderr } = await run(argv, { signal: cancel.signal });
     expect(exitCode).toBe(expected);
     expect(stderr).toContain(`Message: stopped by ${name}`);
@@ -272,7 +290,7 @@ describe('a download that fails', () => {
       },
     });
     const argv = [URL_TEXT, '-O', path.join(daemon.directory, 'f'), '-e', daemon.socket, '--timeout', '300ms'];
-    const { exitCode, stderr } = await run([...argv, '--transfer-from-dfdaemon']);
+    const { exitCode, stderr } = await run([...argv]);
     expect(exitCode).toBe(1);
     expect(stderr).toMatch(/Message: not finished within 300ms\nRemedy: .*--timeout/);
     expect(await filesIn(daemon.directory)).toEqual([]);
@@ -284,7 +302,6 @@ describe('the progress bar', () => {
     await using daemon = await sendingDaemon();
     const argv = (name: string) => [
       ...['https://o.example/a%20b', '-O', path.join(daemon.directory, name), '-e', daemon.socket],
-      '--transfer-from-dfdaemon',
     ];
     const drawn = await run(argv('a'), { isTTY: true });
     expect(drawn).toMatchObject({ exitCode: 0 });

@@ -1,13 +1,13 @@
 import { stat } from 'node:fs/promises';
 import { ConnectError } from '@connectrpc/connect';
 import { common, type dfdaemon } from '@d7y/api';
+import { CliError, type Daemon } from '@d7y/cli-kit';
 import { backendErrorOf } from '@d7y/peer-protocol';
 import { PieceSet, pieceDigestOf } from '@d7y/piece';
 import { describeSystemError, formatDurationMs, redactHeaders } from '@d7y/service-kit';
-import type { Daemon } from './daemon.ts';
 import { toDownloadMessage } from './download-message.ts';
 import type { DownloadOptions } from './download-options.ts';
-import { DfgetError, DownloadError } from './errors.ts';
+import { DownloadError } from './errors.ts';
 import { PieceFile } from './piece-file.ts';
 
 /** How far a download has come. */
@@ -67,9 +67,11 @@ async function follow(
   progress: DownloadProgress,
   signal: AbortSignal,
 ): Promise<DownloadResult> {
-  const { output, transferFromDfdaemon, overwrite, digest } = options;
-  await using file = transferFromDfdaemon ? await PieceFile.create(output, digest) : undefined;
+  const { output, forceHardLink, overwrite, digest } = options;
+  await using file = forceHardLink ? undefined : await PieceFile.create(output, digest);
   const received = new PieceSet();
+  /** Pieces that the daemon had before. */
+  const held = new PieceSet();
   const bytes = { fromSource: 0, fromPeers: 0, local: 0 };
   let receivedBytes = 0;
   let started: { readonly contentLength: number; readonly isFinished: boolean } | undefined;
@@ -77,13 +79,14 @@ async function follow(
 
   const take = async (piece: common.Piece | undefined, source: keyof typeof bytes): Promise<void> => {
     if (piece === undefined || received.has(piece.number)) return;
+    const isListed = source === 'local';
     if (file !== undefined) {
-      if (piece.content === undefined) return; // listed only; its bytes come in a message of their own
+      if (piece.content === undefined) return void (isListed && held.add(piece.number)); // its bytes come in a message of their own
       await file.write(Number(piece.offset), checkedContent(piece, started?.contentLength ?? 0));
     }
     received.add(piece.number);
     receivedBytes += Number(piece.length);
-    bytes[source] += Number(piece.length);
+    bytes[held.has(piece.number) ? 'local' : source] += Number(piece.length);
     progress.advanced(receivedBytes);
   };
 
@@ -148,7 +151,7 @@ async function sizeOf(file: string): Promise<number | undefined> {
 
 /** What a call or the file system threw, in terms of the download. */
 function toDownloadError(error: unknown): unknown {
-  if (error instanceof DfgetError) return error;
+  if (error instanceof CliError) return error;
   if (!(error instanceof ConnectError)) {
     const description = describeSystemError(error);
     return description === undefined ? error : new DownloadError(description, { cause: error });

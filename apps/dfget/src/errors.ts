@@ -1,69 +1,10 @@
-import { DfError } from '@d7y/piece';
-
-/** Ends the program: says what failed, why, and what helps. */
-export abstract class DfgetError extends DfError {
-  /** What was being done when it failed. */
-  abstract readonly headline: string;
-  abstract readonly exitCode: number;
-  /** What the user can do about it. */
-  readonly remedy: string | undefined;
-  /** Further facts, a line each. */
-  readonly details: readonly string[];
-  constructor(
-    message: string,
-    options: ErrorOptions & { remedy?: string | undefined; details?: readonly string[] } = {},
-  ) {
-    super(message, 'cause' in options ? { cause: options.cause } : undefined);
-    this.remedy = options.remedy;
-    this.details = options.details ?? [];
-  }
-}
-
-/** What was asked for cannot be done as things are: a file in the way, a missing directory. */
-export class ValidationError extends DfgetError {
-  override readonly name = 'ValidationError';
-  readonly code = 'DFGET_VALIDATION';
-  readonly retryable = false;
-  readonly headline = 'Validating Failed!';
-  readonly exitCode = 1;
-}
-
-/** Nobody serves at the daemon's socket. */
-export class DaemonUnreachableError extends DfgetError {
-  override readonly name = 'DaemonUnreachableError';
-  readonly code = 'DFGET_DAEMON_UNREACHABLE';
-  readonly retryable = true;
-  readonly headline = 'Connect Dfdaemon Failed!';
-  readonly exitCode = 1;
-}
+import { CliError } from '@d7y/cli-kit';
 
 /** The content did not arrive, or is not what it should be. */
-export class DownloadError extends DfgetError {
+export class DownloadError extends CliError {
   override readonly name = 'DownloadError';
-  readonly code = 'DFGET_DOWNLOAD';
+  readonly code = 'DOWNLOAD';
   readonly retryable = true;
   readonly headline = 'Downloading Failed!';
   readonly exitCode = 1;
-}
-
-/** The daemon does not tell how it is. */
-export class StatusError extends DfgetError {
-  override readonly name = 'StatusError';
-  readonly code = 'DFGET_STATUS';
-  readonly retryable = true;
-  readonly headline = 'Stating Failed!';
-  readonly exitCode = 1;
-}
-
-/** The user has had enough (Ctrl-C), or the system has. */
-export class CancelledError extends DfgetError {
-  override readonly name = 'CancelledError';
-  readonly code = 'DFGET_CANCELLED';
-  readonly retryable = true;
-  readonly headline = 'Cancelled!';
-  readonly exitCode: number;
-  constructor(signal: 'SIGINT' | 'SIGTERM') {
-    super(`stopped by ${signal}`);
-    this.exitCode = signal === 'SIGINT' ? 130 : 143; // 128 and the number of the signal, as shells count
-  }
 }

@@ -1,10 +1,5 @@
 #!/usr/bin/env node
-import { CancelledError } from './errors.ts';
+import { cancelOnSignals } from '@d7y/cli-kit';
 import { runDfget } from './run.ts';
 
-const cancel = new AbortController();
-for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  // The second one takes its usual course: whoever presses Ctrl-C twice means now.
-  process.once(signal, () => cancel.abort(new CancelledError(signal)));
-}
-process.exitCode = await runDfget(process.argv.slice(2), process, cancel.signal);
+process.exitCode = await runDfget(process.argv.slice(2), process, cancelOnSignals());

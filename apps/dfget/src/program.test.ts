@@ -5,7 +5,7 @@ import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import * as path from 'node:path';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { run, startFakeDaemon, started } from './_fake-daemon.ts';
-import { VERSION } from './version.ts';
+import { VERSION } from '@d7y/cli-kit';
 
 const URL_TEXT = 'https://origin.example/file';
 
@@ -68,8 +68,8 @@ describe('the command line', () => {
       },
     });
     process.env['DFGET_ENDPOINT'] = daemon.socket;
-    process.env['DFGET_OUTPUT'] = path.join(daemon.directory, 'f');
     for (const value of ['false', '0', '', 'true', '1']) {
+      process.env['DFGET_OUTPUT'] = path.join(daemon.directory, `f${seen.length}`);
       process.env['DFGET_OVERWRITE'] = value;
       expect(await run([URL_TEXT])).toMatchObject({ exitCode: 0 });
     }
@@ -102,7 +102,7 @@ describe('the command line', () => {
     const { stderr } = await run([...argv, '--console']);
     expect(stderr).toContain('download starts');
     expect(stderr).not.toContain('planted');
-    expect((await run([...argv, '--console', '-l', 'error'])).stderr).toBe('');
+    expect((await run([...argv, '--console', '-l', 'error', '--overwrite'])).stderr).toBe('');
   });
 });
 

@@ -1,21 +1,12 @@
+import { commonOptions, type CommonOptions, type CommonValues, optionMaker, outputFormatOption } from '@d7y/cli-kit';
+import { readCommonOptions, VERSION } from '@d7y/cli-kit';
 import * as path from 'node:path';
 import { DEFAULT_FILTERED_QUERY_PARAMS, MAX_PIECE_LENGTH, MIN_PIECE_LENGTH, parseDigest } from '@d7y/piece';
-import { LOG_LEVELS, parseByteSize, parseDurationMs, Secret, type LogLevel } from '@d7y/service-kit';
-import { Command, InvalidArgumentError, Option, type OutputConfiguration } from 'commander';
+import { parseByteSize, parseDurationMs, Secret } from '@d7y/service-kit';
+import { Command, InvalidArgumentError, type Option, type OutputConfiguration } from 'commander';
 import type { DownloadOptions } from './download-options.ts';
-import { VERSION } from './version.ts';
 
-const DEFAULT_ENDPOINT = '/var/run/dragonfly/dfdaemon.sock';
-
-/** What all commands know. */
-export interface CommonOptions {
-  /** Path of the daemon's unix socket. */
-  readonly endpoint: string;
-  readonly logLevel: LogLevel;
-  /** Print log lines. */
-  readonly console: boolean;
-  readonly format: 'text' | 'json';
-}
+const option = optionMaker('DFGET');
 
 /** What the program does once its arguments are read. */
 export interface Actions {
@@ -40,23 +31,21 @@ export function createProgram(actions: Actions, output: OutputConfiguration): Co
     .exitOverride() // as configureOutput, before the subcommands that inherit it
     .configureOutput(output)
     .showHelpAfterError('(dfget --help tells what there is)');
-  for (const option of [...commonOptions(), ...downloadOptions()]) program.addOption(option);
+  for (const known of [...commonOptions(option), ...downloadOptions()]) program.addOption(known);
   program.action(async (url: string | undefined, values: Values) => {
     const options = readDownload(url, values, (message) => program.error(`error: ${message}`));
     for (const flag of ignoredFlags(program)) actions.warn(`${flag} has no effect on the download of a file`);
-    await actions.download(options, { ...readCommon(values), progress: values.progress });
+    await actions.download(options, { ...readCommonOptions(values), progress: values.progress });
   });
 
   const status = program
     .command('status')
     .description('Tells how the daemon is: health, schedulers, tasks, cache, bytes by where they came from.');
-  for (const option of commonOptions()) status.addOption(option);
-  status
-    .addOption(new Option('-o, --output <format>', 'the same as --format').choices(['text', 'json']))
-    .action(async (values: Values) => {
-      const common = readCommon({ ...values, ...givenBefore(program, status) });
-      await actions.status({ ...common, format: values.output === 'json' ? 'json' : common.format });
-    });
+  for (const known of commonOptions(option)) status.addOption(known);
+  status.addOption(outputFormatOption()).action(async (values: Values) => {
+    const common = readCommonOptions({ ...values, ...givenBefore(program, status) });
+    await actions.status({ ...common, format: values.output === 'json' ? 'json' : common.format });
+  });
   program
     .command('version')
     .description('Prints the version.')
@@ -65,14 +54,8 @@ export function createProgram(actions: Actions, output: OutputConfiguration): Co
 }
 
 /** Options as commander gives them. */
-interface Values {
-  readonly endpoint: string;
-  readonly logLevel: LogLevel;
-  readonly console?: boolean;
-  readonly format: 'text' | 'json';
-  readonly output?: string;
+interface Values extends CommonValues {
   readonly recursive?: boolean;
-  readonly transferFromDfdaemon?: boolean;
   readonly overwrite?: boolean;
   readonly forceHardLink?: boolean;
   readonly timeout: number;
@@ -105,31 +88,13 @@ interface Values {
   readonly progress: boolean;
 }
 
-/** An option that DFGET_<NAME> can stand in for. */
-function option(flags: string, description: string): Option {
-  const made = new Option(flags, description);
-  const variable = `DFGET_${made.name().replaceAll('-', '_').toUpperCase()}`;
-  // Commander takes any value of a switch's variable for "on", and DFGET_OVERWRITE=false must not overwrite.
-  const isSwitch = !made.required && !made.optional;
-  return isSwitch && /^(|0|false|no|off|n|f)$/i.test(process.env[variable] ?? '') ? made : made.env(variable);
-}
-
-function commonOptions(): Option[] {
-  return [
-    option('-e, --endpoint <socket>', 'unix socket of the daemon').default(DEFAULT_ENDPOINT),
-    option('-l, --log-level <level>', 'least severe level that --console prints').choices(LOG_LEVELS).default('info'),
-    option('--console', 'print log lines to standard error'),
-    option('--format <format>', 'of the result and of errors').choices(['text', 'json']).default('text'),
-  ];
-}
-
 function downloadOptions(): Option[] {
   return [
     option('-O, --output <file>', 'file to write'),
     option('-r, --recursive', 'download the directory of that name').default(false),
-    option('--transfer-from-dfdaemon', 'have the bytes sent over the socket and write the file here').default(false),
+    option('--transfer-from-dfdaemon', 'what dfget always does: write the file itself').default(false),
     option('--overwrite', 'replace the output file if there is one').conflicts('forceHardLink'),
-    option('--force-hard-link', 'have the output hard-linked to the cache, or fail'),
+    option('--force-hard-link', 'have the daemon hard-link the output to its cache, or fail'),
     option('--timeout <duration>', 'give up after this long').argParser(duration).default(7_200_000, '2h'),
     option('--digest <digest>', 'what the content must hash to: sha256:…, sha512:…, crc32:…').argParser(digest),
     option('-p, --priority <level>', 'of the download, 0 to 6').argParser(priority).default(6),
@@ -174,7 +139,7 @@ function downloadOptions(): Option[] {
 
 /** Common options that stand before the subcommand's name, unless they stand after it too. */
 function givenBefore(program: Command, subcommand: Command): Partial<Values> {
-  const names = commonOptions().map((made) => made.attributeName());
+  const names = commonOptions(option).map((made) => made.attributeName());
   const given = names.filter(
     (name) => program.getOptionValueSource(name) === 'cli' && subcommand.getOptionValueSource(name) !== 'cli',
   );
@@ -190,10 +155,6 @@ function ignoredFlags(program: Command): string[] {
     .map((made) => made.long ?? made.flags);
 }
 
-function readCommon({ endpoint, logLevel, console = false, format }: Values): CommonOptions {
-  return { endpoint, logLevel, console, format };
-}
-
 function readDownload(url: string | undefined, values: Values, fail: (message: string) => never): DownloadOptions {
   if (url === undefined) fail("missing required argument 'url'");
   if (values.output === undefined) fail("required option '-O, --output <file>' not specified");
@@ -204,7 +165,6 @@ function readDownload(url: string | undefined, values: Values, fail: (message: s
   return {
     url: parsed,
     output: path.resolve(values.output),
-    transferFromDfdaemon: values.transferFromDfdaemon ?? false,
     overwrite: values.overwrite ?? false,
     forceHardLink: values.forceHardLink ?? false,
     timeoutMs: values.timeout,

@@ -1,6 +1,6 @@
 import { SingleBar } from 'cli-progress';
 import type { DownloadProgress } from './download.ts';
-import { formatBytes } from './format-bytes.ts';
+import { formatBytes } from '@d7y/cli-kit';
 
 /** Columns of the bar itself. */
 const BAR_SIZE = 60;

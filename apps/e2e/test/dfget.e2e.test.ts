@@ -73,18 +73,13 @@ function expectBlock(ended: Ended, headline: string, ...parts: readonly (string 
   for (const part of parts) expect(ended.stderr.join('\n')).toMatch(part);
 }
 
-describe.each([
-  ['by the daemon', []],
-  ['by dfget from what the daemon sends', ['--transfer-from-dfdaemon']],
-])('a file written %s', (title, how) => {
-  const id = how.length === 0 ? 'd' : 't';
-
+describe('a file that dfget writes from what the daemon sends', () => {
   it('has the content, came from the origin once, and nothing but one line is printed into a pipe', async () => {
-    const file = publish(`whole-${id}`, 19 * MIB + 17);
-    const output = join(await folder(`whole-${id}`), 'file');
+    const file = publish('whole', 19 * MIB + 17);
+    const output = join(await folder('whole'), 'file');
     const started = await Promise.all([
-      dfget([file.url, '-O', output, '--digest', file.digest, ...how]),
-      dfget([file.url, '-O', `${output}-2`, ...how], second),
+      dfget([file.url, '-O', output, '--digest', file.digest]),
+      dfget([file.url, '-O', `${output}-2`], second),
     ]);
     for (const ended of started) {
       expect(ended).toMatchObject({ code: 0, stderr: [] });
@@ -99,46 +94,46 @@ describe.each([
   });
 
   it('is there in no form when its digest is another', async () => {
-    const file = publish(`wrong-${id}`, 5 * MIB);
-    const dir = await folder(`wrong-${id}`);
+    const file = publish('wrong', 5 * MIB);
+    const dir = await folder('wrong');
     const wrong = `sha256:${'0'.repeat(64)}`;
-    const ended = await dfget([file.url, '-O', join(dir, 'file'), '--digest', wrong, ...how]);
+    const ended = await dfget([file.url, '-O', join(dir, 'file'), '--digest', wrong]);
     expectBlock(ended, 'Downloading Failed!', '0'.repeat(64), file.digest.replace('sha256:', ''));
     expect(await readdir(dir)).toEqual([]);
     // The content itself is right, and no worse for the wrong expectation.
-    expect((await dfget([file.url, '-O', join(dir, 'file'), '--digest', file.digest, ...how])).code).toBe(0);
+    expect((await dfget([file.url, '-O', join(dir, 'file'), '--digest', file.digest])).code).toBe(0);
     expect((await readFile(join(dir, 'file'))).equals(file.content)).toBe(true);
   });
 
   it('replaces none, unless it may', async () => {
-    const file = publish(`over-${id}`, 3 * MIB);
-    const dir = await folder(`over-${id}`);
+    const file = publish('over', 3 * MIB);
+    const dir = await folder('over');
     const output = join(dir, 'file');
     await writeFile(output, 'precious');
     origin.log.clear();
-    expectBlock(await dfget([file.url, '-O', output, ...how]), 'Validating Failed!', output, /exists/, /--overwrite/);
+    expectBlock(await dfget([file.url, '-O', output]), 'Validating Failed!', output, /exists/, /--overwrite/);
     expect(await readFile(output, 'utf8')).toBe('precious');
     expect(origin.log.requests).toEqual([]);
-    expect(await dfget([file.url, '-O', output, '--overwrite', ...how])).toMatchObject({ code: 0, stderr: [] });
+    expect(await dfget([file.url, '-O', output, '--overwrite'])).toMatchObject({ code: 0, stderr: [] });
     expect((await readFile(output)).equals(file.content)).toBe(true);
     expect(await readdir(dir)).toEqual(['file']);
   });
 
   it('leaves what a symbolic link points to alone', async () => {
-    const file = publish(`link-${id}`, MIB);
-    const dir = await folder(`link-${id}`);
+    const file = publish('link', MIB);
+    const dir = await folder('link');
     await writeFile(join(dir, 'target'), 'precious');
     await symlink(join(dir, 'target'), join(dir, 'file'));
-    expectBlock(await dfget([file.url, '-O', join(dir, 'file'), ...how]), 'Validating Failed!', /exists/);
-    expect((await dfget([file.url, '-O', join(dir, 'file'), '--overwrite', ...how])).code).toBe(0);
+    expectBlock(await dfget([file.url, '-O', join(dir, 'file')]), 'Validating Failed!', /exists/);
+    expect((await dfget([file.url, '-O', join(dir, 'file'), '--overwrite'])).code).toBe(0);
     expect(await readFile(join(dir, 'target'), 'utf8')).toBe('precious');
     expect((await lstat(join(dir, 'file'))).isSymbolicLink()).toBe(false);
   });
 
   it('is empty where the origin has an empty one', async () => {
-    const file = publish(`empty-${id}`, 0);
-    const output = join(await folder(`empty-${id}`), 'file');
-    expect(await dfget([file.url, '-O', output, '--digest', file.digest, ...how])).toMatchObject({
+    const file = publish('empty', 0);
+    const output = join(await folder('empty'), 'file');
+    expect(await dfget([file.url, '-O', output, '--digest', file.digest])).toMatchObject({
       code: 0,
       stderr: [],
     });
@@ -146,27 +141,27 @@ describe.each([
   });
 
   it('is refused with the status of an origin that refuses', async () => {
-    const dir = await folder(`missing-${id}`);
-    const ended = await dfget([`${origin.url}/files/nowhere-${id}`, '-O', join(dir, 'file'), ...how]);
+    const dir = await folder('missing');
+    const ended = await dfget([`${origin.url}/files/nowhere`, '-O', join(dir, 'file')]);
     expectBlock(ended, 'Downloading Failed!', /404/, /Bad Status Code: 404/);
     expect(await readdir(dir)).toEqual([]);
   });
 
   it('needs the credentials that its origin wants, which nobody else sees', async () => {
-    const secret = `planted-${id}-${title.length}-9f27c1`;
-    const file = publish(`private-${id}`, 9 * MIB, { authorization: `Bearer ${secret}` });
-    const dir = await folder(`private-${id}`);
+    const secret = `planted-9f27c1`;
+    const file = publish('private', 9 * MIB, { authorization: `Bearer ${secret}` });
+    const dir = await folder('private');
     const header = ['--header', `Authorization: Bearer ${secret}`];
-    const refused = await dfget([file.url, '-O', join(dir, 'file'), ...how]);
+    const refused = await dfget([file.url, '-O', join(dir, 'file')]);
     expectBlock(refused, 'Downloading Failed!', /Bad Status Code: 401/);
-    const allowed = await dfget([file.url, '-O', join(dir, 'file'), '--console', '-l', 'debug', ...header, ...how]);
+    const allowed = await dfget([file.url, '-O', join(dir, 'file'), '--console', '-l', 'debug', ...header]);
     expect(allowed.code).toBe(0);
     expect((await readFile(join(dir, 'file'))).equals(file.content)).toBe(true);
     // Here it is now, but still for those only whom the origin would serve.
-    expectBlock(await dfget([file.url, '-O', join(dir, 'stolen'), ...how]), 'Downloading Failed!', /401/);
+    expectBlock(await dfget([file.url, '-O', join(dir, 'stolen')]), 'Downloading Failed!', /401/);
     const guess = ['--header', 'Authorization: Bearer guessed'];
-    expectBlock(await dfget([file.url, '-O', join(dir, 'stolen'), ...guess, ...how]), 'Downloading Failed!', /401/);
-    expectBlock(await dfget([file.url, '-O', join(dir, 'stolen'), ...how], second), 'Downloading Failed!', /401/);
+    expectBlock(await dfget([file.url, '-O', join(dir, 'stolen'), ...guess]), 'Downloading Failed!', /401/);
+    expectBlock(await dfget([file.url, '-O', join(dir, 'stolen')], second), 'Downloading Failed!', /401/);
     expect(await readdir(dir)).toEqual(['file']);
     const printed = [...allowed.lines, ...refused.lines, ...cluster.nodes.flatMap(({ lines }) => lines)];
     expect(printed.filter((line) => line.includes(secret))).toEqual([]);
@@ -203,7 +198,7 @@ describe('dfget', () => {
     const dir = await folder('cancelled');
     using _slow = origin.inject({ path: /files\/slow/, fault: { bytesPerSec: MIB } });
     const program = await startApp('dfget', {
-      args: ['--endpoint', first.socketPath, file.url, '-O', join(dir, 'file'), '--transfer-from-dfdaemon'],
+      args: ['--endpoint', first.socketPath, file.url, '-O', join(dir, 'file')],
     });
     await eventually(async () => expect(await readdir(dir)).toHaveLength(1)); // it is writing under its hidden name
     program.send('SIGINT');

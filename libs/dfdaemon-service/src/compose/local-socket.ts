@@ -2,6 +2,7 @@ import { dirname } from 'node:path';
 import { dfdaemon } from '@d7y/api';
 import { createHttpHandler, listen } from '@d7y/service-kit';
 import type { DaemonStatus } from '../observe/status.ts';
+import { OutputRoots } from '../output/output-roots.ts';
 import { downloadService } from '../rpc/download-service.ts';
 import { makeDirectory } from './listening.ts';
 import type { RpcParts } from './rpc-parts.ts';
@@ -16,6 +17,7 @@ export async function serveLocalSocket(
   status: () => Promise<DaemonStatus>,
 ): Promise<string> {
   const { socketPath, socketMode } = config.download.server;
+  const outputRoots = new OutputRoots(config.download.outputRoots);
   await makeDirectory(dirname(socketPath));
   stack.use(
     await listen({
@@ -25,7 +27,7 @@ export async function serveLocalSocket(
       grpc: (router) =>
         void router.service(
           dfdaemon.DfdaemonDownload,
-          downloadService({ ...rpc, leave: (options) => directory.leave(options) }),
+          downloadService({ ...rpc, outputRoots, leave: (options) => directory.leave(options) }),
         ),
       http: createHttpHandler([
         {

@@ -96,6 +96,8 @@ export function dfdaemonSchema(directories: Directories) {
           .transform((mode) => (typeof mode === 'number' ? mode : Number.parseInt(mode, 8)))
           .default(0o660),
       }),
+      /** Directories below which files are written for programs that do not write them themselves. */
+      outputRoots: z.array(z.string().startsWith('/', { error: 'expected an absolute path' })).default([]),
       protocol: z.literal('tcp', { error: 'expected tcp: pieces over QUIC are not available' }).default('tcp'),
       concurrentPieceCount: z.number().int().min(1).max(64).default(8),
     }),

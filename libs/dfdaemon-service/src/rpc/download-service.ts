@@ -1,11 +1,13 @@
 import type { ServiceImpl } from '@connectrpc/connect';
 import type { dfdaemon } from '@d7y/api';
+import type { OutputRoots } from '../output/output-roots.ts';
 import { downloadTask, type DownloadTaskPorts } from './download-task.ts';
 import type { TaskAdmin } from './local-tasks.ts';
 import { unimplemented } from './unimplemented.ts';
 
 export interface DownloadServicePorts extends DownloadTaskPorts {
   readonly admin: TaskAdmin;
+  readonly outputRoots: OutputRoots;
   /** Takes this host out of all schedulers. */
   readonly leave: (options: { signal: AbortSignal }) => Promise<void>;
 }
@@ -14,7 +16,7 @@ export interface DownloadServicePorts extends DownloadTaskPorts {
 export const downloadService = (
   ports: DownloadServicePorts,
 ): Partial<ServiceImpl<typeof dfdaemon.DfdaemonDownload>> => ({
-  downloadTask: downloadTask(ports, { mayWriteFiles: true, outlivesCaller: undefined }),
+  downloadTask: downloadTask(ports, { outputRoots: ports.outputRoots, outlivesCaller: undefined }),
   statTask: ({ taskId }, { signal }) => ports.admin.stat(taskId, { signal }),
   statLocalTask: ({ taskId }) => ports.admin.statLocal(taskId),
   listLocalTasks: () => ports.admin.listLocal(),

@@ -17,6 +17,7 @@ import type { AccessPolicy } from '@d7y/registry-proxy';
 import { linkedSignal, type Logger, untilAborted } from '@d7y/service-kit';
 import type { Identity } from '../host/identity.ts';
 import { OutputFile } from '../output/output-file.ts';
+import type { OutputRoots } from '../output/output-roots.ts';
 import { authorisedTaskRequest, DownloadRefusedError, InvalidDownloadError } from './task-request-message.ts';
 
 export interface DownloadTaskPorts {
@@ -33,8 +34,8 @@ type ResponseMember = Response['response'];
 
 /** What callers of one listener may do. */
 export interface DownloadRights {
-  /** Have the daemon write a file: for callers on this machine's socket, not for those from the network. */
-  readonly mayWriteFiles: boolean;
+  /** Where the daemon writes files for them; nowhere for callers from the network. */
+  readonly outputRoots: OutputRoots | undefined;
   /**
    * What was begun goes on although the caller has gone, until this signal: a scheduler that dies after it told a seed to fetch
    * must not make the seed throw away what is under way.
@@ -52,7 +53,8 @@ export const downloadTask = (ports: DownloadTaskPorts, rights: DownloadRights) =
     context: HandlerContext,
   ): AsyncGenerator<Response, void, undefined> {
     if (download === undefined) throw new InvalidDownloadError('the request names no download');
-    if (download.outputPath !== undefined && !rights.mayWriteFiles) {
+    const { outputRoots } = rights;
+    if (download.outputPath !== undefined && outputRoots === undefined) {
       throw new DownloadRefusedError('a file is only written for callers on the unix socket of this daemon');
     }
     if (download.forceHardLink) {
@@ -60,6 +62,7 @@ export const downloadTask = (ports: DownloadTaskPorts, rights: DownloadRights) =
         'content is copied, never linked: later edits of the file would change what others receive',
       );
     }
+    const place = download.outputPath === undefined ? undefined : await outputRoots?.resolve(download.outputPath);
     // Leaving early must stop the work below, also where the call itself is not cancelled.
     using left = linkedSignal(context.signal);
     const lifetime = download.needPieceContent ? undefined : rights.outlivesCaller;
@@ -80,7 +83,7 @@ export const downloadTask = (ports: DownloadTaskPorts, rights: DownloadRights) =
         return;
       }
       // A range is only fetched: a part is no output.
-      const outputPath = stream.range === undefined ? download.outputPath : undefined;
+      const outputPath = stream.range === undefined ? place : undefined;
       await using output =
         outputPath === undefined
           ? undefined

@@ -12,6 +12,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { FakeEngine, FakeTask, TASK_ID } from '../_fakes.ts';
 import { silentLogger } from '../_silent-logger.ts';
+import { OutputRoots } from '../output/output-roots.ts';
 import { ChildTraces } from '../upload/child-traces.ts';
 import { downloadService } from './download-service.ts';
 import { downloadTask } from './download-task.ts';
@@ -70,7 +71,11 @@ async function setUp(options: { disableShared?: boolean } = {}) {
       grpc: (router) =>
         void router.service(
           dfdaemon.DfdaemonDownload,
-          downloadService({ ...ports, leave: async () => void told.push('leave') }),
+          downloadService({
+            ...ports,
+            outputRoots: new OutputRoots([dir]),
+            leave: async () => void told.push('leave'),
+          }),
         ),
       interceptors,
       logger: silentLogger,
@@ -192,7 +197,7 @@ describe('DownloadTask', () => {
       const request = create(dfdaemon.DownloadTaskRequestSchema, {
         download: { url: URL_OF_FILE, needPieceContent: true },
       });
-      const messages = downloadTask(ports, { mayWriteFiles: true, outlivesCaller: undefined })(request, context);
+      const messages = downloadTask(ports, { outputRoots: undefined, outlivesCaller: undefined })(request, context);
       await messages.next();
       await messages.next();
       task.stateWhileIncomplete = 'failed';

@@ -28,7 +28,7 @@ const SYNC_HOST_INTERVAL_MS = 1_000;
 
 /** dfdaemon.v2.DfdaemonUpload: what other daemons and schedulers ask of this one. */
 export const uploadService = (ports: UploadServicePorts): Partial<ServiceImpl<typeof dfdaemon.DfdaemonUpload>> => ({
-  downloadTask: downloadTask(ports, { mayWriteFiles: false, outlivesCaller: ports.lifetime }),
+  downloadTask: downloadTask(ports, { outputRoots: undefined, outlivesCaller: ports.lifetime }),
   statTask: ({ taskId }, { signal }) => ports.admin.stat(taskId, { signal }),
   statLocalTask: ({ taskId }) => ports.admin.statLocal(taskId),
   listTaskEntries: unimplemented('listTaskEntries'),

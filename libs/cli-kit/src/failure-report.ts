@@ -1,11 +1,11 @@
 import { describeSystemError, safeText } from '@d7y/service-kit';
-import { DfgetError } from './errors.ts';
+import { CliError } from './errors.ts';
 
 const SEPARATOR = '*'.repeat(60);
 
 /** One block for people: what failed, why, what the origin said, what helps. Secrets in messages are blotted out. */
 export function describeFailure(error: unknown, { color }: { color: boolean }): string {
-  const known = error instanceof DfgetError ? error : undefined;
+  const known = error instanceof CliError ? error : undefined;
   const headline = known?.headline ?? 'Failed!';
   const lines = [
     `Message: ${safeText(messageOf(error))}`,
@@ -18,7 +18,7 @@ export function describeFailure(error: unknown, { color }: { color: boolean }): 
 
 /** The same for programs: one line of JSON. */
 export function failureJson(error: unknown): string {
-  const known = error instanceof DfgetError ? error : undefined;
+  const known = error instanceof CliError ? error : undefined;
   const { remedy, details } = known ?? { remedy: undefined, details: [] };
   const shown = {
     code: known?.code ?? 'INTERNAL',

@@ -1,5 +1,6 @@
 import { safeUrl } from '@d7y/service-kit';
 import { formatBytes } from './format-bytes.ts';
+import { printable } from './printable.ts';
 import type { ActiveTask, DaemonStatus } from './status.ts';
 
 /** Longer lists are cut: the JSON form has them all. */
@@ -47,9 +48,4 @@ function taskLine({ taskId, url, contentLength, receivedBytes, finishedPieces, p
     ...(url === undefined ? [] : [safeUrl(url)]),
   ];
   return printable(parts.join('  '));
-}
-
-/** What others chose (URLs, names) must not steer the terminal. */
-function printable(value: string): string {
-  return value.replace(/[\p{Cc}\p{Cf}]/gu, '?');
 }

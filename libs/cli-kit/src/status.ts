@@ -1,6 +1,5 @@
-import * as http from 'node:http';
 import { StatusError } from './errors.ts';
-import { systemCodeOf } from './system-code.ts';
+import { askSocket } from './socket-http.ts';
 
 /** How a daemon is, as it tells itself. */
 export interface DaemonStatus {
@@ -40,7 +39,6 @@ export interface ReportedStatus {
 }
 
 const STATUS_TIMEOUT_MS = 5_000;
-const MAX_ANSWER_BYTES = 8 * 1024 * 1024;
 
 /**
  * Asks for the status over HTTP at the daemon's socket.
@@ -51,19 +49,15 @@ export async function fetchStatus(
   endpoint: string,
   { signal }: { signal: AbortSignal },
 ): Promise<ReportedStatus | undefined> {
-  const body = await get(endpoint, AbortSignal.any([signal, AbortSignal.timeout(STATUS_TIMEOUT_MS)])).catch(
-    (cause: unknown) => {
-      signal.throwIfAborted();
-      if (isOtherProtocol(cause)) return undefined;
-      throw new StatusError(`the dfdaemon at ${endpoint} does not tell its status`, {
-        remedy: 'look at its log',
-        cause,
-      });
-    },
-  );
-  if (body === undefined) return undefined;
+  const either = AbortSignal.any([signal, AbortSignal.timeout(STATUS_TIMEOUT_MS)]);
+  const answer = await askSocket(endpoint, { path: '/status' }, { signal: either }).catch((cause: unknown) => {
+    signal.throwIfAborted();
+    throw noStatus(endpoint, { cause });
+  });
+  if (answer === undefined || answer.status === 404) return undefined;
+  if (answer.status !== 200) throw noStatus(endpoint, { details: [`HTTP status ${answer.status}`] });
   try {
-    const all: unknown = JSON.parse(body);
+    const all: unknown = JSON.parse(answer.text);
     return { known: readStatus(all), all };
   } catch (cause) {
     if (cause instanceof StatusError) throw cause;
@@ -71,35 +65,8 @@ export async function fetchStatus(
   }
 }
 
-/** A server of HTTP/2 alone answers HTTP/1 in its own language, or hangs up. */
-function isOtherProtocol(error: unknown): boolean {
-  const code = systemCodeOf(error) ?? '';
-  return code.startsWith('HPE_') || code === 'ECONNRESET';
-}
-
-async function get(socketPath: string, signal: AbortSignal): Promise<string | undefined> {
-  const { promise, resolve, reject } = Promise.withResolvers<http.IncomingMessage>();
-  http
-    .get({ socketPath, path: '/status', headers: { accept: 'application/json' }, agent: false, signal }, resolve)
-    .once('error', reject);
-  const response = await promise;
-  if (response.statusCode === 404) {
-    response.destroy();
-    return undefined;
-  }
-  if (response.statusCode !== 200) {
-    response.destroy();
-    throw new Error(`HTTP status ${response.statusCode ?? 0}`);
-  }
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  for await (const chunk of response as AsyncIterable<Buffer>) {
-    bytes += chunk.length;
-    if (bytes > MAX_ANSWER_BYTES) throw new Error(`more than ${MAX_ANSWER_BYTES} bytes`); // ends the iteration, which hangs up
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString();
-}
+const noStatus = (endpoint: string, options: { cause?: unknown; details?: readonly string[] }): StatusError =>
+  new StatusError(`the dfdaemon at ${endpoint} does not tell its status`, { remedy: 'look at its log', ...options });
 
 type Fields = Partial<Record<string, unknown>>;
 
@@ -166,6 +133,6 @@ function optionalNumber(fields: Fields, name: string): number | undefined {
 
 function wrong(name: string, expected: string): StatusError {
   return new StatusError(`the status of the dfdaemon is not understood: ${name} is not ${expected}`, {
-    remedy: 'use the dfget of the same version as the dfdaemon',
+    remedy: 'use a program of the same version as the dfdaemon',
   });
 }

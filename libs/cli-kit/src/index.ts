@@ -1,0 +1,12 @@
+export { commonOptions, optionMaker, outputFormatOption, readCommonOptions } from './common-options.ts';
+export type { CommonOptions, CommonValues } from './common-options.ts';
+export { connectDaemon } from './daemon.ts';
+export type { Daemon } from './daemon.ts';
+export { CancelledError, CliError, DaemonUnreachableError, StatusError, ValidationError } from './errors.ts';
+export { formatBytes } from './format-bytes.ts';
+export { printable } from './printable.ts';
+export { cancelOnSignals, consoleLogger, runProgram } from './run-program.ts';
+export type { Terminal } from './run-program.ts';
+export { askSocket } from './socket-http.ts';
+export { statusReport } from './status-report.ts';
+export { VERSION } from './version.ts';
