@@ -182,7 +182,7 @@ describe('dfget', () => {
     const failed = await dfget([file.url, '-O', output, '--format', 'json']);
     expect(failed).toMatchObject({ code: 1, stdout: [] });
     expect(failed.stderr).toHaveLength(1);
-    expect(JSON.parse(failed.stderr[0] ?? '')).toMatchObject({ error: { code: 'DFGET_VALIDATION' } });
+    expect(JSON.parse(failed.stderr[0] ?? '')).toMatchObject({ error: { code: 'VALIDATION' } });
   });
 
   it('ends with 2 and a hint when its arguments are wrong', async () => {
