@@ -1,6 +1,7 @@
 import { getCACertificates } from 'node:tls';
+import type { UpstreamGuard } from '@d7y/service-kit';
 import type { Dispatcher } from 'undici';
-import { Agent } from 'undici';
+import { Agent, buildConnector } from 'undici';
 
 /** How certificates of one host are judged, where that differs from all others. */
 export interface HostTls {
@@ -16,6 +17,8 @@ export interface DispatchersOptions {
   /** Connections to one origin, at most; further requests wait for one. */
   readonly maxConnectionsPerOrigin: number;
   readonly connectTimeoutMs: number;
+  /** Asked before every connection, also one that a redirect leads to. */
+  readonly guard: UpstreamGuard;
 }
 
 /** Connections to origins, pooled by origin. Owner of all of them. */
@@ -23,16 +26,19 @@ export class Dispatchers implements AsyncDisposable {
   readonly #default: Agent;
   readonly #byHost = new Map<string, Agent>();
 
-  constructor({ tls, maxConnectionsPerOrigin, connectTimeoutMs }: DispatchersOptions) {
+  constructor({ tls, maxConnectionsPerOrigin, connectTimeoutMs, guard }: DispatchersOptions) {
     const agent = ({ ca, insecure }: HostTls) =>
       new Agent({
         connections: maxConnectionsPerOrigin,
         pipelining: 1,
-        connect: {
-          timeout: connectTimeoutMs,
-          rejectUnauthorized: insecure !== true,
-          ...(ca !== undefined && { ca: [...getCACertificates('default'), ca] }),
-        },
+        connect: guard.guarding(
+          buildConnector({
+            timeout: connectTimeoutMs,
+            lookup: guard.lookup,
+            rejectUnauthorized: insecure !== true,
+            ...(ca !== undefined && { ca: [...getCACertificates('default'), ca] }),
+          }),
+        ),
       });
     this.#default = agent({});
     for (const [host, hostTls] of Object.entries(tls)) this.#byHost.set(host.toLowerCase(), agent(hostTls));

@@ -1,6 +1,6 @@
 import type { Origin, OriginBody, OriginProbe, OriginRequest } from '@d7y/peer-engine';
 import type { ByteRange } from '@d7y/piece';
-import type { Logger } from '@d7y/service-kit';
+import { type Logger, UpstreamGuard } from '@d7y/service-kit';
 import type { Tracer } from '@opentelemetry/api';
 import { AnonymousTokens } from './anonymous-tokens.ts';
 import type { Authenticator } from './authenticator.ts';
@@ -20,6 +20,8 @@ export interface OriginClientOptions {
   readonly tracer: Tracer;
   /** By `host:port`, or by `host` for all its ports. */
   readonly tls?: Readonly<Record<string, HostTls>>;
+  /** Which addresses may be connected to. Everything but metadata services and the like unless given. */
+  readonly guard?: UpstreamGuard;
   /** For callers who do not name themselves. */
   readonly userAgent?: string;
   /** What is not given is as in RETRY_DEFAULTS. */
@@ -49,6 +51,7 @@ export function createOriginClient(options: OriginClientOptions): OriginClient {
     tls: options.tls ?? {},
     maxConnectionsPerOrigin: options.maxConnectionsPerOrigin ?? 64,
     connectTimeoutMs: options.connectTimeoutMs ?? 3_000,
+    guard: options.guard ?? new UpstreamGuard(),
   });
   const send = (request: ExchangeRequest, { signal }: { signal: AbortSignal }) =>
     exchange(request, { dispatcher: dispatchers.for(request.url), tracer, floor, headerTimeoutMs }, { signal });

@@ -22,7 +22,7 @@ import { trace } from '@opentelemetry/api';
 import { type RegistryProxyConfig, REGISTRY_PROXY_DEFAULTS, type ProxyRule } from './config.ts';
 import { listenProxy } from './listen.ts';
 import type { ProxyMetrics } from './metrics.ts';
-import { createRegistryProxy } from './registry-proxy.ts';
+import { createRegistryProxy, type RegistryProxyOptions } from './registry-proxy.ts';
 
 /** How a fake task goes; every part has a default that succeeds. */
 export interface FakeTask {
@@ -186,7 +186,7 @@ export interface ProxyUnderTest extends AsyncDisposable {
 export async function startProxy(
   config: Partial<RegistryProxyConfig> = {},
   rules: readonly ProxyRule[] = [BLOB_RULE],
-  { drainMs = 1000 }: { drainMs?: number } = {},
+  { drainMs = 1000, ...more }: { drainMs?: number } & Partial<RegistryProxyOptions> = {},
 ): Promise<ProxyUnderTest> {
   const engine = new FakeEngine();
   const origin = new FakeOrigin();
@@ -203,8 +203,9 @@ export async function startProxy(
     logger: { info: log('info'), warn: log('warn') },
     tracer: trace.getTracer('test'),
     metrics,
+    ...more,
   });
-  const listening = await listenProxy(proxy.handle, { host: '127.0.0.1', port: 0, drainMs });
+  const listening = await listenProxy(proxy, { host: '127.0.0.1', port: 0, drainMs });
   return {
     port: listening.port,
     engine,

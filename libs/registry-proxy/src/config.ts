@@ -16,6 +16,8 @@ export interface ProxyRule {
 export interface RegistryPolicy {
   /** Scheme for an `ns` query that names none; undefined: https, http for this machine itself. */
   readonly scheme?: 'http' | 'https' | undefined;
+  /** URL at which a registry of this name is reached; undefined: at its name. */
+  readonly base?: string | undefined;
   /** PEM certificates trusted for this host beside the system's. */
   readonly ca?: string | undefined;
   /** Do not verify this host's certificate. */
@@ -32,6 +34,10 @@ export interface RegistryProxyConfig {
   readonly enableTaskIdBasedBlobDigest: boolean;
   /** Rather fail than ask the origin for what a rule matches. */
   readonly disableBackToSource: boolean;
+  /** Fetch the whole of what a range is asked of, unless X-Dragonfly-Prefetch says otherwise. */
+  readonly prefetch: boolean;
+  /** Requests a second, those within CONNECT included; more are answered 429. */
+  readonly requestsPerSec: number;
   /** Value of X-Dragonfly-Server-IP. */
   readonly serverIp: string;
   /** How long an upstream may take to send the head of its answer, and then between two parts of its body. */
@@ -49,6 +55,8 @@ export const REGISTRY_PROXY_DEFAULTS = {
   registries: new Map<string, RegistryPolicy>(),
   enableTaskIdBasedBlobDigest: false,
   disableBackToSource: false,
+  prefetch: false,
+  requestsPerSec: 4000,
   serverIp: '127.0.0.1',
   upstreamHeaderTimeoutMs: 30_000,
   upstreamIdleTimeoutMs: 60_000,

@@ -14,6 +14,8 @@ export interface DragonflyHeaders {
   readonly filteredQueryParams: readonly string[] | undefined;
   /** Through the swarm although no rule matches. */
   readonly useP2p: boolean;
+  /** Whether to fetch the whole of what a range is asked of. */
+  readonly prefetch: boolean | undefined;
   readonly pieceLength: number | undefined;
   readonly contentForCalculatingTaskId: string | undefined;
   readonly enableTaskIdBasedBlobDigest: boolean | undefined;
@@ -50,6 +52,7 @@ export function parseDragonflyHeaders(headers: IncomingHttpHeaders): DragonflyHe
       .map((name) => name.trim())
       .filter((name) => name !== ''),
     useP2p: isTrue('use-p2p') ?? false,
+    prefetch: isTrue('prefetch'),
     pieceLength: pieceLengthOf(text('piece-length')),
     contentForCalculatingTaskId: text('content-for-calculating-task-id'),
     enableTaskIdBasedBlobDigest: isTrue('enable-task-id-based-blob-digest'),

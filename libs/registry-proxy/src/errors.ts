@@ -10,9 +10,12 @@ export class ProxyRequestError extends DfError {
   readonly retryable = false;
   /** HTTP status of the answer. */
   readonly status: number;
-  constructor(status: number, message: string) {
+  /** Of the answer, lower-case. */
+  readonly headers: Readonly<Record<string, string>>;
+  constructor(status: number, message: string, headers: Readonly<Record<string, string>> = {}) {
     super(message);
     this.status = status;
+    this.headers = headers;
   }
 }
 

@@ -1,5 +1,7 @@
-import { createServer, type RequestListener } from 'node:http';
+import { createServer } from 'node:http';
+import type { Duplex } from 'node:stream';
 import type { AddressInfo } from 'node:net';
+import type { RegistryProxy } from './registry-proxy.ts';
 
 export interface ListenProxyOptions {
   readonly host: string;
@@ -22,7 +24,10 @@ export interface ListeningProxy extends AsyncDisposable {
  * within the drain time.
  * @throws the error of listen(), such as EADDRINUSE
  */
-export async function listenProxy(handle: RequestListener, options: ListenProxyOptions): Promise<ListeningProxy> {
+export async function listenProxy(
+  proxy: Pick<RegistryProxy, 'handle'>,
+  options: ListenProxyOptions,
+): Promise<ListeningProxy> {
   const { host, port, headerTimeoutMs = 30_000, idleTimeoutMs = 5 * 60_000, drainMs = 10_000 } = options;
   const server = createServer(
     {
@@ -32,8 +37,9 @@ export async function listenProxy(handle: RequestListener, options: ListenProxyO
       keepAliveTimeout: idleTimeoutMs,
       noDelay: true,
     },
-    handle,
+    proxy.handle,
   );
+  server.on('clientError', refuseUnreadable);
   server.setTimeout(idleTimeoutMs);
   let isDraining = false;
   server.on('request', (_request, response) => {
@@ -56,4 +62,16 @@ export async function listenProxy(handle: RequestListener, options: ListenProxyO
       clearTimeout(deadline);
     },
   };
+}
+
+/** What is no HTTP gets an answer of ours too, where there is somebody to read it. */
+function refuseUnreadable(error: NodeJS.ErrnoException, socket: Duplex): void {
+  if (!socket.writable || error.code === 'ECONNRESET') return void socket.destroy();
+  const status =
+    error.code === 'HPE_HEADER_OVERFLOW'
+      ? '431 Request Header Fields Too Large'
+      : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
+        ? '408 Request Timeout'
+        : '400 Bad Request';
+  socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\nX-Dragonfly-Error-Type: proxy\r\n\r\n`);
 }

@@ -238,7 +238,8 @@ describe('what is no blob', () => {
 
   it('refuses what a mirror cannot do, with a reason', async () => {
     await using proxy = await startProxy();
-    expect((await ask(proxy.port, 'http://other.test/file')).status).toBe(501);
+    expect((await ask(proxy.port, 'ftp://other.test/file')).status).toBe(400);
+    expect((await ask(proxy.port, 'http://user:pass@other.test/file')).status).toBe(400);
     expect((await ask(proxy.port, '/v2/?ns=a/b')).status).toBe(400);
     expect((await ask(proxy.port, BLOB, { headers: { 'x-dragonfly-output-path': '/etc/passwd' } })).status).toBe(403);
     expect((await ask(proxy.port, BLOB, { headers: { 'x-dragonfly-force-hard-link': 'true' } })).status).toBe(403);

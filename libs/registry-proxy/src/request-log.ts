@@ -4,6 +4,7 @@ import { DEFAULT_FILTERED_QUERY_PARAMS } from '@d7y/piece';
 import { contextFromTraceparent } from '@d7y/service-kit';
 import { context, type Context, type Span, SpanKind, SpanStatusCode, trace, type Tracer } from '@opentelemetry/api';
 import type { ProxyMetrics, ServedFrom } from './metrics.ts';
+import type { ProxyMode } from './target.ts';
 
 /** The part of a structured logger that the proxy uses. */
 export interface ProxyLogger {
@@ -40,6 +41,7 @@ export class RequestLog {
   readonly #method: string;
   #from: ServedFrom = 'direct';
   #why = '';
+  #mode: ProxyMode | undefined;
   #taskId: string | undefined;
   #traffic: TaskTraffic | undefined;
 
@@ -59,6 +61,11 @@ export class RequestLog {
     this.span = tracer.startSpan('http_handler', { kind: SpanKind.SERVER, attributes }, parent);
     this.context = trace.setSpan(parent, this.span);
     metrics.requestReceived();
+  }
+
+  mode(mode: ProxyMode): void {
+    this.#mode = mode;
+    this.span.setAttribute('d7y.proxy_mode', mode);
   }
 
   direct(why: string): void {
@@ -101,6 +108,7 @@ export class RequestLog {
     this.span.end();
     const fields = {
       request: `${this.#method} ${this.#target}`,
+      ...(this.#mode === undefined ? {} : { mode: this.#mode }),
       status,
       from: this.#from,
       ...(this.#why === '' ? {} : { why: this.#why }),

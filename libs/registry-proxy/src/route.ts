@@ -1,11 +1,10 @@
-import type { IncomingMessage } from 'node:http';
+import type { IncomingHttpHeaders } from 'node:http';
 import { blobDigestOf } from '@d7y/piece';
 import type { AccessRequest } from './access.ts';
-import type { ProxyRule, RegistryProxyConfig } from './config.ts';
-import { type DragonflyHeaders, parseDragonflyHeaders } from './dragonfly-headers.ts';
-import { ProxyRequestError } from './errors.ts';
+import type { ProxyRule } from './config.ts';
+import type { DragonflyHeaders } from './dragonfly-headers.ts';
 import { splitCredentials } from './http-headers.ts';
-import { upstreamUrlOf } from './upstream.ts';
+import type { Target } from './target.ts';
 
 /** Where a request goes. */
 export type Route =
@@ -24,28 +23,25 @@ export interface RoutedTask {
   readonly access: AccessRequest;
 }
 
-/**
- * Decides by method, target and headers alone.
- * @throws {ProxyRequestError}
- */
-export function routeOf(
-  request: Pick<IncomingMessage, 'method' | 'url' | 'headers'>,
-  rules: readonly ProxyRule[],
-  config: RegistryProxyConfig,
-): Route {
-  const target = request.url ?? '/';
-  if (!target.startsWith('/')) {
-    throw new ProxyRequestError(501, 'this port is a registry mirror: a request target must be a path such as /v2/');
-  }
-  const asked = parseDragonflyHeaders(request.headers);
-  const upstream = upstreamUrlOf(target, asked.registry, config);
+/** What a request asks for, once it is known where it goes and what its X-Dragonfly headers say. */
+export interface AskedOf {
+  readonly method: string | undefined;
+  /** Those of the caller; what convinced this proxy is not among them. */
+  readonly headers: IncomingHttpHeaders;
+  readonly target: Target;
+  readonly asked: DragonflyHeaders;
+}
+
+/** Decides by method, target and headers alone. */
+export function routeOf({ method, headers, target, asked }: AskedOf, rules: readonly ProxyRule[]): Route {
+  const { upstream } = target;
   const rule = rules.find(({ regex }) => regex.test(`${upstream.origin}${upstream.pathname}`));
   const direct = (why: string): Route => ({ kind: 'direct', upstream, why });
   if (rule === undefined && !asked.useP2p) return direct('no rule');
   if (rule?.direct) return direct('rule says direct');
-  if (request.method !== 'GET') return direct('not GET');
-  if (hasBody(request)) return direct('request with a body');
-  const rangeHeader = rangeOf(request);
+  if (method !== 'GET') return direct('not GET');
+  if (hasBody(headers)) return direct('request with a body');
+  const rangeHeader = rangeOf(headers);
   // Several ranges at once would need a multipart answer; who asks for that is rare, and the origin can give it.
   if (rangeHeader?.includes(',')) return direct('several ranges');
 
@@ -55,7 +51,7 @@ export function routeOf(
   const filteredQueryParams = asked.filteredQueryParams ?? rule?.filteredQueryParams ?? [];
   const signing = new Set(filteredQueryParams.filter((name) => name !== 'ns'));
   const blobDigest = blobDigestOf(download.href);
-  const { headers, credentials } = splitCredentials(request.headers);
+  const split = splitCredentials(headers);
   return {
     kind: 'task',
     upstream,
@@ -70,8 +66,7 @@ export function routeOf(
         upstream: download.origin,
         scope: /\/v2\/(.+)\/blobs\//.exec(download.pathname)?.[1] ?? download.pathname,
         digest: blobDigest,
-        headers,
-        credentials,
+        ...split,
         signature: [...download.searchParams]
           .filter(([name]) => signing.has(name))
           .map(([name, value]) => `${name}=${value}`),
@@ -81,10 +76,10 @@ export function routeOf(
 }
 
 /** A Range that depends on a validator is ignored, as RFC 9110 §13.1.5 allows: whoever sends one can take the whole. */
-function rangeOf({ headers }: Pick<IncomingMessage, 'headers'>): string | undefined {
+function rangeOf(headers: IncomingHttpHeaders): string | undefined {
   return headers['if-range'] === undefined ? headers.range : undefined;
 }
 
-function hasBody({ headers }: Pick<IncomingMessage, 'headers'>): boolean {
+function hasBody(headers: IncomingHttpHeaders): boolean {
   return headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0';
 }

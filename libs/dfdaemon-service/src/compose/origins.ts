@@ -1,6 +1,7 @@
 import { createOriginClient } from '@d7y/origin-client';
 import type { Origin } from '@d7y/peer-engine';
 import type { RegistryPolicy } from '@d7y/registry-proxy';
+import { UpstreamGuard } from '@d7y/service-kit';
 import { originTls, registryPolicies } from '../config/registry-policies.ts';
 import { countedOrigin } from '../observe/counted-origin.ts';
 import type { DaemonMetrics } from '../observe/daemon-metrics.ts';
@@ -12,6 +13,8 @@ export interface Origins {
   readonly origin: Origin;
   /** How single registries are reached, by `host` or `host:port`. */
   readonly policies: ReadonlyMap<string, RegistryPolicy>;
+  /** Which upstreams are connected to, by whatever part of this daemon. */
+  readonly guard: UpstreamGuard;
 }
 
 /** @throws {StartError} a certificate cannot be read */
@@ -20,14 +23,16 @@ export async function createOrigins(
   metrics: DaemonMetrics,
 ): Promise<Origins> {
   const policies = await registryPolicies(config);
+  const guard = new UpstreamGuard(config.proxy.upstreams);
   const client = stack.use(
     createOriginClient({
       logger,
       tracer: telemetry.tracer,
       tls: originTls(policies),
+      guard,
       userAgent: `dragonfly/${VERSION}`,
       retry: { maxRetries: config.backend.maxRetries },
     }),
   );
-  return { origin: countedOrigin(client, metrics), policies };
+  return { origin: countedOrigin(client, metrics), policies, guard };
 }

@@ -19,7 +19,11 @@ export function createAccess({ origin }: Origins): AccessPolicy {
   return new AccessPolicy({ ...REGISTRY_PROXY_DEFAULTS, origin, probeTimeoutMs: ACCESS_PROBE_TIMEOUT_MS });
 }
 
-/** The registry mirror. @throws {StartError} */
+/**
+ * The proxy, on all its addresses.
+ * @returns the first of them: the one that others are told of
+ * @throws {StartError}
+ */
 export async function startProxy(
   { config, identity, logger, telemetry, stack }: Runtime,
   parts: {
@@ -36,6 +40,8 @@ export async function startProxy(
       engine,
       origin: origins.origin,
       access,
+      guard: origins.guard,
+      credentials: server.basicAuth,
       config: {
         ...REGISTRY_PROXY_DEFAULTS,
         mirrorAddr: registryMirror.addr,
@@ -43,6 +49,8 @@ export async function startProxy(
         registries: origins.policies,
         enableTaskIdBasedBlobDigest: registryMirror.enableTaskIDBasedBlobDigest,
         disableBackToSource: keys.disableBackToSource,
+        prefetch: keys.prefetch,
+        requestsPerSec: server.requestRateLimit,
         serverIp: identity.ip,
       },
       rules: keys.rules,
@@ -51,15 +59,26 @@ export async function startProxy(
       metrics,
     }),
   );
-  return stack.use(
-    await listening(() =>
-      listenProxy(proxy.handle, {
-        host: server.ip,
-        port: server.port,
-        headerTimeoutMs: keys.headerTimeout,
-        idleTimeoutMs: keys.idleTimeout,
-        drainMs: keys.drainTimeout,
-      }),
-    ),
-  );
+  const listenOn = async ({ ip, port }: { readonly ip: string; readonly port: number }): Promise<ListeningProxy> =>
+    stack.use(
+      await listening(() =>
+        listenProxy(proxy, {
+          host: ip,
+          port,
+          headerTimeoutMs: keys.headerTimeout,
+          idleTimeoutMs: keys.idleTimeout,
+          drainMs: keys.drainTimeout,
+        }),
+      ),
+    );
+  const first = await listenOn(server);
+  for (const address of server.listen) await listenOn(address);
+  if (server.basicAuth === undefined && [server, ...server.listen].some(({ ip }) => !isLoopback(ip))) {
+    logger.warn('the proxy can be used by whoever reaches its port: proxy.server.basicAuth is not set');
+  }
+  return first;
+}
+
+function isLoopback(ip: string): boolean {
+  return ip.startsWith('127.') || ip === '::1';
 }

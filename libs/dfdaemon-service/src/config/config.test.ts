@@ -67,7 +67,9 @@ proxy:
 
   it.each([
     ['upload: { server: { cert: /a.pem } }', /upload\.server\.cert.*encryption/],
-    ['proxy: { server: { basicAuth: { username: a } } }', /proxy\.server\.basicAuth.*not available/],
+    ['proxy: { server: { basicAuth: { username: a } } }', /proxy\.server\.basicAuth\.password/],
+    ['proxy: { server: { basicAuth: { username: "a:b", password: c } } }', /without a colon/],
+    ['proxy: { server: { listen: [{ ip: 127.0.0.1 }] } }', /listen.*port/],
     ['gc: { policy: { diskLowThresholdPercent: 90 } }', /diskLowThresholdPercent/],
     ['download: { protocol: quic }', /QUIC/],
     ['scheduler: { addrs: [nonsense] }', /scheduler\.addrs.*host:port/],

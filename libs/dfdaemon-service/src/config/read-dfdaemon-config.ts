@@ -35,8 +35,8 @@ const KNOWN_ELSEWHERE: readonly string[] = [
   ...['requestHeader', 'enableCacheTemporaryRedirect', 'cacheTemporaryRedirectTTL'].map((key) => `backend.${key}`),
   ...['putConcurrentChunkCount', 'putChunkSize', 'putTimeout', 'enableHickoryDNS'].map((key) => `backend.${key}`),
   ...['persistentTaskTTL', 'persistentCacheTaskTTL', 'pageCacheIdleTimeout'].map((key) => `gc.policy.${key}`),
-  ...['requestRateLimit', 'caCert', 'caKey'].map((key) => `proxy.server.${key}`),
-  ...['prefetch', 'prefetchBandwidthLimit', 'readBufferSize'].map((key) => `proxy.${key}`),
+  ...['caCert', 'caKey'].map((key) => `proxy.server.${key}`),
+  ...['prefetchBandwidthLimit', 'readBufferSize'].map((key) => `proxy.${key}`),
 ];
 
 export interface ReadDfdaemonConfigOptions {

@@ -16,7 +16,10 @@ export async function registryPolicies({ proxy }: DfdaemonConfig): Promise<Reado
     const url = registry.url === undefined ? undefined : new URL(registry.url);
     const host = (registry.host ?? url?.host ?? '').toLowerCase();
     const scheme = url === undefined ? undefined : url.protocol === 'http:' ? ('http' as const) : ('https' as const);
-    policies.set(host, { ...(await policyOf(registry)), scheme });
+    const policy = { ...(await policyOf(registry)), scheme };
+    policies.set(host, url === undefined || url.host === host ? policy : { ...policy, base: url.href });
+    // A name that stands for another address: what is said of it holds there.
+    if (url !== undefined && !policies.has(url.host)) policies.set(url.host, policy);
   }
   return policies;
 }

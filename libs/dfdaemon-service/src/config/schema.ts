@@ -16,10 +16,6 @@ const refused = (reason: string) => z.undefined({ error: reason }).optional();
 const noPeerTls = refused(
   'encryption between daemons and to schedulers is not available, remove the key or protect the network',
 );
-const noProxyAuth = refused(
-  'proxy authentication is not available, remove the key and keep proxy.server.ip on loopback',
-);
-
 /** `80` and `0.8` both mean 80 percent. */
 const percent = () =>
   z
@@ -160,8 +156,32 @@ export function dfdaemonSchema(directories: Directories) {
       server: section({
         ip: ipAddress().default('127.0.0.1'),
         port: port().default(4001),
-        basicAuth: noProxyAuth,
+        /** Further addresses to serve on. */
+        listen: z.array(z.object({ ip: ipAddress().default('127.0.0.1'), port: port() })).default([]),
+        /** Requests a second; more are answered 429. */
+        requestRateLimit: z.number().int().min(1).default(4000),
+        /** Asked of every client of the proxy. */
+        basicAuth: z
+          .object({
+            username: z
+              .string()
+              .min(1)
+              .regex(/^[^:]*$/, { error: 'expected a name without a colon' }),
+            password: secretString(),
+          })
+          .optional(),
       }),
+      /** Which upstreams requests may name; patterns such as ghcr.io, *.docker.io, registry.local:5000. */
+      upstreams: section({
+        /** Empty: all. */
+        allow: z.array(z.string().min(1)).default([]),
+        /** Wins over allow; never connected to, also when a redirect leads there. */
+        deny: z.array(z.string().min(1)).default([]),
+        /** Refuse private networks and this machine. */
+        refusePrivate: z.boolean().default(false),
+      }),
+      /** Fetch the whole of what a range is asked of. */
+      prefetch: z.boolean().default(false),
       rules: z.array(rule).default(() => [rule.parse({ regex: 'blobs/sha256.*' })]),
       registryMirror: section({
         addr: httpUrl().default('https://index.docker.io'),

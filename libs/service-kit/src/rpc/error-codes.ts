@@ -31,6 +31,7 @@ export const RPC_CODES: Readonly<Record<string, Code>> = {
   TIMEOUT: Code.DeadlineExceeded,
   TOO_MANY_REQUESTS: Code.ResourceExhausted,
   UNAUTHENTICATED: Code.Unauthenticated,
+  UPSTREAM_REFUSED: Code.PermissionDenied,
 };
 
 /**

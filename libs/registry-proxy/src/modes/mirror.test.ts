@@ -1,15 +1,20 @@
 import { describe, expect, it } from '@jest/globals';
-import { REGISTRY_PROXY_DEFAULTS, type RegistryPolicy } from './config.ts';
-import { ProxyRequestError } from './errors.ts';
-import { upstreamUrlOf } from './upstream.ts';
+import { REGISTRY_PROXY_DEFAULTS, type RegistryPolicy } from '../config.ts';
+import { ProxyRequestError } from '../errors.ts';
+import { mirrorTargetOf } from './mirror.ts';
 
 const upstream = (
   target: string,
   header?: string,
   over: { dynamic?: boolean; mirrorAddr?: string; registries?: Map<string, RegistryPolicy> } = {},
-) => upstreamUrlOf(target, header, { ...REGISTRY_PROXY_DEFAULTS, ...over }).href;
+) =>
+  mirrorTargetOf(
+    target,
+    { registryHeader: header, hostHeader: 'proxy.test:65001' },
+    { ...REGISTRY_PROXY_DEFAULTS, ...over },
+  ).upstream.href;
 
-describe('upstreamUrlOf', () => {
+describe('mirrorTargetOf', () => {
   it('prefers the header, then ns, then the configured registry', () => {
     expect(upstream('/v2/?ns=ghcr.io', 'http://header.test:5000')).toBe('http://header.test:5000/v2/');
     expect(upstream('/v2/?ns=ghcr.io')).toBe('https://ghcr.io/v2/');
@@ -38,6 +43,15 @@ describe('upstreamUrlOf', () => {
     ]);
     expect(upstream('/v2/?ns=127.0.0.1:5443', undefined, { registries })).toBe('https://127.0.0.1:5443/v2/');
     expect(upstream('/v2/?ns=plain.test:5000', undefined, { registries })).toBe('http://plain.test:5000/v2/');
+  });
+
+  it('goes where the configuration says a registry of that name is', () => {
+    const registries = new Map<string, RegistryPolicy>([['registry.test', { base: 'http://127.0.0.1:5000' }]]);
+    expect(upstream('/v2/?ns=registry.test', undefined, { registries })).toBe('http://127.0.0.1:5000/v2/');
+  });
+
+  it('does not take itself for the registry', () => {
+    expect(upstream('/v2/?ns=proxy.test%3A65001')).toBe('https://registry-1.docker.io/v2/');
   });
 
   it('is not led astray when it is pinned', () => {

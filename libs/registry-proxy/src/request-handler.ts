@@ -1,0 +1,189 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { OriginStatusError, RangeNotSatisfiableError, type TaskRequest, type TaskStream } from '@d7y/peer-engine';
+import { portOf, UpstreamGuard, UpstreamRefusedError } from '@d7y/service-kit';
+import { context } from '@opentelemetry/api';
+import { AccessPolicy } from './access.ts';
+import { ProxyAuth } from './admission/proxy-auth.ts';
+import { RequestRate } from './admission/request-rate.ts';
+import { parseDragonflyHeaders } from './dragonfly-headers.ts';
+import { deliverPastFullDisk } from './full-disk.ts';
+import { type Carried, PassThrough } from './pass-through.ts';
+import { refusalOf, sendRefusal } from './refusal.ts';
+import type { RegistryProxyOptions } from './registry-proxy.ts';
+import { RequestLog } from './request-log.ts';
+import { type RoutedTask, routeOf } from './route.ts';
+import { sendTask, taskAnswerOf } from './serve-task.ts';
+import { targetOf } from './target.ts';
+import { tunnelOf } from './modes/intercepted-sockets.ts';
+import { rewriteForPrefix } from './modes/path-prefix.ts';
+import { UpstreamAgents } from './upstream-agents.ts';
+
+/** How long the origin may take to say whether content is public, or a caller accepted. */
+const ACCESS_PROBE_TIMEOUT_MS = 20_000;
+/** Priority LEVEL3: this peer goes to the origin itself; no seed could. */
+const PRIORITY_OF_PRIVATE = 3;
+
+/** A request under way. */
+interface Exchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly log: RequestLog;
+  /** Aborted when the client leaves. */
+  readonly signal: AbortSignal;
+  /** Body bytes sent so far. */
+  sentBytes: number;
+}
+
+/** Answers the requests of all modes: admits them, finds out where they go, and brings what they ask for. */
+export class RequestHandler implements AsyncDisposable {
+  readonly #passThrough: PassThrough;
+  readonly #agents: UpstreamAgents;
+  readonly #guard: UpstreamGuard;
+  readonly #auth: ProxyAuth;
+  readonly #rate: RequestRate;
+  readonly #options: RegistryProxyOptions;
+  readonly #access: AccessPolicy;
+
+  constructor(options: RegistryProxyOptions) {
+    const { origin, config } = options;
+    this.#options = options;
+    this.#guard = options.guard ?? new UpstreamGuard();
+    this.#auth = new ProxyAuth(options.credentials);
+    this.#rate = new RequestRate(config.requestsPerSec);
+    this.#agents = new UpstreamAgents(config.registries, this.#guard);
+    this.#passThrough = new PassThrough(config, this.#agents);
+    this.#access = options.access ?? new AccessPolicy({ ...config, origin, probeTimeoutMs: ACCESS_PROBE_TIMEOUT_MS });
+  }
+
+  /** Answers one request, whatever happens; never rejects. */
+  async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { tracer, logger, metrics } = this.#options;
+    const log = new RequestLog(request, tracer, logger, metrics);
+    const gone = new AbortController();
+    response.on('close', () => {
+      if (!response.writableFinished) gone.abort(new Error('the client left'));
+    });
+    response.on('error', () => undefined); // a write to a client that left; 'close' follows and tells
+    const exchange: Exchange = { request, response, log, signal: gone.signal, sentBytes: 0 };
+    let failure: unknown;
+    try {
+      await context.with(log.context, () => this.#answer(exchange));
+    } catch (error) {
+      failure = error;
+      if (response.headersSent) response.destroy();
+      else if (!gone.signal.aborted) sendRefusal(request, response, refusalOf(error), error);
+    }
+    log.end({
+      status: response.headersSent ? response.statusCode : undefined,
+      bytes: exchange.sentBytes,
+      error: failure,
+      clientLeft: gone.signal.aborted,
+    });
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#agents[Symbol.asyncDispose]();
+  }
+
+  async #answer(exchange: Exchange): Promise<void> {
+    const { request, log } = exchange;
+    const { rules, config, metrics } = this.#options;
+    this.#rate.admit();
+    const asked = parseDragonflyHeaders(request.headers);
+    const tunnel = tunnelOf(request.socket);
+    const target = targetOf(request, { registryHeader: asked.registry, tunnel }, config);
+    log.mode(target.mode);
+    const headers = this.#auth.admit(request.headers, target.mode);
+    if (target.isNamed) this.#guard.checkNamed(target.upstream.hostname, portOf(target.upstream));
+    const route = routeOf({ method: request.method, headers, target, asked }, rules);
+    const { prefix, upstream } = target;
+    const rewrite: Carried['rewrite'] =
+      prefix === undefined ? undefined : (_, answered) => rewriteForPrefix(answered, { upstream, prefix });
+    if (route.kind === 'direct') {
+      log.direct(route.why);
+      await this.#carry(exchange, { request, headers, upstream: route.upstream, rewrite });
+      return;
+    }
+    metrics.requestViaDfdaemon();
+    try {
+      await this.#serve(exchange, route.task);
+    } catch (error) {
+      if (exchange.response.headersSent || !this.#mayPassThrough(error, exchange.signal)) throw error;
+      // A pull must not fail because the swarm did: once more, without it.
+      log.direct(`fallback: ${error instanceof Error ? error.message : String(error)}`);
+      await this.#carry(exchange, { request, headers, upstream: new URL(route.task.url), rewrite });
+    }
+  }
+
+  async #carry(exchange: Exchange, carried: Carried): Promise<void> {
+    const { response, signal } = exchange;
+    const { bytes } = await this.#passThrough.carry(carried, response, { signal });
+    exchange.sentBytes += bytes;
+  }
+
+  async #serve(exchange: Exchange, task: RoutedTask): Promise<void> {
+    const { response, log, signal } = exchange;
+    const { engine, origin, config } = this.#options;
+    const access = await this.#access.decide(task.access, { signal });
+    await using stream = await engine.open(this.#taskRequestOf(task, access), { signal });
+    log.task(stream.taskId, stream.fromCache);
+    try {
+      await firstByteOf(stream, signal);
+      const answer = taskAnswerOf(stream, { blobDigest: task.blobDigest, serverIp: config.serverIp });
+      response.writeHead(answer.status, answer.headers);
+      const { url, headers } = task.access;
+      const rest = { url, headers, credentials: access.credentials };
+      const onFull = (): void => log.direct('the disk is full: the rest comes from the origin');
+      const body: Pick<TaskStream, 'deliver'> = config.disableBackToSource
+        ? stream
+        : { deliver: (write) => deliverPastFullDisk(stream, origin, rest, { signal, onFull }, write) };
+      await sendTask(body, response, answer.bytes, (bytes) => (exchange.sentBytes += bytes), { signal });
+    } finally {
+      log.traffic(stream.traffic());
+    }
+  }
+
+  #taskRequestOf(
+    task: RoutedTask,
+    access: { isPrivate: boolean; credentials: TaskRequest['credentials'] },
+  ): TaskRequest {
+    const { config } = this.#options;
+    const { asked } = task;
+    return {
+      url: task.url,
+      tag: asked.tag,
+      application: asked.application,
+      filteredQueryParams: task.filteredQueryParams,
+      requestedPieceLength: asked.pieceLength,
+      contentForCalculatingTaskId: asked.contentForCalculatingTaskId,
+      enableTaskIdBasedBlobDigest: asked.enableTaskIdBasedBlobDigest ?? config.enableTaskIdBasedBlobDigest,
+      priority: access.isPrivate ? PRIORITY_OF_PRIVATE : asked.priority,
+      headers: task.access.headers,
+      credentials: access.credentials,
+      rangeHeader: task.rangeHeader,
+      prefetch: task.rangeHeader !== undefined && (asked.prefetch ?? config.prefetch),
+      disableBackToSource: config.disableBackToSource,
+      needBackToSource: false,
+    };
+  }
+
+  /** What the origin refuses, it refuses without the swarm too; the rest is worth one plain try. */
+  #mayPassThrough(error: unknown, signal: AbortSignal): boolean {
+    if (signal.aborted || this.#options.config.disableBackToSource) return false;
+    if (error instanceof OriginStatusError) return error.status >= 500;
+    return !(error instanceof RangeNotSatisfiableError || error instanceof UpstreamRefusedError);
+  }
+}
+
+/** Never waits longer than the client does; how long the engine may take is the engine's to bound. */
+async function firstByteOf(stream: TaskStream, signal: AbortSignal): Promise<void> {
+  const { promise: gone, reject } = Promise.withResolvers<never>();
+  const onAbort = (): void => reject(signal.reason instanceof Error ? signal.reason : new Error('the client left'));
+  signal.addEventListener('abort', onAbort, { once: true });
+  try {
+    signal.throwIfAborted();
+    await Promise.race([stream.firstByte(), gone]);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+  }
+}
