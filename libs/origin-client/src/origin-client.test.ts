@@ -215,6 +215,36 @@ describe('a fetch', () => {
   });
 
   it.each([
+    ['a tag', { etag: '"new"' }, bytes],
+    ['a date', { 'last-modified': 'Tue, 02 Jan 2024 00:00:00 GMT' }, bytes],
+    ['a length', {}, bytes.subarray(1)],
+    ['too short a length', {}, bytes.subarray(0, 50)],
+  ] as const)('reads nothing of content that is not the one pinned, by %s', async (_, headers, content) => {
+    await using server = await startServer((request, response) => {
+      serveContent({ bytes: content, headers }, request, response);
+    });
+    await using client = testClient();
+    const tag = 'etag' in headers ? '"old"' : undefined;
+    const pinned = { contentLength: bytes.length, etag: tag, lastModified: 'Mon, 01 Jan 2024 00:00:00 GMT' };
+    const reading = client.fetch({ ...anonymous(server.url), pinned }, { start: 100, length: 100 }, active());
+    await expect(reading).rejects.toMatchObject({ code: 'ORIGIN_CHANGED' });
+    expect(server.requests[0]?.headers['if-range']).toBe(tag ?? pinned.lastModified);
+  });
+
+  it('reads what is pinned and has not changed, also from an origin that tells nothing of versions', async () => {
+    const etag = '"same"';
+    for (const headers of [{ etag }, {}]) {
+      await using server = await startServer((request, response) => {
+        serveContent({ bytes, headers }, request, response);
+      });
+      await using client = testClient();
+      const pinned = { contentLength: bytes.length, etag, lastModified: undefined };
+      const body = client.fetch({ ...anonymous(server.url), pinned }, { start: 100, length: 100 }, active());
+      expect((await collect(await body)).equals(bytes.subarray(100, 200))).toBe(true);
+    }
+  });
+
+  it.each([
     ['another range', 'bytes 0-99/300000'],
     ['a shorter range', 'bytes 100-150/300000'],
     ['a longer range', 'bytes 100-300/300000'],

@@ -1,5 +1,5 @@
 import type { OriginRequest } from '@d7y/peer-engine';
-import { OriginUnreachableError } from '@d7y/peer-engine';
+import { OriginChangedError, OriginUnreachableError } from '@d7y/peer-engine';
 import type { ByteRange } from '@d7y/piece';
 import { parseContentRange } from '@d7y/piece';
 import type { Exchange } from './exchange.ts';
@@ -50,6 +50,8 @@ export class OriginReader {
     this.#signal = signal;
     this.#attempts = new Attempts(retry);
     this.#position = range?.start ?? 0;
+    this.#etag = strongEtagOf({ etag: request.pinned?.etag });
+    this.#total = request.pinned?.contentLength;
   }
 
   /**
@@ -72,7 +74,10 @@ export class OriginReader {
       }
       exchange.body.discard(contentLengthOf(exchange.headers));
       const mayPass = isPassing(exchange.status) && (await this.#attempts.again(exchange, { signal: this.#signal }));
-      if (!mayPass) throw refused(this.#request.url, exchange);
+      if (!mayPass) {
+        if (exchange.status === 416) this.#assertPinned(exchange);
+        throw refused(this.#request.url, exchange);
+      }
     }
   }
 
@@ -119,7 +124,8 @@ export class OriginReader {
 
   #ask(): Promise<Exchange> {
     const range = this.#wantedRange();
-    const ifRange = this.#position > (this.#range?.start ?? 0) && range !== undefined ? this.#etag : undefined;
+    const isContinued = this.#request.pinned !== undefined || this.#position > (this.#range?.start ?? 0);
+    const ifRange = isContinued && range !== undefined ? (this.#etag ?? this.#pinnedDate) : undefined;
     return this.#requester.send(this.#request, { method: 'GET', range, ifRange }, { signal: this.#signal });
   }
 
@@ -130,6 +136,7 @@ export class OriginReader {
 
   #accept(exchange: Exchange): Opened {
     try {
+      this.#assertPinned(exchange);
       const opened = exchange.status === 206 ? this.#acceptPart(exchange) : this.#acceptWhole(exchange);
       this.#assertUnchanged(exchange);
       return opened;
@@ -166,6 +173,29 @@ export class OriginReader {
       throw this.#wrong('the content is shorter than asked for');
     this.#total = total ?? this.#total;
     return { exchange, skipBytes: this.#position, end, isCut: end !== total };
+  }
+
+  /** A date serves where there is no strong tag; a weak tag may stand for several forms of the bytes, and its date for them all. */
+  get #pinnedDate(): string | undefined {
+    const { etag, lastModified } = this.#request.pinned ?? {};
+    return etag === undefined ? lastModified : undefined;
+  }
+
+  /** @throws {OriginChangedError} the answer belongs to another version than the one that is wanted */
+  #assertPinned({ status, headers }: Exchange): void {
+    const { pinned, url } = this.#request;
+    if (pinned === undefined) return;
+    const etag = strongEtagOf(headers);
+    const before = strongEtagOf({ etag: pinned.etag });
+    const date = headerOf(headers, 'last-modified');
+    const total =
+      status === 200 ? contentLengthOf(headers) : parseContentRange(headerOf(headers, 'content-range'))?.total;
+    const isOther =
+      (total !== undefined && total !== pinned.contentLength) ||
+      (before !== undefined && etag !== undefined
+        ? before !== etag
+        : pinned.lastModified !== undefined && date !== undefined && pinned.lastModified !== date);
+    if (isOther) throw new OriginChangedError(url, 'the content is not the one of which a part is here any more');
   }
 
   #assertUnchanged(exchange: Exchange): void {

@@ -173,6 +173,7 @@ export class FakeCluster {
     return {
       syncPieces: ({ port }, { taskId, interested }, { signal }) =>
         this.#sync(port, taskId, new Set(interested), signal),
+      watchLoad: async function* () {},
       fetchPiece: (request, sink, options) => this.#fetch(request, sink, options),
       triggerSeed: async ({ port }, registration, { signal }) => {
         const { engine } = this.#at(port);

@@ -9,6 +9,7 @@ import type { PeerFetcher } from './peer-fetcher.ts';
 import { OriginStatusError } from './ports/origin.ts';
 import type { Parents } from './ports/parents.ts';
 import type { RememberedSeed, SchedulerConnection, Schedulers, SeedMemory } from './ports/schedulers.ts';
+import type { OriginLease, SwarmLink } from './ports/swarm-link.ts';
 import type { Progress } from './progress.ts';
 import { seedAsParent } from './seed-parent.ts';
 
@@ -18,21 +19,24 @@ export interface AcquisitionTimeouts {
   readonly instructionMs: number;
   /** Without any new piece or announcement from the parents at hand. */
   readonly starvationMs: number;
+  /** As before, when it is time to ask for leave to fetch from the origin: the pieces may come from there in the meantime. */
+  readonly lateMs: number;
+  /** Between such requests, after one was refused. */
+  readonly leaseRetryMs: number;
   /** For a seed to begin, asked directly. */
   readonly seedMs: number;
   /** Between attempts to speak with a scheduler again after it was lost in the middle of a download. */
   readonly reconnectMs: number;
 }
 
-/** Requests for other parents per conversation, as many as stock schedulers bear. */
-const MAX_ROUNDS = 5;
 /** Seeds asked directly before the origin. */
 const MAX_SEEDS = 2;
 
 type Event =
   | { readonly kind: 'instruction'; readonly conversation: Conversation; readonly instruction: Instruction }
   | { readonly kind: 'conversationEnded'; readonly conversation: Conversation; readonly error: unknown }
-  | { readonly kind: 'exhausted' | 'starved' | 'silent' | 'progress' | 'reconnect' }
+  | { readonly kind: 'exhausted' | 'late' | 'starved' | 'silent' | 'progress' | 'reconnect' }
+  | { readonly kind: 'leaseAnswered'; readonly lease: OriginLease | 'unlinked' | undefined }
   | { readonly kind: 'originEnded'; readonly error: unknown }
   | { readonly kind: 'seedAnswered'; readonly seed: RememberedSeed; readonly error: unknown }
   | { readonly kind: 'storeFailed'; readonly error: unknown };
@@ -44,7 +48,12 @@ export interface AcquisitionInit {
   readonly seeds: SeedMemory;
   readonly parents: Parents;
   readonly originFetcher: OriginFetcher;
+  /** Where leave to fetch late pieces from the origin is asked; undefined when there is nobody to ask. */
+  readonly link: Pick<SwarmLink, 'requestLease'> | undefined;
   readonly timeouts: AcquisitionTimeouts;
+  /** Requests for parents per conversation; stock schedulers bear five. */
+  readonly maxRounds: number;
+  readonly clock: () => number;
   readonly isSeed: boolean;
   /** The content may be had only with credentials: seeds cannot help, and no peer without them may fetch. */
   readonly isPrivate: boolean;
@@ -73,6 +82,11 @@ export class Acquisition {
   readonly #triedSchedulers = new Set<string>();
   readonly #triedSeeds = new Set<string>();
   #seedPending = false;
+  #leasePending = false;
+  /** When leave may be asked for again after a refusal. */
+  #leaseDueAtMs = 0;
+  /** Late pieces for which others were asked, for lack of anybody who gives leave. */
+  readonly #reportedLate = new Set<number>();
   #originFailure: unknown;
   #originGranted = false;
   #hasBegun = false;
@@ -99,6 +113,7 @@ export class Acquisition {
       this.#conversation?.pieceFailed(pieceNumber, parent.peerId);
     },
     onExhausted: (): void => this.#inbox.push({ kind: 'exhausted' }),
+    onLate: (): void => this.#late(),
     onStoreFailure: (error: unknown): void => this.#inbox.push({ kind: 'storeFailed', error }),
   };
 
@@ -211,6 +226,12 @@ export class Acquisition {
       case 'exhausted':
         if (!this.#isGettingSomething()) this.#moveOn('no parent is left');
         return;
+      case 'late':
+        this.#getHelp();
+        return;
+      case 'leaseAnswered':
+        this.#leaseAnswered(event.lease);
+        return;
       case 'starved':
         this.#init.logger.info({ taskId: this.#init.registration.taskId }, 'parents have given nothing for a while');
         this.#moveOn('parents have given nothing for a while', { haveStarved: true });
@@ -286,7 +307,7 @@ export class Acquisition {
   }
 
   /** What is at hand does not suffice: ask the scheduler for others, then the next scheduler, seeds, the origin. */
-  #moveOn(reason: string, { haveStarved = false } = {}): void {
+  #moveOn(reason: string, { haveStarved = false, isLate = false } = {}): void {
     if (this.#init.progress.isSatisfied) return;
     const conversation = this.#conversation;
     if (conversation?.mayAsk) {
@@ -296,13 +317,70 @@ export class Acquisition {
     }
     if (conversation?.isWaiting) return;
     if (conversation === undefined && this.#openNextConversation()) return;
-    this.#withoutScheduler({ haveStarved });
+    this.#withoutScheduler({ haveStarved, isLate });
   }
 
-  #withoutScheduler({ haveStarved = false } = {}): void {
+  /** What the parents at hand do not bring in time, though they may bring it yet. */
+  #latePieces(): readonly number[] {
+    const late = this.#peers.latePieces();
+    if (this.#peers.idleMs() < this.#init.timeouts.lateMs) return late;
+    return [...late, ...this.#init.progress.missing()].sort((a, b) => a - b);
+  }
+
+  /** Said often while something is late: only what makes a difference becomes an event. */
+  #late(): void {
+    const { originFetcher, clock } = this.#init;
+    const isAtIt = this.#leasePending || this.#seedPending || this.#conversation?.isWaiting === true;
+    if (isAtIt || originFetcher.isRunning || clock() < this.#leaseDueAtMs) return;
+    this.#inbox.push({ kind: 'late' });
+  }
+
+  /** Somebody else has to bring what is late: the origin, with the leave of a scheduler or seed of ours, else whoever a stock one names. */
+  #getHelp(): void {
+    const { link, mayAskOrigin, registration, signal, originFetcher } = this.#init;
+    if (this.#leasePending || originFetcher.isRunning || this.#latePieces().length === 0) return;
+    if (this.#originGranted) return this.#startOrigin();
+    if (link === undefined || !mayAskOrigin || this.#originFailure !== undefined) return this.#helpUnlinked();
+    this.#leasePending = true;
+    link.requestLease(registration.taskId, { signal }).then(
+      (lease) => this.#inbox.push({ kind: 'leaseAnswered', lease }),
+      () => this.#inbox.push({ kind: 'leaseAnswered', lease: undefined }),
+    );
+  }
+
+  #leaseAnswered(lease: OriginLease | 'unlinked' | undefined): void {
+    this.#leasePending = false;
+    if (lease === 'unlinked') return this.#helpUnlinked();
+    this.#leaseDueAtMs = this.#init.clock() + this.#init.timeouts.leaseRetryMs;
+    if (lease === undefined) return this.#watch();
+    this.#startLate(lease);
+  }
+
+  /** Each late piece is a reason to ask for others once: a stock scheduler bears few questions, and does not name a parent again. */
+  #helpUnlinked(): void {
+    const late = this.#peers.latePieces().filter((number) => !this.#reportedLate.has(number));
+    for (const number of late) this.#reportedLate.add(number);
+    // Parents that are there and wait for pieces themselves get more time.
+    if (late.length > 0 || !this.#peers.isHeard) this.#moveOn('pieces are late', { isLate: true });
+    else this.#leaseDueAtMs = this.#init.clock() + this.#init.timeouts.leaseRetryMs;
+  }
+
+  #startLate(lease: OriginLease | undefined): void {
+    const { originFetcher, signal } = this.#init;
+    const fetching = originFetcher.fetchLate(() => this.#latePieces(), { signal });
+    fetching.then(
+      () => this.#inbox.push({ kind: 'originEnded', error: undefined }),
+      (error: unknown) => this.#inbox.push({ kind: 'originEnded', error: error ?? new Error('the origin failed') }),
+    );
+    void fetching.catch(() => undefined).finally(() => lease?.[Symbol.dispose]());
+  }
+
+  #withoutScheduler({ haveStarved = false, isLate = false } = {}): void {
     if (!this.#init.isSeed && !this.#init.isPrivate && this.#askSeed()) return;
     if (this.#init.mayAskOrigin && this.#originFailure === undefined) {
-      this.#startOrigin();
+      // Parents that bring the rest go on with it.
+      if (isLate && this.#peers.isLive) this.#startLate(undefined);
+      else this.#startOrigin();
       return;
     }
     if (!haveStarved && this.#isGettingSomething()) return this.#watch();
@@ -352,7 +430,7 @@ export class Acquisition {
     this.#conversation = new Conversation({
       ...{ scheduler, announcement, isResumed },
       progress: this.#init.progress,
-      maxRounds: MAX_ROUNDS,
+      maxRounds: this.#init.maxRounds,
       onInstruction: (conversation, instruction) =>
         this.#inbox.push({ kind: 'instruction', conversation, instruction }),
       onEnded: (conversation, error) => this.#inbox.push({ kind: 'conversationEnded', conversation, error }),
@@ -379,7 +457,7 @@ export class Acquisition {
   #startOrigin(): void {
     this.#originGranted = true;
     const { originFetcher, signal, progress } = this.#init;
-    if (originFetcher.isRunning || progress.missing().size === 0) return;
+    if (originFetcher.isRunning || (progress.missing().size === 0 && this.#peers.latePieces().length === 0)) return;
     originFetcher.fetchMissing({ signal }).then(
       () => this.#inbox.push({ kind: 'originEnded', error: undefined }),
       (error: unknown) => this.#inbox.push({ kind: 'originEnded', error: error ?? new Error('the origin failed') }),
@@ -387,7 +465,9 @@ export class Acquisition {
   }
 
   #originFailed(error: unknown): void {
-    if ((error as { code?: unknown }).code === 'NO_SPACE') throw error;
+    // No parent helps against either: our disk is full, or what parents have is of another version.
+    const { code } = error as { code?: unknown };
+    if (code === 'NO_SPACE' || code === 'ORIGIN_CHANGED') throw error;
     this.#originFailure = error;
     this.#originGranted = false;
     const conversation = this.#conversation;
@@ -405,11 +485,18 @@ export class Acquisition {
     if (this.#conversation?.isWaiting) {
       this.#timer = setTimeout(() => this.#inbox.push({ kind: 'silent' }), timeouts.instructionMs);
     } else if (!originFetcher.isRunning && !this.#seedPending) {
-      const left = Math.max(timeouts.starvationMs - this.#peers.idleMs(), 1);
-      this.#timer = setTimeout(() => {
-        if (this.#peers.idleMs() >= timeouts.starvationMs) this.#inbox.push({ kind: 'starved' });
-        else this.#watch();
-      }, left);
+      const idleMs = this.#peers.idleMs();
+      const nextMs =
+        idleMs < timeouts.lateMs ? timeouts.lateMs : Math.min(idleMs + timeouts.leaseRetryMs, timeouts.starvationMs);
+      this.#timer = setTimeout(
+        () => {
+          const nowIdleMs = this.#peers.idleMs();
+          if (nowIdleMs >= timeouts.starvationMs) return this.#inbox.push({ kind: 'starved' });
+          if (nowIdleMs >= timeouts.lateMs) this.#late();
+          this.#watch();
+        },
+        Math.max(nextMs - idleMs, 1),
+      );
     }
     this.#timer?.unref();
   }

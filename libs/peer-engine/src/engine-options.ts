@@ -1,10 +1,13 @@
 import type { PieceRecord, TrafficType } from '@d7y/piece';
-import type { BufferPool, Logger } from '@d7y/service-kit';
+import type { BufferPool, ByteLimiter, Logger } from '@d7y/service-kit';
 import type { Tracer } from '@opentelemetry/api';
 import type { AcquisitionTimeouts } from './acquisition.ts';
+import type { LatePolicy } from './lateness.ts';
+import { DEFAULT_LATE_POLICY } from './lateness.ts';
 import type { Origin } from './ports/origin.ts';
 import type { Parents } from './ports/parents.ts';
 import type { Schedulers, SeedMemory } from './ports/schedulers.ts';
+import type { SwarmLink } from './ports/swarm-link.ts';
 import type { TaskStore } from './ports/task-store.ts';
 
 /** This daemon, as it names itself to others. */
@@ -13,6 +16,21 @@ export interface SelfHost {
   readonly ip: string;
   readonly hostname: string;
   readonly isSeed: boolean;
+  /** Where it is; parents near it are preferred. */
+  readonly idc?: string | undefined;
+  readonly location?: string | undefined;
+}
+
+/** Limits that all tasks of this host share; what is missing is not limited. */
+export interface EngineLimits {
+  /** Everything that is fetched. */
+  readonly download?: ByteLimiter | undefined;
+  /** What is fetched from origins. */
+  readonly origin?: ByteLimiter | undefined;
+  /** What nobody waits for. */
+  readonly prefetch?: ByteLimiter | undefined;
+  /** What is taken of one host, in bytes per second. */
+  readonly perParentBytesPerSec?: number | undefined;
 }
 
 /** What the engine tells its service, for metrics. None of these may throw. */
@@ -36,6 +54,9 @@ export interface EngineComponents {
   readonly schedulers: Schedulers;
   readonly seeds: SeedMemory;
   readonly parents: Parents;
+  /** Undefined where there is nobody of our own kind to speak with. */
+  readonly link?: SwarmLink | undefined;
+  readonly limits?: EngineLimits | undefined;
   /** Shared with nothing that waits for a reader, or readers could starve each other. */
   readonly readBuffers: BufferPool;
   readonly tracer: Tracer;
@@ -55,12 +76,30 @@ export interface EngineOptions {
   /** Requests of one task to the origin at the same time. */
   readonly originConcurrency: number;
   readonly timeouts: AcquisitionTimeouts;
+  /** Requests for parents per conversation with a scheduler. */
+  readonly maxScheduleCount: number;
+  readonly late: LatePolicy;
+  /** How long content of a URL that names no digest is used without asking the origin whether it is still the same, in ms. */
+  readonly revalidateMs: number;
+  /** Secret request headers go to schedulers, and so to seeds, which stock seeds need for private content. */
+  readonly forwardCredentials: boolean;
 }
 
 export const DEFAULT_ENGINE_OPTIONS: EngineOptions = {
   concurrentPieceCount: 8,
   originConcurrency: 4,
-  timeouts: { instructionMs: 15_000, starvationMs: 10_000, seedMs: 10_000, reconnectMs: 2_000 },
+  timeouts: {
+    instructionMs: 15_000,
+    starvationMs: 10_000,
+    lateMs: 2_000,
+    leaseRetryMs: 1_000,
+    seedMs: 10_000,
+    reconnectMs: 2_000,
+  },
+  maxScheduleCount: 5,
+  late: DEFAULT_LATE_POLICY,
+  revalidateMs: 60_000,
+  forwardCredentials: false,
 };
 
 /** What others may learn of a task while it is downloaded, or afterwards. */

@@ -4,6 +4,8 @@ import { DirectStream } from './direct-stream.ts';
 import type { EngineComponents, EngineOptions, TaskWatch } from './engine-options.ts';
 import { RangeNotSatisfiableError, TaskAbandonedError } from './errors.ts';
 import type { StoredTask } from './ports/task-store.ts';
+import { Freshness } from './freshness.ts';
+import { ParentStandings } from './parent-standing.ts';
 import { Pulse } from './pulse.ts';
 import { Reputation } from './reputation.ts';
 import { announceComplete } from './announce-complete.ts';
@@ -30,6 +32,8 @@ export class Engine implements TaskOpener, AsyncDisposable {
   readonly #components: EngineComponents;
   readonly #options: EngineOptions;
   readonly #reputation: Reputation;
+  readonly #standings: ParentStandings;
+  readonly #freshness: Freshness;
   readonly #tasks = new Map<string, Task>();
   readonly #stop = new AbortController();
 
@@ -37,6 +41,12 @@ export class Engine implements TaskOpener, AsyncDisposable {
     this.#components = components;
     this.#options = options;
     this.#reputation = new Reputation(components.clock);
+    const { parents, host, logger, limits } = components;
+    this.#standings = new ParentStandings({
+      ...{ parents, host, logger },
+      perParentBytesPerSec: limits?.perParentBytesPerSec,
+    });
+    this.#freshness = new Freshness(components, options.revalidateMs);
   }
 
   async open(request: TaskRequest, { signal }: { signal: AbortSignal }): Promise<TaskStream> {
@@ -45,6 +55,14 @@ export class Engine implements TaskOpener, AsyncDisposable {
       signal.throwIfAborted();
       this.#stop.signal.throwIfAborted();
       const held = this.#components.store.get(taskId);
+      if (
+        held !== undefined &&
+        !this.#tasks.has(taskId) &&
+        (await this.#freshness.isStale(held, request, { signal }))
+      ) {
+        await this.delete(taskId);
+        continue;
+      }
       if (held?.isComplete) return await this.#openComplete(held, request, signal);
       const running = this.#tasks.get(taskId);
       if (running?.isStopping) {
@@ -127,10 +145,14 @@ export class Engine implements TaskOpener, AsyncDisposable {
     this.#stop.abort(new TaskAbandonedError('*', 'the daemon stops'));
     for (const task of this.#tasks.values()) task.stop('the daemon stops');
     await Promise.all([...this.#tasks.values()].map(({ ended }) => ended));
+    this.#standings.stop();
   }
 
   #start(request: TaskRequest): Task {
-    const task = new Task(request, this.#components, this.#options, this.#reputation);
+    const task = new Task(request, this.#components, this.#options, {
+      reputation: this.#reputation,
+      standings: this.#standings,
+    });
     this.#tasks.set(task.taskId, task);
     void task.ended.then(() => {
       if (this.#tasks.get(task.taskId) === task) this.#tasks.delete(task.taskId);
@@ -175,12 +197,14 @@ export class Engine implements TaskOpener, AsyncDisposable {
     const range = resolveRange(request, contentLength);
     const localBytes = sumOfPieces(progress.stored) - progress.received.backToSource - progress.received.remotePeer;
     if (!task.want(range ?? { start: 0, length: contentLength })) return undefined;
+    if (request.prefetch === true && range !== undefined) task.prefetch();
     return new TaskReader({
       source: {
         stored: progress.stored,
         changed: progress.changed,
         releasedEnd: (from) => progress.releasedEnd(from),
         traffic: () => progress.received,
+        waitAt: (position) => task.readers.waitAt(position),
         ended: task.failed,
       },
       range,

@@ -7,10 +7,17 @@ export {
 export { Engine } from './engine.ts';
 export type { ActiveTask } from './engine.ts';
 export { DEFAULT_ENGINE_OPTIONS } from './engine-options.ts';
-export type { EngineComponents, EngineEvents, EngineOptions, SelfHost, TaskWatch } from './engine-options.ts';
-export { OriginStatusError, OriginUnreachableError, withoutQuery } from './ports/origin.ts';
-export type { Origin, OriginBody, OriginProbe, OriginRequest } from './ports/origin.ts';
-export type { Parents } from './ports/parents.ts';
+export type {
+  EngineComponents,
+  EngineEvents,
+  EngineLimits,
+  EngineOptions,
+  SelfHost,
+  TaskWatch,
+} from './engine-options.ts';
+export { OriginChangedError, OriginStatusError, OriginUnreachableError, withoutQuery } from './ports/origin.ts';
+export type { Origin, OriginBody, OriginProbe, OriginRequest, OriginValidators } from './ports/origin.ts';
+export type { HostLoad, Parents } from './ports/parents.ts';
 export type { RememberedSeed, SchedulerConnection, Schedulers, SeedMemory } from './ports/schedulers.ts';
 export type { BlamedFor, OriginLease, PieceVoucher, SwarmLink, VoucherBatch } from './ports/swarm-link.ts';
 export { NoSpaceError } from './ports/task-store.ts';

@@ -1,6 +1,7 @@
 import { crc32 } from 'node:zlib';
 import type { ByteRange, PieceRecord } from '@d7y/piece';
 import { pieceDigest, pieceRange } from '@d7y/piece';
+import type { ByteLimiter } from '@d7y/service-kit';
 import type { Origin, OriginRequest } from './ports/origin.ts';
 import { OriginUnreachableError } from './ports/origin.ts';
 import type { Progress } from './progress.ts';
@@ -16,27 +17,43 @@ export interface OriginFetcherInit {
   readonly progress: Progress;
   /** Requests at the same time, at most. */
   readonly concurrency: number;
+  /** Drawn on for each chunk, which may belong to this piece. */
+  readonly limitersFor: (pieceNumber: number) => readonly ByteLimiter[];
+  /** Pieces that are under way and late, wherever they are coming from. */
+  readonly late: () => readonly number[];
+  /** Takes such a piece over, or one that is missing. @returns false when it is here, or not to be had */
+  readonly takeOver: (pieceNumber: number) => Promise<boolean>;
   /** Unix time in ms. */
   readonly clock: () => number;
   /** A piece is here; reports go from there. */
   readonly onPiece: (piece: PieceRecord) => void;
 }
 
-/** Fetches the missing pieces of a task from its origin, each byte once. */
+/** Consecutive pieces to read in one request. */
+interface Run {
+  readonly numbers: readonly number[];
+  /** They are somebody else's until their first byte is here. */
+  readonly isLate: boolean;
+}
+
+/** Fetches missing and late pieces of a task from its origin, each byte once. */
 export class OriginFetcher {
   readonly #init: OriginFetcherInit;
   #running: Promise<void> | undefined;
+  #helping: Promise<void> | undefined;
+  /** Late pieces that are being asked for. */
+  readonly #asked = new Set<number>();
 
   constructor(init: OriginFetcherInit) {
     this.#init = init;
   }
 
   get isRunning(): boolean {
-    return this.#running !== undefined;
+    return this.#running !== undefined || this.#helping !== undefined;
   }
 
   /**
-   * Resolves when nothing is missing any more that somebody else is not fetching already. Calls join.
+   * Resolves when nothing is missing any more that somebody else is not fetching in good time. Calls join.
    * @throws what the origin throws, for the first request that fails; the others are cut short
    */
   async fetchMissing({ signal }: { signal: AbortSignal }): Promise<void> {
@@ -46,72 +63,108 @@ export class OriginFetcher {
     return this.#running;
   }
 
+  /** As fetchMissing, but of `numbers` only: pieces that others are to bring and do not. One request at a time. Calls join. */
+  async fetchLate(numbers: () => readonly number[], { signal }: { signal: AbortSignal }): Promise<void> {
+    this.#helping ??= this.#help(numbers, signal).finally(() => {
+      this.#helping = undefined;
+    });
+    return this.#helping;
+  }
+
   /** Resolves when nothing is being fetched, whatever became of it. */
   async settled(): Promise<void> {
-    await this.#running?.catch(() => undefined);
+    await Promise.allSettled([this.#running, this.#helping]);
+  }
+
+  get #wholeOnly(): boolean {
+    return this.#init.progress.stored.responseHeaders['accept-ranges'] === 'none';
   }
 
   async #fetch(signal: AbortSignal): Promise<void> {
     const failure = new AbortController();
     const either = AbortSignal.any([signal, failure.signal]);
-    const wholeOnly = this.#init.progress.stored.responseHeaders['accept-ranges'] === 'none';
     const worker = async (): Promise<void> => {
       try {
-        for (let run = this.#nextRun(wholeOnly); run !== undefined; run = this.#nextRun(wholeOnly)) {
-          await this.#fetchRun(run, wholeOnly, either);
-        }
+        for (let run = this.#nextRun(); run !== undefined; run = this.#nextRun()) await this.#fetchRun(run, either);
       } catch (error) {
         failure.abort(error);
         throw error;
       }
     };
-    const workers = Array.from({ length: wholeOnly ? 1 : this.#init.concurrency }, worker);
+    const workers = Array.from({ length: this.#wholeOnly ? 1 : this.#init.concurrency }, worker);
     const results = await Promise.allSettled(workers);
     signal.throwIfAborted();
     if (results.some(({ status }) => status === 'rejected')) throw failure.signal.reason;
   }
 
-  /** Claims the next missing pieces that follow one another. An origin without ranges is read once, from its first byte. */
-  #nextRun(wholeOnly: boolean): number[] | undefined {
-    const { progress } = this.#init;
-    const run: number[] = [];
-    for (const number of progress.missing()) {
-      const last = run.at(-1);
-      if (!wholeOnly && last !== undefined && (number !== last + 1 || run.length >= MAX_RUN_PIECES)) break;
-      if (progress.claim(number)) run.push(number);
+  async #help(numbers: () => readonly number[], signal: AbortSignal): Promise<void> {
+    for (let run = this.#lateRun(numbers()); run !== undefined; run = this.#lateRun(numbers())) {
+      await this.#fetchRun(run, signal);
     }
-    return run.length === 0 ? undefined : run;
   }
 
-  async #fetchRun(run: readonly number[], wholeOnly: boolean, signal: AbortSignal): Promise<void> {
-    const { progress, origin, request } = this.#init;
-    const first = run[0] ?? 0;
-    const last = run.at(-1) ?? first;
+  /** Claims the next missing pieces that follow one another; where none is left, late ones. An origin without ranges is read once, from its first byte. */
+  #nextRun(): Run | undefined {
+    const { progress, late } = this.#init;
+    const numbers: number[] = [];
+    for (const number of progress.missing()) {
+      const last = numbers.at(-1);
+      if (!this.#wholeOnly && last !== undefined && (number !== last + 1 || numbers.length >= MAX_RUN_PIECES)) break;
+      if (progress.claim(number)) numbers.push(number);
+    }
+    return numbers.length === 0 ? this.#lateRun(late()) : { numbers, isLate: false };
+  }
+
+  #lateRun(late: readonly number[]): Run | undefined {
+    const numbers: number[] = [];
+    for (const number of late) {
+      const last = numbers.at(-1);
+      if (this.#asked.has(number) || this.#init.progress.stored.finishedPieces.has(number)) continue;
+      if (!this.#wholeOnly && last !== undefined && (number !== last + 1 || numbers.length >= MAX_RUN_PIECES)) break;
+      this.#asked.add(number);
+      numbers.push(number);
+    }
+    return numbers.length === 0 ? undefined : { numbers, isLate: true };
+  }
+
+  async #fetchRun({ numbers, isLate }: Run, signal: AbortSignal): Promise<void> {
+    const { progress, origin, request, takeOver, limitersFor } = this.#init;
+    const first = numbers[0] ?? 0;
+    const last = numbers.at(-1) ?? first;
     const start = pieceRange(progress.layout, first).start;
     const { start: lastStart, length } = pieceRange(progress.layout, last);
-    const range: ByteRange | undefined = wholeOnly ? undefined : { start, length: lastStart + length - start };
-    const writer = new RunWriter(this.#init, new Set(run), wholeOnly ? 0 : first);
+    const range: ByteRange | undefined = this.#wholeOnly ? undefined : { start, length: lastStart + length - start };
+    const owned = new Set(isLate ? [] : numbers);
+    const wanted = new Set(numbers);
+    const own = async (number: number): Promise<boolean> => {
+      if (!owned.has(number) && isLate && wanted.has(number) && (await takeOver(number))) owned.add(number);
+      return owned.has(number);
+    };
+    const writer = new RunWriter(this.#init, own, this.#wholeOnly ? 0 : first);
     try {
       const body = await origin.fetch(request, range, { signal });
       for await (const chunk of body.chunks) {
         signal.throwIfAborted();
+        for (const limiter of limitersFor(writer.number)) await limiter.take(chunk.length, { signal });
         await writer.take(chunk);
-        if (writer.isPast(last)) break;
+        if (writer.number > last) break;
       }
-      if (!writer.isPast(last)) throw new OriginUnreachableError(request.url, 'the body ended early');
+      if (writer.number <= last) throw new OriginUnreachableError(request.url, 'the body ended early');
     } finally {
       // Nobody else may write a piece before our last write to it has landed.
       await writer.settled();
-      for (const number of run) progress.unclaim(number);
+      for (const number of owned) progress.unclaim(number);
+      for (const number of isLate ? numbers : []) this.#asked.delete(number);
     }
   }
 }
 
-/** Cuts a stream of bytes into pieces: hashes, batches and writes those that were claimed, lets the others pass. */
+/** Cuts a stream of bytes into pieces: hashes, batches and writes those that are its own, lets the others pass. */
 class RunWriter {
   readonly #init: OriginFetcherInit;
-  readonly #claimed: ReadonlySet<number>;
+  readonly #own: (number: number) => Promise<boolean>;
   #number: number;
+  #isOwn = false;
   #inPiece = 0;
   #crc = 0;
   #startedAtMs: number;
@@ -119,15 +172,17 @@ class RunWriter {
   #batchBytes = 0;
   #writing: Promise<void> = Promise.resolve();
 
-  constructor(init: OriginFetcherInit, claimed: ReadonlySet<number>, firstNumber: number) {
+  /** @param own asked when the first byte of a piece is here; false lets the piece pass */
+  constructor(init: OriginFetcherInit, own: (number: number) => Promise<boolean>, firstNumber: number) {
     this.#init = init;
-    this.#claimed = claimed;
+    this.#own = own;
     this.#number = firstNumber;
     this.#startedAtMs = init.clock();
   }
 
-  isPast(lastNumber: number): boolean {
-    return this.#number > lastNumber;
+  /** The piece that the next byte belongs to. */
+  get number(): number {
+    return this.#number;
   }
 
   /** Resolves when no write is under way, whatever became of it. */
@@ -141,7 +196,8 @@ class RunWriter {
       const piece = pieceRange(layout, this.#number);
       const part = rest.subarray(0, piece.length - this.#inPiece);
       rest = rest.subarray(part.length);
-      if (this.#claimed.has(this.#number)) {
+      if (this.#inPiece === 0) this.#isOwn = await this.#own(this.#number);
+      if (this.#isOwn) {
         this.#crc = crc32(part, this.#crc);
         this.#batch.push(part);
         this.#batchBytes += part.length;
@@ -170,7 +226,7 @@ class RunWriter {
   async #finishPiece(piece: ByteRange): Promise<void> {
     const number = this.#number;
     await this.#writing;
-    if (this.#claimed.has(number)) {
+    if (this.#isOwn) {
       const now = this.#init.clock();
       const record: PieceRecord = {
         number,

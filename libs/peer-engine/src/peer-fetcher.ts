@@ -1,19 +1,34 @@
 import type { Parent, PieceAnnouncement } from '@d7y/peer-protocol';
 import type { PieceRecord } from '@d7y/piece';
 import { pieceRange, PieceSet } from '@d7y/piece';
-import { choosePiece } from '@d7y/swarm';
+import type { PieceCandidateParent } from '@d7y/swarm';
+import { chooseHolder, choosePiece } from '@d7y/swarm';
 import type { Tracer } from '@opentelemetry/api';
 import { SpanKind } from '@opentelemetry/api';
-import type { Logger } from '@d7y/service-kit';
+import type { ByteLimiter, Logger } from '@d7y/service-kit';
 import { withSpan } from '@d7y/service-kit';
+import type { LatePolicy } from './lateness.ts';
+import { isLate, remainingMs } from './lateness.ts';
+import type { ParentStandings } from './parent-standing.ts';
+import type { Runner } from './piece-race.ts';
+import { PieceRace, RaceLostError, stateOf } from './piece-race.ts';
 import type { Parents } from './ports/parents.ts';
 import type { Progress } from './progress.ts';
 import type { Offence, Reputation } from './reputation.ts';
+import { TransferMeter } from './transfer-meter.ts';
 
 /** A parent that says "no such piece" or "busy" this often is left alone for the task. */
 const MAX_REFUSALS = 3;
 /** Pieces asked of one parent at the same time: few, so that it serves many children evenly. */
 const MAX_PER_PARENT = 4;
+/** Pieces asked of a second parent at the same time, beside those that are asked of one. */
+const MAX_HEDGES = 4;
+/** A parent that was so late for this many pieces in a row that others had to bring them is left alone. */
+const MAX_LATE = 3;
+/** Pieces taken at random before the rarest come first: a peer that has nothing has nothing to trade. */
+const RANDOM_PIECES = 4;
+/** How often transfers are looked at, in ms. */
+const CHECK_MS = 50;
 
 /** A parent of this task: what it has, what it owes us. */
 interface ParentState {
@@ -22,9 +37,20 @@ interface ParentState {
   address: { readonly ip: string; readonly tcpPort: number } | undefined;
   inFlight: number;
   refusals: number;
+  /** Pieces in a row that others had to bring. */
+  lates: number;
+  /** It has taken the call by which it tells its pieces. */
+  hasAnswered: boolean;
   /** It still tells of new pieces. */
   isSyncing: boolean;
   readonly stop: AbortController;
+  readonly use: Disposable;
+}
+
+/** A transfer, with the parent that is asked. */
+interface PeerRunner extends Runner {
+  readonly state: ParentState;
+  isLate: boolean;
 }
 
 export interface PeerFetcherInit {
@@ -32,7 +58,14 @@ export interface PeerFetcherInit {
   readonly parents: Parents;
   readonly reputation: Reputation;
   readonly hostId: string;
+  readonly standings: ParentStandings;
+  readonly latePolicy: LatePolicy;
+  /** Pieces asked for at the same time, hedges not counted. */
   readonly concurrency: number;
+  /** Drawn on for each chunk of the piece. */
+  readonly limitersFor: (pieceNumber: number) => readonly ByteLimiter[];
+  /** Pieces that readers wait for, the most urgent first. */
+  readonly urgent: () => Iterable<number>;
   readonly clock: () => number;
   readonly random: () => number;
   readonly tracer: Tracer;
@@ -44,6 +77,8 @@ export interface PeerFetcherInit {
   readonly onBlamed: (hostId: string, offence: Offence) => void;
   /** No parent is left that has, or may come to have, a missing piece. */
   readonly onExhausted: () => void;
+  /** There are late pieces that no other parent has; said again while that is so. */
+  readonly onLate: () => void;
   /** The store failed: no parent is to blame, and no other one helps. */
   readonly onStoreFailure: (error: unknown) => void;
 }
@@ -57,6 +92,13 @@ export class PeerFetcher {
   readonly #offered: Parent[] = [];
   readonly #hosts = new Map<string, string>();
   readonly #fetching = new Set<Promise<void>>();
+  /** Pieces under way. */
+  readonly #races = new Map<
+    number,
+    { readonly race: PieceRace; readonly runners: Set<PeerRunner>; readonly asked: Set<string> }
+  >();
+  #checks: NodeJS.Timeout | undefined;
+  #storeFailure: unknown;
   #inFlight = 0;
   #lastProgressMs: number;
 
@@ -96,8 +138,11 @@ export class PeerFetcher {
         address: undefined,
         inFlight: 0,
         refusals: 0,
+        lates: 0,
+        hasAnswered: false,
         isSyncing: true,
         stop: new AbortController(),
+        use: this.#init.standings.use(parent),
       };
       this.#parents.set(parent.peerId, state);
       this.#hosts.set(parent.peerId, parent.hostId);
@@ -108,14 +153,36 @@ export class PeerFetcher {
     return added;
   }
 
+  /** Some parent at hand has taken our call: it is there, though it may have nothing yet. */
+  get isHeard(): boolean {
+    return [...this.#parents.values()].some(({ hasAnswered }) => hasAnswered);
+  }
+
+  /** Pieces under way that are late with all who were asked, and that nobody else has. */
+  latePieces(): number[] {
+    const late: number[] = [];
+    for (const [number, { runners, asked }] of this.#races) {
+      if ([...runners].every((runner) => runner.isLate) && this.#otherHolder(number, asked) === undefined)
+        late.push(number);
+    }
+    return late;
+  }
+
+  /**
+   * Gives a piece that is missing, or under way, to somebody else, who must finish or unclaim it.
+   * @returns false when it is here, or somebody else's already
+   */
+  async cede(number: number): Promise<boolean> {
+    const under = this.#races.get(number);
+    return under === undefined ? this.#init.progress.claim(number) : under.race.cede();
+  }
+
   /** Starts as many fetches as the limits allow; to be called whenever pieces became missing. */
   pump(): void {
     while (this.#inFlight < this.#init.concurrency && !this.#init.signal.aborted) {
       const choice = this.#choose();
       if (choice === undefined || !this.#init.progress.claim(choice.pieceNumber)) break;
-      const fetching = this.#fetch(choice.state, choice.pieceNumber);
-      this.#fetching.add(fetching);
-      void fetching.finally(() => this.#fetching.delete(fetching));
+      this.#begin(choice.pieceNumber, choice.state);
     }
     if (!this.#init.progress.isSatisfied && !this.isLive) this.#init.onExhausted();
   }
@@ -136,8 +203,9 @@ export class PeerFetcher {
 
   /** Lets go of all parents. */
   stop(): void {
-    for (const state of this.#parents.values()) state.stop.abort();
-    this.#parents.clear();
+    for (const state of [...this.#parents.values()]) this.#release(state);
+    clearInterval(this.#checks);
+    this.#checks = undefined;
   }
 
   /** Resolves when no piece is under way, whatever became of it. */
@@ -146,15 +214,56 @@ export class PeerFetcher {
   }
 
   #choose(): { pieceNumber: number; state: ParentState } | undefined {
-    const states = [...this.#parents.values()].filter(({ address }) => address !== undefined);
+    const { progress, random, urgent } = this.#init;
     const choice = choosePiece({
-      wanted: this.#init.progress.missing(),
-      parents: states.map(({ parent, pieces, inFlight }) => ({ id: parent.peerId, pieces, inFlight, weight: 1 })),
+      wanted: progress.missing(),
+      parents: this.#candidates(),
+      urgent: urgent(),
+      order: progress.stored.finishedPieces.size < RANDOM_PIECES ? 'random' : 'rarest',
       maxPerParent: MAX_PER_PARENT,
-      random: this.#init.random,
+      random,
     });
     const state = choice && this.#parents.get(choice.parentId);
     return state === undefined || choice === undefined ? undefined : { pieceNumber: choice.pieceNumber, state };
+  }
+
+  #candidates(except: ReadonlySet<string> = new Set()): PieceCandidateParent[] {
+    const candidates: PieceCandidateParent[] = [];
+    for (const { parent, pieces, inFlight, address } of this.#parents.values()) {
+      if (address === undefined || except.has(parent.peerId)) continue;
+      candidates.push({ id: parent.peerId, pieces, inFlight, weight: this.#init.standings.weight(parent) });
+    }
+    return candidates;
+  }
+
+  #otherHolder(number: number, asked: ReadonlySet<string>): ParentState | undefined {
+    // A hedge may go to a parent that is busy with its share.
+    const options = { parents: this.#candidates(asked), maxPerParent: MAX_PER_PARENT * 2, random: this.#init.random };
+    const peerId = chooseHolder(number, options);
+    return peerId === undefined ? undefined : this.#parents.get(peerId);
+  }
+
+  /** Looks at what is under way: what is late is asked of a second parent; when both are late, of a third in place of the slower one. */
+  #check(): void {
+    const { progress, standings, latePolicy, signal } = this.#init;
+    if (signal.aborted) return;
+    const isEndgame = progress.missing().size === 0;
+    let hedges = 0;
+    for (const { runners } of this.#races.values()) hedges += Math.max(runners.size - 1, 0);
+    let isHelpNeeded = false;
+    for (const [number, { race, runners, asked }] of this.#races) {
+      for (const runner of runners) {
+        runner.isLate ||= isLate(stateOf(race.range, runner), standings.typicalBytesPerSec, isEndgame, latePolicy);
+      }
+      if (race.isOver || ![...runners].every((runner) => runner.isLate)) continue;
+      const other = this.#otherHolder(number, asked);
+      isHelpNeeded ||= other === undefined;
+      if (other === undefined || (runners.size === 1 && hedges >= MAX_HEDGES)) continue;
+      if (runners.size > 1) slowest(race, runners)?.stop.abort(new RaceLostError(number));
+      else hedges++;
+      this.#run(number, other);
+    }
+    if (isHelpNeeded) this.#init.onLate();
   }
 
   async #sync(state: ParentState): Promise<void> {
@@ -168,7 +277,10 @@ export class PeerFetcher {
     try {
       const request = { taskId: progress.stored.taskId, interested };
       const either = AbortSignal.any([signal, state.stop.signal]);
-      for await (const announcement of parents.syncPieces(parent, request, { signal: either })) {
+      const onAnswer = () => {
+        state.hasAnswered = true;
+      };
+      for await (const announcement of parents.syncPieces(parent, request, { signal: either, onAnswer })) {
         if (this.#learn(state, announcement)) this.pump();
       }
       state.isSyncing = false;
@@ -180,7 +292,11 @@ export class PeerFetcher {
       );
       state.isSyncing = false;
       // What it announced before may still be had; a dead piece server shows with the first fetch.
-      if (state.address === undefined) this.blame(parent.peerId, offenceOf(error) ?? 'unreachable');
+      if (state.address === undefined) {
+        // Whoever offered it should know that others would wait for it in vain.
+        this.#init.onPieceFailed(undefined, parent);
+        this.blame(parent.peerId, offenceOf(error) ?? 'unreachable');
+      }
     }
     this.pump();
   }
@@ -203,38 +319,90 @@ export class PeerFetcher {
     return state.pieces.add(number);
   }
 
-  async #fetch(state: ParentState, number: number): Promise<void> {
-    const { progress, parents, clock, tracer, signal } = this.#init;
-    const { parent, address } = state;
-    if (address === undefined) return progress.unclaim(number);
-    const startedAtMs = clock();
+  /** A piece that was claimed for it. */
+  #begin(number: number, state: ParentState): void {
+    const { progress, onStoreFailure } = this.#init;
+    const race = new PieceRace(number, pieceRange(progress.layout, number), async (position, bytes) => {
+      try {
+        await progress.stored.write(position, bytes);
+      } catch (error) {
+        this.#storeFailure = error;
+        onStoreFailure(error);
+        throw error;
+      }
+    });
+    this.#races.set(number, { race, runners: new Set(), asked: new Set() });
+    this.#run(number, state);
+    this.#checks ??= setInterval(() => this.#check(), CHECK_MS).unref();
+  }
+
+  #run(number: number, state: ParentState): void {
+    const under = this.#races.get(number);
+    if (under === undefined) return;
+    const { promise: settled, resolve } = Promise.withResolvers<void>();
+    const { clock, limitersFor, standings } = this.#init;
+    const limiter = standings.limiterOf(state.parent.hostId);
+    const limiters = [...(limiter === undefined ? [] : [limiter]), ...limitersFor(number)];
+    const runner: PeerRunner = {
+      ...{ settled, state },
+      meter: new TransferMeter(clock, limiters),
+      stop: new AbortController(),
+      isLate: false,
+    };
+    under.race.runners.add(runner);
+    under.runners.add(runner);
+    under.asked.add(state.parent.peerId);
     this.#inFlight++;
     state.inFlight++;
-    let storeFailure: unknown;
+    const fetching = this.#transfer(under.race, runner).finally(() => {
+      under.race.drop(runner);
+      under.runners.delete(runner);
+      resolve();
+      this.#inFlight--;
+      state.inFlight--;
+      if (under.runners.size === 0) this.#settle(number, under.race);
+      if (!this.#init.signal.aborted) this.pump();
+    });
+    this.#fetching.add(fetching);
+    void fetching.finally(() => this.#fetching.delete(fetching));
+  }
+
+  /** Nobody is at this piece any more. */
+  #settle(number: number, race: PieceRace): void {
+    this.#races.delete(number);
+    // One that was decided is finished, or in other hands.
+    if (!race.isOver) this.#init.progress.unclaim(number);
+    if (this.#races.size > 0) return;
+    clearInterval(this.#checks);
+    this.#checks = undefined;
+  }
+
+  /** Never rejects. */
+  async #transfer(race: PieceRace, runner: PeerRunner): Promise<void> {
+    const { progress, parents, clock, tracer, signal, standings } = this.#init;
+    const { state, meter, stop } = runner;
+    const { parent, address } = state;
+    const { pieceNumber: number, range: expected } = race;
+    if (address === undefined) return;
+    const { taskId } = progress.stored;
+    const startedAtMs = clock();
     try {
-      const expected = pieceRange(progress.layout, number);
       const attributes = {
-        task_id: progress.stored.taskId,
+        task_id: taskId,
         piece_number: number,
         parent_id: parent.peerId,
         parent_addr: `${address.ip}:${address.tcpPort}`,
       };
+      const either = AbortSignal.any([signal, state.stop.signal, stop.signal]);
       const received = await withSpan(tracer, 'download_piece', { kind: SpanKind.CLIENT, attributes }, () =>
-        parents.fetchPiece(
-          { taskId: progress.stored.taskId, ...address, number, expected },
-          {
-            write: async (position, bytes) => {
-              try {
-                await progress.stored.write(position, bytes);
-              } catch (error) {
-                storeFailure = error;
-                throw error;
-              }
-            },
-          },
-          { signal: AbortSignal.any([signal, state.stop.signal]) },
-        ),
+        parents.fetchPiece({ taskId, ...address, number, expected }, race.sinkOf(runner), {
+          signal: either,
+          limiters: [meter],
+        }),
       );
+      if (!race.win(runner)) return;
+      standings.succeeded(parent.hostId, expected.length, meter.elapsedMs);
+      state.lates = 0;
       const now = clock();
       const piece: PieceRecord = {
         number,
@@ -250,14 +418,20 @@ export class PeerFetcher {
       progress.finish(piece);
       this.#init.onPiece(piece);
     } catch (error) {
-      progress.unclaim(number);
-      if (storeFailure !== undefined) this.#init.onStoreFailure(storeFailure);
-      else if (!signal.aborted && !state.stop.signal.aborted) this.#fetchFailed(state, number, error);
-    } finally {
-      this.#inFlight--;
-      state.inFlight--;
-      if (!signal.aborted) this.pump();
+      if (signal.aborted || state.stop.signal.aborted) return;
+      if (error === this.#storeFailure) return;
+      if (error instanceof RaceLostError || stop.signal.aborted) this.#lost(runner);
+      else this.#fetchFailed(state, number, error);
     }
+  }
+
+  /** Somebody else brought the piece: that says something of a parent that was late. */
+  #lost({ state, meter, isLate: wasLate }: PeerRunner): void {
+    if (!wasLate) return;
+    this.#init.standings.failed(state.parent.hostId, meter.bytes, meter.elapsedMs);
+    if (++state.lates < MAX_LATE) return;
+    this.#init.onPieceFailed(undefined, state.parent);
+    this.blame(state.parent.peerId, 'stalled');
   }
 
   #fetchFailed(state: ParentState, number: number, error: unknown): void {
@@ -267,6 +441,7 @@ export class PeerFetcher {
       'a piece could not be had from a parent',
     );
     this.#init.onPieceFailed(number, parent);
+    this.#init.standings.failed(parent.hostId);
     const offence = offenceOf(error);
     if (offence !== undefined) return this.blame(parent.peerId, offence);
     state.pieces.delete(number);
@@ -275,9 +450,24 @@ export class PeerFetcher {
 
   #drop(state: ParentState): void {
     this.#blocked.add(state.parent.peerId);
-    this.#parents.delete(state.parent.peerId);
-    state.stop.abort();
+    this.#release(state);
   }
+
+  #release(state: ParentState): void {
+    if (!this.#parents.delete(state.parent.peerId)) return;
+    state.stop.abort();
+    state.use[Symbol.dispose]();
+  }
+}
+
+function slowest(race: PieceRace, runners: Iterable<PeerRunner>): PeerRunner | undefined {
+  let worst: PeerRunner | undefined;
+  let worstMs = -1;
+  for (const runner of runners) {
+    const ms = remainingMs(stateOf(race.range, runner));
+    if (ms > worstMs) [worst, worstMs] = [runner, ms];
+  }
+  return worst;
 }
 
 /** What a failed call or transfer says of the parent; undefined when it answered in good order that it cannot serve. */

@@ -15,6 +15,8 @@ export class Progress {
   /** Pieces under way, with how many of their bytes may be read already (only bytes straight from the origin). */
   readonly #claims = new Map<number, number>();
   readonly #wanted = new PieceSet();
+  /** Of these, the ones that somebody waits for. */
+  readonly #awaited = new PieceSet();
 
   constructor(stored: StoredTask) {
     this.stored = stored;
@@ -38,17 +40,31 @@ export class Progress {
     return this.#wanted.size >= this.layout.pieceCount;
   }
 
-  want(range: ByteRange): void {
+  /** @param options.isPrefetch nobody waits for these bytes: they come after all others */
+  want(range: ByteRange, { isPrefetch = false } = {}): void {
     const pieces = piecesOf(this.layout, range);
     if (pieces === undefined) return;
-    for (let number = pieces.first; number <= pieces.last; number++) this.#wanted.add(number);
+    for (let number = pieces.first; number <= pieces.last; number++) {
+      this.#wanted.add(number);
+      if (!isPrefetch) this.#awaited.add(number);
+    }
     this.changed.beat();
   }
 
-  /** Wanted, not here and not under way, in ascending order. */
+  /** Somebody waits for the piece, as opposed to one that is fetched ahead of all wishes. */
+  isAwaited(number: number): boolean {
+    return this.#awaited.has(number);
+  }
+
+  /** Wanted, not here and not under way, in ascending order; while somebody waits for some of them, only those. */
   missing(): PieceSet {
+    const awaited = this.#missingOf(this.#awaited);
+    return awaited.size > 0 || this.#awaited.size === this.#wanted.size ? awaited : this.#missingOf(this.#wanted);
+  }
+
+  #missingOf(pieces: PieceSet): PieceSet {
     const missing = new PieceSet();
-    for (const number of this.#wanted) {
+    for (const number of pieces) {
       if (!this.stored.finishedPieces.has(number) && !this.#claims.has(number)) missing.add(number);
     }
     return missing;

@@ -2,6 +2,7 @@ import type { Announcement, Instruction, PeerRegistration } from '@d7y/peer-prot
 import type { TaskLayout } from '@d7y/piece';
 import { createLayout } from '@d7y/piece';
 import type { EngineComponents, EngineOptions } from './engine-options.ts';
+import { TaskUnavailableError } from './errors.ts';
 import type { OriginProbe, OriginRequest } from './ports/origin.ts';
 import { OriginStatusError, OriginUnreachableError } from './ports/origin.ts';
 import type { SchedulerConnection } from './ports/schedulers.ts';
@@ -46,6 +47,11 @@ export async function resolveTask(
   { timeouts }: EngineOptions,
   { signal }: { signal: AbortSignal },
 ): Promise<Resolution> {
+  if (request.disableBackToSource) {
+    const found = (await askScheduler()) ?? (await askSeed());
+    if (found !== undefined) return found;
+    throw new TaskUnavailableError(register(undefined).taskId, 'no peer has it, and the origin may not be asked');
+  }
   let probe: OriginProbe;
   try {
     probe = await origin.probe(originRequest, { signal });

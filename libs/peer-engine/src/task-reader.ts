@@ -11,6 +11,8 @@ export interface Readable {
   /** @see Progress.releasedEnd */
   releasedEnd(from: number): number;
   traffic(): { readonly backToSource: number; readonly remotePeer: number };
+  /** A reader waits for the byte at `position` until disposed. */
+  waitAt?(position: number): Disposable;
   /** Aborts with the reason why no more bytes will come. */
   readonly ended: AbortSignal;
 }
@@ -118,6 +120,7 @@ export class TaskReader implements TaskStream {
     for (;;) {
       const end = source.releasedEnd(position);
       if (end > position) return end;
+      using _waiting = source.waitAt?.(position);
       await source.changed.next({ signal: AbortSignal.any([signal, source.ended]) });
     }
   }

@@ -22,8 +22,10 @@ export interface TaskRequest {
   readonly digest?: string | undefined;
   /** The caller's Range header as received; resolved against the content length. */
   readonly rangeHeader?: string | undefined;
-  /** Where a range is asked for: have the rest of the content fetched, too. */
-  readonly prefetch?: boolean;
+  /** With a Range: the rest is fetched too, in the background. */
+  readonly prefetch?: boolean | undefined;
+  /** Pieces to ask for at the same time, at most; the configured number is the upper bound. */
+  readonly concurrentPieceCount?: number | undefined;
   /** Rather fail than ask the origin. */
   readonly disableBackToSource: boolean;
   /** Go to the origin without asking for parents: how a scheduler, or a daemon without one, tells a seed to fetch. */

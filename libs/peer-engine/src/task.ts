@@ -2,6 +2,7 @@ import { hashedUrl, peerIdOf } from '@d7y/piece';
 import type { ByteRange, PieceRecord, TaskLayout } from '@d7y/piece';
 import type { PeerRegistration } from '@d7y/peer-protocol';
 import { withSpan } from '@d7y/service-kit';
+import type { ByteLimiter } from '@d7y/service-kit';
 import type { Span } from '@opentelemetry/api';
 import { Acquisition } from './acquisition.ts';
 import { announceComplete } from './announce-complete.ts';
@@ -9,10 +10,14 @@ import type { EngineComponents, EngineOptions } from './engine-options.ts';
 import { TaskAbandonedError, TaskDigestMismatchError } from './errors.ts';
 import { OriginFetcher } from './origin-fetcher.ts';
 import { PeerFetcher } from './peer-fetcher.ts';
+import { pinOf } from './origin-pin.ts';
+import type { ParentStandings } from './parent-standing.ts';
 import type { OriginProbe, OriginRequest } from './ports/origin.ts';
+import { OriginChangedError } from './ports/origin.ts';
 import type { StoredTask } from './ports/task-store.ts';
 import { isCheckable, PrefixDigest } from './prefix-digest.ts';
 import { Progress } from './progress.ts';
+import { ReaderPositions } from './reader-positions.ts';
 import type { Reputation } from './reputation.ts';
 import type { Resolution } from './resolve-task.ts';
 import { resolveTask } from './resolve-task.ts';
@@ -41,9 +46,12 @@ export class Task {
   readonly ended: Promise<void>;
   readonly isPrivate: boolean;
   readonly startedAtMs: number;
+  /** Where its readers wait. */
+  readonly readers = new ReaderPositions();
   readonly #components: EngineComponents;
   readonly #options: EngineOptions;
   readonly #reputation: Reputation;
+  readonly #standings: ParentStandings;
   readonly #request: TaskRequest;
   readonly #digest: string | undefined;
   readonly #peerId: string;
@@ -56,12 +64,19 @@ export class Task {
   #watchers = 0;
   #isOver = false;
   #isTriggered: boolean;
+  #isPrefetching = false;
 
-  constructor(request: TaskRequest, components: EngineComponents, options: EngineOptions, reputation: Reputation) {
+  constructor(
+    request: TaskRequest,
+    components: EngineComponents,
+    options: EngineOptions,
+    { reputation, standings }: { readonly reputation: Reputation; readonly standings: ParentStandings },
+  ) {
     this.#request = request;
     this.#components = components;
     this.#options = options;
     this.#reputation = reputation;
+    this.#standings = standings;
     this.taskId = taskIdOfRequest(request);
     this.#digest = digestOfRequest(request);
     this.#peerId = peerIdOf(components.host, components.uuid());
@@ -139,6 +154,17 @@ export class Task {
     return true;
   }
 
+  /** Fetches the rest as well, behind what callers wait for, and goes on with it when they have left. */
+  prefetch(): void {
+    const progress = this.#progress;
+    if (progress === undefined || this.#isPrefetching || this.#isOver || this.#abort.signal.aborted) return;
+    this.#isPrefetching = true;
+    this.enter();
+    void this.ended.then(() => this.leave());
+    progress.want({ start: 0, length: progress.layout.contentLength }, { isPrefetch: true });
+    this.#acquisition?.kick();
+  }
+
   stop(reason: string): void {
     this.#abort.abort(new TaskAbandonedError(this.taskId, reason));
   }
@@ -158,7 +184,7 @@ export class Task {
       await withSpan(tracer, 'download_task', { attributes }, (span) => this.#download(resolve, span));
     } catch (error) {
       outcome = error instanceof TaskAbandonedError ? 'abandoned' : 'failed';
-      if (error instanceof TaskDigestMismatchError) await this.#forget();
+      if (error instanceof TaskDigestMismatchError || error instanceof OriginChangedError) await this.#forget();
       logger[outcome === 'failed' ? 'warn' : 'debug']({ taskId: this.taskId, err: error }, `the task ${outcome}`);
       this.#failed.abort(error);
       reject(error);
@@ -169,11 +195,11 @@ export class Task {
     }
   }
 
-  /** The origin's own bytes refute the digest: it must not stand in the record that the next caller finds, who may know better. */
+  /** The origin's own bytes refute what is on record: the next caller must not find it, who may know better. */
   async #forget(): Promise<void> {
     const { store, logger } = this.#components;
     await store.delete(this.taskId).catch((error: unknown) => {
-      logger.warn({ taskId: this.taskId, err: error }, 'a task with a wrong digest could not be removed');
+      logger.warn({ taskId: this.taskId, err: error }, 'a task that the origin refutes could not be removed');
     });
   }
 
@@ -324,7 +350,7 @@ export class Task {
       for (const [number, { parentId }] of suspects) if (parentId !== undefined) blame(number, parentId);
       return;
     }
-    await this.#originFetcher(progress, () => undefined).fetchMissing(this.#abort);
+    await this.#originFetcher(progress, undefined, () => undefined).fetchMissing(this.#abort);
     for (const [number, before] of suspects) {
       const parentId = before.parentId;
       if (parentId !== undefined && progress.stored.piece(number)?.digest !== before.digest) blame(number, parentId);
@@ -337,7 +363,11 @@ export class Task {
   ): { acquisition: Acquisition; fetcher: PeerFetcher; originFetcher: OriginFetcher } {
     const { schedulers, seeds, parents, host, clock, random, tracer, logger, events } = this.#components;
     const { signal } = this.#abort;
-    const originFetcher = this.#originFetcher(progress, (piece) => acquisition.originPiece(piece));
+    const originFetcher = this.#originFetcher(
+      progress,
+      { latePieces: () => fetcher.latePieces(), cede: (number) => fetcher.cede(number) },
+      (piece) => acquisition.originPiece(piece),
+    );
     const acquisition = new Acquisition({
       progress,
       registration: this.#registration(progress.layout),
@@ -345,7 +375,10 @@ export class Task {
       seeds,
       parents,
       originFetcher,
+      link: this.#components.link,
       timeouts: this.#options.timeouts,
+      maxRounds: this.#options.maxScheduleCount,
+      clock,
       isSeed: host.isSeed,
       isPrivate: this.isPrivate,
       mayAskOrigin: !this.#request.disableBackToSource,
@@ -358,7 +391,11 @@ export class Task {
       parents,
       reputation: this.#reputation,
       hostId: host.hostId,
-      concurrency: this.#options.concurrentPieceCount,
+      standings: this.#standings,
+      latePolicy: this.#options.late,
+      concurrency: this.#concurrentPieceCount,
+      limitersFor: (number) => this.#limitersFor(progress, number, this.#components.limits?.download),
+      urgent: () => this.readers.urgent(progress.layout),
       clock,
       random,
       tracer,
@@ -375,12 +412,19 @@ export class Task {
     return { acquisition, fetcher, originFetcher };
   }
 
-  #originFetcher(progress: Progress, onPiece: (piece: PieceRecord) => void): OriginFetcher {
-    const { origin, clock, events } = this.#components;
+  #originFetcher(
+    progress: Progress,
+    peers: Pick<PeerFetcher, 'latePieces' | 'cede'> | undefined,
+    onPiece: (piece: PieceRecord) => void,
+  ): OriginFetcher {
+    const { origin, clock, events, limits } = this.#components;
     return new OriginFetcher({
       origin,
-      request: this.#originRequest(),
+      request: { ...this.#originRequest(), pinned: pinOf(progress.stored) },
       progress,
+      limitersFor: (number) => this.#limitersFor(progress, number, limits?.origin, limits?.download),
+      late: () => peers?.latePieces() ?? [],
+      takeOver: async (number) => peers?.cede(number) ?? progress.claim(number),
       concurrency: this.#options.originConcurrency,
       clock,
       onPiece: (piece) => {
@@ -388,6 +432,17 @@ export class Task {
         onPiece(piece);
       },
     });
+  }
+
+  get #concurrentPieceCount(): number {
+    const { concurrentPieceCount } = this.#options;
+    return Math.max(Math.min(this.#request.concurrentPieceCount ?? concurrentPieceCount, concurrentPieceCount), 1);
+  }
+
+  /** What a chunk of the piece is drawn on; a prefetch yields to everything else. */
+  #limitersFor(progress: Progress, number: number, ...limiters: readonly (ByteLimiter | undefined)[]): ByteLimiter[] {
+    const prefetch = progress.isAwaited(number) ? undefined : this.#components.limits?.prefetch;
+    return [prefetch, ...limiters].filter((limiter) => limiter !== undefined);
   }
 
   #originRequest(): OriginRequest {
@@ -411,7 +466,7 @@ export class Task {
       application: request.application,
       digest: this.#digest,
       filteredQueryParams: request.filteredQueryParams,
-      requestHeaders: request.headers,
+      requestHeaders: this.#options.forwardCredentials ? { ...request.headers, ...revealed(request) } : request.headers,
       requestedPieceLength: request.requestedPieceLength,
       priority: this.isPrivate ? PRIORITY_SELF : request.priority,
       range: undefined,
@@ -419,9 +474,14 @@ export class Task {
       pieceLength: layout?.pieceLength,
       needBackToSource: request.needBackToSource,
       metadataOnly: false,
-      concurrentPieceCount: this.#options.concurrentPieceCount,
+      concurrentPieceCount: this.#concurrentPieceCount,
       contentForCalculatingTaskId: request.contentForCalculatingTaskId,
       enableTaskIdBasedBlobDigest: request.enableTaskIdBasedBlobDigest,
     };
   }
+}
+
+/** Secrets in the clear, for those who asked for them to be forwarded. */
+function revealed({ credentials }: TaskRequest): Record<string, string> {
+  return Object.fromEntries(Object.entries(credentials).map(([name, secret]) => [name, secret.reveal()]));
 }

@@ -67,7 +67,10 @@ export function createParentClient(
       using call = linkedSignal(callOptions.signal);
       const timeoutMs = options.syncHeaderTimeoutMs ?? SYNC_HEADER_TIMEOUT_MS;
       const silence = setTimeout(() => call.abort(new ParentSilentError(name, timeoutMs)), timeoutMs);
-      const onHeader = () => clearTimeout(silence);
+      const onHeader = () => {
+        clearTimeout(silence);
+        callOptions.onAnswer?.();
+      };
       try {
         for await (const response of streamCall(name, 'SyncPieces', call, ({ signal }) =>
           client.syncPieces(request, { signal, onHeader }),

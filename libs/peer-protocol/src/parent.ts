@@ -44,6 +44,7 @@ export interface ParentClient {
   readonly address: string;
   /**
    * Where to fetch the interested pieces, each as soon as the parent has it; ends when all were named or the parent's task is over.
+   * @param options.onAnswer called once, when the parent has taken the call, before it names anything
    * @throws {ParentSilentError} the parent does not answer the call at all
    * @throws {ParentWithoutPiecePortError} the parent serves no pieces over TCP
    * @throws {InvalidAnnouncementError} what the parent says cannot be true
@@ -51,7 +52,7 @@ export interface ParentClient {
    */
   syncPieces(
     request: { readonly taskId: string; readonly hostId: string; readonly interested: Iterable<number> },
-    options: { signal: AbortSignal },
+    options: { signal: AbortSignal; onAnswer?: (() => void) | undefined },
   ): AsyncIterable<PieceAnnouncement>;
   /** The parent's network figures, about one message a second, without end. @throws {RpcError} */
   syncHost(

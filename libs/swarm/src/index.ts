@@ -7,7 +7,7 @@ export type { HostFacts, HostKind, HostState, HostView } from './host.ts';
 export { meshPolicy } from './mesh-policy.ts';
 export { PEER_TRANSITIONS } from './peer.ts';
 export type { PeerLink, PeerState, PeerView, Priority } from './peer.ts';
-export { choosePiece } from './piece-selection.ts';
+export { chooseHolder, choosePiece } from './piece-selection.ts';
 export type { PieceCandidateParent, PieceChoiceInput } from './piece-selection.ts';
 export type { ReadonlySampleSet } from './sample-set.ts';
 export { schedulerRing } from './scheduler-ring.ts';

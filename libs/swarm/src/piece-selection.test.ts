@@ -2,7 +2,7 @@ import { PieceSet } from '@d7y/piece';
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { seededRandom } from './_seeded-random.ts';
-import { choosePiece } from './piece-selection.ts';
+import { chooseHolder, choosePiece } from './piece-selection.ts';
 import type { PieceCandidateParent } from './piece-selection.ts';
 
 const parent = (id: string, pieces: number[], more: Partial<PieceCandidateParent> = {}): PieceCandidateParent => ({
@@ -45,6 +45,24 @@ describe('choosePiece', () => {
     expect(choose([0], [parent('unknown', [0], { weight: 0 })])?.parentId).toBe('unknown');
   });
 
+  it('takes what is urgent first, in its order, where a free parent has it', () => {
+    const parents = [parent('a', [0, 1, 2, 3]), parent('b', [0, 1, 3]), parent('busy', [7], { inFlight: 4 })];
+    const input = { parents, maxPerParent: 4, random: seededRandom(1) };
+    expect(choosePiece({ ...input, wanted: new PieceSet([0, 1, 2, 7]), urgent: [7, 5, 1, 0] })?.pieceNumber).toBe(1);
+    expect(choosePiece({ ...input, wanted: new PieceSet([0, 2]), urgent: [7] })?.pieceNumber).toBe(2);
+  });
+
+  it('takes any piece, rare or not, for a peer that has nothing yet', () => {
+    const random = seededRandom(3);
+    const parents = [parent('a', [0, 1, 2, 3]), parent('b', [0, 1, 2])];
+    const seen = new Set<number>();
+    for (let round = 0; round < 200; round++) {
+      const wanted = new PieceSet([0, 1, 2, 3]);
+      seen.add(choosePiece({ wanted, parents, order: 'random', maxPerParent: 4, random })?.pieceNumber ?? -1);
+    }
+    expect([...seen].sort()).toEqual([0, 1, 2, 3]);
+  });
+
   it('has nothing to say without wanted pieces or without parents', () => {
     expect(choose([], [parent('a', [0])])).toBeUndefined();
     expect(choose([0], [])).toBeUndefined();
@@ -75,5 +93,18 @@ describe('choosePiece', () => {
         expect(free.find(({ id }) => id === choice.parentId)?.pieces.has(choice.pieceNumber)).toBe(true);
       }),
     );
+  });
+});
+
+describe('chooseHolder', () => {
+  it('names the least loaded parent that has the piece and a free slot', () => {
+    const parents = [
+      parent('full', [5], { inFlight: 4, weight: 100 }),
+      parent('loaded', [5], { inFlight: 2 }),
+      parent('idle', [5], { inFlight: 1 }),
+      parent('without', [4]),
+    ];
+    expect(chooseHolder(5, { parents, maxPerParent: 4, random: seededRandom(1) })).toBe('idle');
+    expect(chooseHolder(6, { parents, maxPerParent: 4, random: seededRandom(1) })).toBeUndefined();
   });
 });

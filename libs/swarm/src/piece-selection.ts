@@ -16,6 +16,10 @@ export interface PieceChoiceInput {
   /** Pieces still wanted and not in flight. */
   readonly wanted: ReadonlyPieceSet;
   readonly parents: readonly PieceCandidateParent[];
+  /** Pieces that somebody waits for, the most urgent first: taken before all others. */
+  readonly urgent?: Iterable<number>;
+  /** Of the other pieces: any one, for a peer that has nothing yet to give to others; else the one that the fewest parents have. Rarest by default. */
+  readonly order?: 'random' | 'rarest';
   /** No parent gets more pieces at once than this. */
   readonly maxPerParent: number;
   /** Uniform in [0, 1). */
@@ -26,41 +30,63 @@ export interface PieceChoiceInput {
 const SMALLEST_WEIGHT = 1e-9;
 
 /**
- * The piece to fetch next, and from whom: the one that the fewest parents have, ties at random, so that rare pieces
- * spread before their last holder leaves and no two children ask for the same ones. Of its holders the one with the
- * least load for its weight. Parents without a free slot count for rarity but are not chosen.
- * Costs one pass over the wanted pieces; it allocates nothing per piece.
+ * The piece to fetch next, and from whom. First what is urgent, in its order. Of the rest the one that the fewest parents have, ties at
+ * random, so that rare pieces spread before their last holder leaves and no two children ask for the same ones; or any, so that a new
+ * peer soon has something that others lack. Of its holders the one with the least load for its weight. Parents without a free slot count
+ * for rarity but are not chosen. Costs one pass over the wanted pieces; it allocates nothing per piece.
  * @returns undefined when no parent with a free slot has a wanted piece
  */
 export function choosePiece(input: PieceChoiceInput): { pieceNumber: number; parentId: string } | undefined {
-  const { wanted, parents, maxPerParent, random } = input;
+  const { wanted, parents, urgent = [], order = 'rarest', maxPerParent, random } = input;
   const free: PieceCandidateParent[] = [];
   const busy: PieceCandidateParent[] = [];
   for (const parent of parents) (parent.inFlight < maxPerParent ? free : busy).push(parent);
   if (free.length === 0) return undefined;
+  for (const pieceNumber of urgent) {
+    const parentId = wanted.has(pieceNumber) ? leastLoadedHolder(pieceNumber, free, random)?.id : undefined;
+    if (parentId !== undefined) return { pieceNumber, parentId };
+  }
 
-  let rarest = -1;
+  let chosen = -1;
   let fewestHolders = Infinity;
   let ties = 0;
   for (const pieceNumber of wanted) {
     let holders = 0;
     for (const parent of free) if (parent.pieces.has(pieceNumber)) holders++;
     if (holders === 0) continue;
-    for (const parent of busy) if (parent.pieces.has(pieceNumber)) holders++;
+    if (order === 'random') holders = 1;
+    else for (const parent of busy) if (parent.pieces.has(pieceNumber)) holders++;
     if (holders > fewestHolders) continue;
     // The k-th of equals replaces the one held so far with probability 1/k: uniform without a list of them.
     ties = holders === fewestHolders ? ties + 1 : 1;
     fewestHolders = holders;
-    if (ties === 1 || random() * ties < 1) rarest = pieceNumber;
+    if (ties === 1 || random() * ties < 1) chosen = pieceNumber;
   }
-  return rarest < 0 ? undefined : { pieceNumber: rarest, parentId: leastLoadedHolder(rarest, free, random).id };
+  const parentId = chosen < 0 ? undefined : leastLoadedHolder(chosen, free, random)?.id;
+  return parentId === undefined ? undefined : { pieceNumber: chosen, parentId };
+}
+
+/**
+ * Whom else to ask for a piece that is late at one parent: of the parents that have it and a free slot the one with the least load for
+ * its weight.
+ * @param parents without those that were asked already
+ */
+export function chooseHolder(
+  pieceNumber: number,
+  { parents, maxPerParent, random }: Pick<PieceChoiceInput, 'parents' | 'maxPerParent' | 'random'>,
+): string | undefined {
+  return leastLoadedHolder(
+    pieceNumber,
+    parents.filter(({ inFlight }) => inFlight < maxPerParent),
+    random,
+  )?.id;
 }
 
 function leastLoadedHolder(
   pieceNumber: number,
   parents: readonly PieceCandidateParent[],
   random: () => number,
-): PieceCandidateParent {
+): PieceCandidateParent | undefined {
   let best: PieceCandidateParent | undefined;
   let bestLoad = Infinity;
   let ties = 0;
@@ -72,6 +98,5 @@ function leastLoadedHolder(
     bestLoad = load;
     if (ties === 1 || random() * ties < 1) best = parent;
   }
-  if (best === undefined) throw new TypeError(`no parent has piece ${pieceNumber}`);
   return best;
 }

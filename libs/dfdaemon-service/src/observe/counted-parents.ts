@@ -13,6 +13,7 @@ export function countedParents(inner: Parents): CountedParents {
       return open.size;
     },
     fetchPiece: (request, sink, options) => inner.fetchPiece(request, sink, options),
+    watchLoad: (address, options) => inner.watchLoad(address, options),
     triggerSeed: (address, registration, options) => inner.triggerSeed(address, registration, options),
     async *syncPieces(address, request, options) {
       const key = `${address.ip} ${address.port}`;

@@ -27,6 +27,12 @@ export function parentsOverNetwork({ clients, pieceClient, hostId, logger, lifet
   return {
     syncPieces: (address, { taskId, interested }, options) =>
       clients.at(address).syncPieces({ taskId, hostId, interested }, options),
+    async *watchLoad(address, options) {
+      // The load is the host's, whichever of our tasks asks; the protocol wants some peer to ask.
+      for await (const { network } of clients.at(address).syncHost({ hostId, peerId: hostId }, options)) {
+        yield { maxTxBps: Number(network?.maxTxBandwidth ?? 0), txBps: Number(network?.txBandwidth ?? 0) };
+      }
+    },
     fetchPiece: ({ expected, ...request }, sink, options) =>
       pieceClient.fetchPiece(
         { ...request, kind: 'standard', expected: { offset: expected.start, length: expected.length } },

@@ -2,6 +2,13 @@ import type { ByteRange } from '@d7y/piece';
 import { DfError } from '@d7y/piece';
 import type { Secret } from '@d7y/service-kit';
 
+/** What tells one version of a content from another. */
+export interface OriginValidators {
+  readonly contentLength: number;
+  readonly etag: string | undefined;
+  readonly lastModified: string | undefined;
+}
+
 /** Content at the origin as one caller may ask for it. */
 export interface OriginRequest {
   /** http or https. */
@@ -10,6 +17,8 @@ export interface OriginRequest {
   readonly headers: Readonly<Record<string, string>>;
   /** Secret headers of this caller by lower-case name (authorization, cookie …); empty for an anonymous caller. */
   readonly credentials: Readonly<Record<string, Secret>>;
+  /** The version of which some is here already: bytes of another one are refused with OriginChangedError. */
+  readonly pinned?: OriginValidators | undefined;
 }
 
 /** What the origin says of the content without sending it. */
@@ -38,7 +47,7 @@ export interface Origin {
   /**
    * Reads `range`, or the whole content without one. A cut connection is resumed where it broke; what is delivered is
    * exactly the range.
-   * @throws {OriginStatusError} @throws {OriginUnreachableError}
+   * @throws {OriginStatusError} @throws {OriginUnreachableError} @throws {OriginChangedError}
    */
   fetch(request: OriginRequest, range: ByteRange | undefined, options: { signal: AbortSignal }): Promise<OriginBody>;
 }
@@ -57,6 +66,16 @@ export class OriginStatusError extends DfError {
     this.status = status;
     this.headers = headers;
     this.retryable = status === 429 || status >= 500;
+  }
+}
+
+/** The origin has another version of the content than the one of which some is here. */
+export class OriginChangedError extends DfError {
+  override readonly name = 'OriginChangedError';
+  readonly code = 'ORIGIN_CHANGED';
+  readonly retryable = true;
+  constructor(url: string, reason: string) {
+    super(`${withoutQuery(url)}: ${reason}`);
   }
 }
 

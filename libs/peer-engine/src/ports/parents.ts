@@ -1,15 +1,33 @@
 import type { ByteRange } from '@d7y/piece';
 import type { PeerRegistration, PieceAnnouncement, PieceSink, ReceivedPiece } from '@d7y/peer-protocol';
+import type { ByteLimiter } from '@d7y/service-kit';
+
+/** What a host sends, and could, in bits per second; 0 where it does not say. */
+export interface HostLoad {
+  readonly maxTxBps: number;
+  readonly txBps: number;
+}
 
 /** Other daemons, as places to fetch pieces from. */
 export interface Parents {
-  /** Pieces of `interested` that the daemon at ip:port (upload gRPC) has, each as soon as it has it. */
+  /**
+   * Pieces of `interested` that the daemon at ip:port (upload gRPC) has, each as soon as it has it.
+   * @param options.onAnswer called once, when the daemon has taken the call, before it names anything
+   */
   syncPieces(
     address: { readonly ip: string; readonly port: number },
     request: { readonly taskId: string; readonly interested: readonly number[] },
-    options: { signal: AbortSignal },
+    options: { signal: AbortSignal; onAnswer?: () => void },
   ): AsyncIterable<PieceAnnouncement>;
-  /** Fetches one piece from a piece server; its CRC has matched what the parent announced. */
+  /** The load of the daemon at ip:port, now and then, until the signal aborts or the daemon does not tell any more. */
+  watchLoad(
+    address: { readonly ip: string; readonly port: number },
+    options: { signal: AbortSignal },
+  ): AsyncIterable<HostLoad>;
+  /**
+   * Fetches one piece from a piece server; its CRC has matched what the parent announced. When it settles, no write is under way any more.
+   * @param options.limiters drawn on for each chunk as it arrives
+   */
   fetchPiece(
     request: {
       readonly taskId: string;
@@ -19,7 +37,7 @@ export interface Parents {
       readonly expected: ByteRange;
     },
     sink: PieceSink,
-    options: { signal: AbortSignal },
+    options: { signal: AbortSignal; limiters?: readonly ByteLimiter[] },
   ): Promise<ReceivedPiece>;
   /**
    * Tells a seed to fetch a task, as a scheduler would.
