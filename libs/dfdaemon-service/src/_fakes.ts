@@ -47,6 +47,7 @@ export class FakeTask implements TaskPieces, FinishedPieces {
         length,
         digest: pieceDigestOf(bytes),
         trafficType: 'backToSource',
+        isVerified: true,
         costMs: 1,
         createdAtMs: 1,
       });

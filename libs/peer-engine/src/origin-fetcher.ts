@@ -234,6 +234,7 @@ class RunWriter {
         length: piece.length,
         digest: pieceDigest(this.#crc),
         trafficType: 'backToSource',
+        isVerified: true,
         costMs: now - this.#startedAtMs,
         createdAtMs: now,
       };

@@ -411,6 +411,7 @@ export class PeerFetcher {
         digest: received.digest,
         parentId: parent.peerId,
         trafficType: 'remotePeer',
+        isVerified: false,
         costMs: now - startedAtMs,
         createdAtMs: now,
       };

@@ -2,7 +2,7 @@ import { create } from '@bufbuild/protobuf';
 import type { Client } from '@connectrpc/connect';
 import { Code } from '@connectrpc/connect';
 import { errordetails, scheduler } from '@d7y/api';
-import type { PieceRecord } from '@d7y/piece';
+import type { PieceReport } from '@d7y/piece';
 import type { Logger } from '@d7y/service-kit';
 import { AsyncQueue } from '@d7y/service-kit';
 import type { Announcement, Instruction, PeerRegistration } from './announcement.ts';
@@ -87,7 +87,7 @@ class AnnouncePeerConversation implements Announcement {
     });
   }
 
-  pieceFinished(record: PieceRecord): void {
+  pieceFinished(record: PieceReport): void {
     const piece = toPieceMessage(record);
     this.#say(
       record.trafficType === 'backToSource'

@@ -1,4 +1,4 @@
-import type { PieceRecord } from '@d7y/piece';
+import type { PieceReport } from '@d7y/piece';
 import type { Parent } from './parent.ts';
 
 /** Who downloads what: the first message of an AnnouncePeer conversation. Carries no secret. */
@@ -49,7 +49,7 @@ export interface Announcement {
   readonly instructions: AsyncIterable<Instruction>;
   started(): void;
   backToSourceStarted(reason: string): void;
-  pieceFinished(piece: PieceRecord): void;
+  pieceFinished(piece: PieceReport): void;
   pieceFailed(pieceNumber: number | undefined, parentId: string): void;
   /** The parents offered so far are exhausted; an instruction follows. */
   reschedule(parents: readonly Parent[], reason: string): void;

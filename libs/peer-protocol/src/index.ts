@@ -28,7 +28,7 @@ export type { ParentClientOptions, ParentClientPoolOptions } from './parent-clie
 export type { Hello, Parent, ParentClient, ParentClientPool, PieceAnnouncement } from './parent.ts';
 export { createPieceClient } from './piece-client.ts';
 export type { PieceClientOptions } from './piece-client.ts';
-export { toPieceMessage, toPieceRecord } from './piece-message.ts';
+export { toPieceMessage, toPieceReport } from './piece-message.ts';
 export { PIECE_SERVER_LIMITS, startPieceServer } from './piece-server.ts';
 export type { PieceServer, PieceServerLimits, PieceServerOptions } from './piece-server.ts';
 export { syncPiecesStream } from './piece-sync.ts';

@@ -5,7 +5,7 @@ import type { PeerRegistration } from './announcement.ts';
 import { toHostLoadMessage, toHostMessage } from './host-message.ts';
 import { packetIdOf } from './packet-id.ts';
 import { parseParents } from './parent-offer.ts';
-import { toPieceMessage, toPieceRecord } from './piece-message.ts';
+import { toPieceMessage, toPieceReport } from './piece-message.ts';
 import { toDownloadMessage } from './registration-message.ts';
 
 const REGISTRATION: PeerRegistration = {
@@ -93,7 +93,7 @@ describe('toDownloadMessage', () => {
   });
 });
 
-describe('toPieceMessage and toPieceRecord', () => {
+describe('toPieceMessage and toPieceReport', () => {
   const record = {
     number: 2,
     offset: 200,
@@ -105,7 +105,7 @@ describe('toPieceMessage and toPieceRecord', () => {
 
   it.each(['backToSource', 'remotePeer', 'localPeer'] as const)('carry a %s piece there and back', (trafficType) => {
     const piece = { ...record, trafficType, parentId: trafficType === 'remotePeer' ? 'p' : undefined };
-    expect(toPieceRecord(toPieceMessage(piece))).toEqual(piece);
+    expect(toPieceReport(toPieceMessage(piece))).toEqual(piece);
   });
 
   it('always set cost and creation time, which stock schedulers insist on', () => {
@@ -116,8 +116,8 @@ describe('toPieceMessage and toPieceRecord', () => {
   });
 
   it('refuse numbers that no piece can have', () => {
-    expect(toPieceRecord(create(common.PieceSchema, { offset: 2n ** 60n }))).toBeUndefined();
-    expect(toPieceRecord(create(common.PieceSchema, { offset: 2n ** 53n - 1n, length: 1n }))).toBeUndefined();
+    expect(toPieceReport(create(common.PieceSchema, { offset: 2n ** 60n }))).toBeUndefined();
+    expect(toPieceReport(create(common.PieceSchema, { offset: 2n ** 53n - 1n, length: 1n }))).toBeUndefined();
   });
 });
 

@@ -1,7 +1,7 @@
 import { create } from '@bufbuild/protobuf';
 import { durationFromMs, durationMs, timestampFromMs, timestampMs } from '@bufbuild/protobuf/wkt';
 import { common } from '@d7y/api';
-import type { PieceRecord, TrafficType } from '@d7y/piece';
+import type { PieceReport, TrafficType } from '@d7y/piece';
 
 const TO_WIRE = {
   backToSource: common.TrafficType.BACK_TO_SOURCE,
@@ -16,7 +16,7 @@ const FROM_WIRE: Readonly<Record<number, TrafficType>> = {
 };
 
 /** A piece as common.v2.Piece, cost and creation time always set: stock schedulers refuse messages without them. */
-export function toPieceMessage(piece: PieceRecord): common.Piece {
+export function toPieceMessage(piece: PieceReport): common.Piece {
   return create(common.PieceSchema, {
     number: piece.number,
     offset: BigInt(piece.offset),
@@ -30,7 +30,7 @@ export function toPieceMessage(piece: PieceRecord): common.Piece {
 }
 
 /** A common.v2.Piece as record; undefined when its numbers cannot be those of a piece. */
-export function toPieceRecord(piece: common.Piece): PieceRecord | undefined {
+export function toPieceReport(piece: common.Piece): PieceReport | undefined {
   const offset = Number(piece.offset);
   const length = Number(piece.length);
   if (!Number.isSafeInteger(offset) || !Number.isSafeInteger(offset + length)) return undefined;

@@ -34,7 +34,8 @@ async function download(n: number): Promise<void> {
       ]);
     }
     const digest = pieceDigestOf(piece);
-    task.recordPiece({ number, offset: start, length, digest, trafficType: 'remotePeer', costMs: 1, createdAtMs: 1 });
+    const record = { number, offset: start, length, digest, isVerified: false, costMs: 1, createdAtMs: 1 };
+    task.recordPiece({ ...record, trafficType: 'remotePeer' });
     writeSync(1, `${taskId} ${number} ${Date.now()}\n`);
     if (number === 2) task.discardPieces([1]);
   }

@@ -58,6 +58,7 @@ export function decodePiece(row: Row, layout: TaskLayout): PieceRecord | string 
     trafficType,
     costMs,
     createdAtMs,
+    isVerified: trafficType === 'backToSource',
   };
 }
 

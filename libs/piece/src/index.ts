@@ -14,7 +14,7 @@ export {
   piecesOf,
 } from './layout.ts';
 export type { TaskLayout } from './layout.ts';
-export type { PieceRecord, TrafficType } from './piece-record.ts';
+export type { PieceRecord, PieceReport, TrafficType } from './piece-record.ts';
 export { PieceSet } from './piece-set.ts';
 export type { ReadonlyPieceSet } from './piece-set.ts';
 export {

@@ -1,8 +1,8 @@
 /** Where the bytes of a piece came from. */
 export type TrafficType = 'backToSource' | 'remotePeer' | 'localPeer';
 
-/** A piece that is complete, as the store keeps it and the protocol reports it. */
-export interface PieceRecord {
+/** A piece that is complete, as the published protocol reports it. */
+export interface PieceReport {
   /** Counted from 0. */
   readonly number: number;
   /** Position of the first byte in the task. */
@@ -18,4 +18,12 @@ export interface PieceRecord {
   readonly costMs: number;
   /** Unix time in milliseconds. */
   readonly createdAtMs: number;
+}
+
+/** A piece that is complete, as the store keeps it. */
+export interface PieceRecord extends PieceReport {
+  /** Of the bytes, 64 lower-case hex digits; undefined where it was not computed. */
+  readonly sha256?: string | undefined;
+  /** The bytes came from the origin, or matched a voucher of somebody who got them there. */
+  readonly isVerified: boolean;
 }

@@ -106,6 +106,18 @@ export function describeTaskStore(
       expect(task.piece(1)).toBeUndefined();
     });
 
+    it('takes a later record of a piece for the one that counts', async () => {
+      await using under = await setup({});
+      const task = await under.store.create(newTask(1, 10_000));
+      await writePiece(task, 1);
+      const piece = { ...pieceRecord(task, 1, pattern(1, PIECE_LENGTH)), sha256: 'ab'.repeat(32) };
+      task.recordPiece(piece);
+      expect(task.piece(1)).toEqual(piece);
+      task.recordPiece({ ...piece, isVerified: true });
+      expect(task.piece(1)).toEqual({ ...piece, isVerified: true });
+      expect([...task.finishedPieces]).toEqual([1]);
+    });
+
     it('refuses a piece that does not fit the layout', async () => {
       await using under = await setup({});
       const task = await under.store.create(newTask(1, 10_000));
@@ -242,6 +254,7 @@ export function pieceRecord(task: StoredTask, number: number, bytes: Uint8Array)
     digest: pieceDigestOf(bytes),
     parentId: 'parent',
     trafficType: 'remotePeer',
+    isVerified: false,
     costMs: 5,
     createdAtMs: 1_700_000_000_000,
   };

@@ -40,7 +40,7 @@ export interface StoredTask extends NewTask {
   write(position: number, bytes: readonly Uint8Array[]): Promise<void>;
   /** Reads at least one byte into `target` from a position in the task; 0 only at its end. */
   read(position: number, target: Uint8Array): Promise<number>;
-  /** Declares a piece complete. Visible at once, on disk with the next batch. */
+  /** Declares a piece complete, or amends its record. Visible at once, on disk with the next batch. */
   recordPiece(piece: PieceRecord): void;
   /** Forgets pieces whose bytes proved wrong. */
   discardPieces(pieceNumbers: Iterable<number>): void;
