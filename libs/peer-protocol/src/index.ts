@@ -45,6 +45,8 @@ export type {
 export type { ProgressFloor } from './progress-floor.ts';
 export { toDownloadMessage } from './registration-message.ts';
 export { RpcError } from './rpc-error.ts';
+export { createManagerClient } from './manager-client.ts';
+export type { ListedScheduler, ManagerClient, SchedulerSearch } from './manager-client.ts';
 export { createSchedulerClient } from './scheduler-client.ts';
 export type { SchedulerClientOptions } from './scheduler-client.ts';
 export type { SchedulerClient } from './scheduler.ts';
