@@ -39,6 +39,8 @@ export type { RecordedRequest } from './http/request-log.ts';
 export { startTcpFaultProxy } from './http/tcp-fault-proxy.ts';
 export type { TcpFault, TcpFaultProxy } from './http/tcp-fault-proxy.ts';
 
+export { dockerPull, emptyDockerd, startDockerd } from './clients/dockerd.ts';
+export type { Dockerd, DockerdOptions } from './clients/dockerd.ts';
 export { criPull, criRemove } from './clients/cri.ts';
 export type { CriPullOptions } from './clients/cri.ts';
 export { containerdContent, directoryContent } from './clients/content.ts';

@@ -17,6 +17,10 @@ const DEBIAN_PACKAGE = {
   ip: 'iproute2',
   nginx: 'nginx-light',
   mount: 'mount',
+  dockerd: 'docker.io',
+  docker: 'docker.io',
+  nft: 'nftables',
+  tc: 'iproute2',
 } as const;
 
 export type Program = keyof typeof DEBIAN_PACKAGE;

@@ -1,0 +1,89 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { ChildProgram } from '../process/child-program.ts';
+import { eventually } from '../process/eventually.ts';
+import { requirePrograms } from '../process/programs.ts';
+import { run, type RunResult } from '../process/run.ts';
+import type { Credentials } from '../registry/token-server.ts';
+import { tempDir } from '../scratch/temp-dir.ts';
+
+export interface DockerdOptions {
+  /** Asked first for names of Docker Hub, and for those only: `http://127.0.0.1:4001`. */
+  readonly registryMirror?: string;
+  /** Registries (host:port) that may speak http, or have a certificate that nobody vouches for. */
+  readonly insecureRegistries?: readonly string[];
+  /** Forward proxy for all others; Go programs never use one for 127.x and localhost. */
+  readonly httpProxy?: string;
+  /** Network namespace to run in: a name below /run/netns. */
+  readonly netns?: string;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/** A private Docker engine with its own storage, without bridges or packet filters. */
+export interface Dockerd extends AsyncDisposable {
+  readonly socket: string;
+  readonly program: ChildProgram;
+  /** Runs the `docker` command against it. */
+  docker(args: readonly string[], options?: { env?: Readonly<Record<string, string>> }): Promise<RunResult>;
+}
+
+/**
+ * Starts a Docker engine and waits until it answers.
+ * @throws when this process is not root
+ */
+export async function startDockerd(options: DockerdOptions = {}): Promise<Dockerd> {
+  const { registryMirror, insecureRegistries = [], httpProxy, netns, env = {} } = options;
+  requirePrograms(['dockerd', 'docker', 'containerd', 'runc']);
+  if (process.getuid?.() !== 0) throw new Error('dockerd runs as root only: run this test as root');
+  await using stack = new AsyncDisposableStack();
+  const dir = stack.use(await tempDir('d7y-dckr')).path; // a socket's path may have 107 characters
+  const socket = join(dir, 'docker.sock');
+  const configFile = join(dir, 'daemon.json');
+  await writeFile(configFile, '{}');
+  const command = [
+    ...['dockerd', '--config-file', configFile, '--host', `unix://${socket}`, '--pidfile', join(dir, 'pid')],
+    ...['--data-root', join(dir, 'root'), '--exec-root', join(dir, 'exec')],
+    ...['--bridge=none', '--iptables=false', '--ip-masq=false'],
+    ...(registryMirror === undefined ? [] : ['--registry-mirror', registryMirror]),
+    ...insecureRegistries.flatMap((registry) => ['--insecure-registry', registry]),
+  ];
+  // Not `ip netns exec`: that one mounts a fresh /sys and hides the cgroups.
+  const [program, ...args] = netns === undefined ? command : ['nsenter', `--net=/run/netns/${netns}`, ...command];
+  const proxy = httpProxy === undefined ? {} : { HTTP_PROXY: httpProxy, HTTPS_PROXY: httpProxy };
+  const daemon = stack.use(
+    await ChildProgram.start(program as string, args, { name: 'dockerd', env: { ...env, ...proxy } }),
+  );
+  // The configuration of whoever runs the tests, and its credentials, stay out of it.
+  const docker: Dockerd['docker'] = (dockerArgs, { env: dockerEnv = {} } = {}) =>
+    run('docker', ['--config', dir, '--host', `unix://${socket}`, ...dockerArgs], { env: dockerEnv });
+  await eventually(async () => {
+    daemon.throwIfEnded();
+    await docker(['version']);
+  });
+  const resources = stack.move();
+  return { socket, program: daemon, docker, [Symbol.asyncDispose]: () => resources.disposeAsync() };
+}
+
+/**
+ * Pulls with the Docker engine, which checks the digest of every layer.
+ * @returns the id of the image: the digest of its configuration
+ */
+export async function dockerPull(
+  engine: Dockerd,
+  image: string,
+  { credentials }: { readonly credentials?: Credentials } = {},
+): Promise<string> {
+  if (credentials !== undefined) {
+    const { username, password } = credentials;
+    const registry = image.slice(0, image.indexOf('/'));
+    await engine.docker(['login', '--username', username, '--password', password, registry]);
+  }
+  await engine.docker(['pull', '--quiet', image]);
+  const { stdout } = await engine.docker(['image', 'inspect', '--format', '{{.Id}}', image]);
+  return stdout.trim();
+}
+
+/** Removes all images, so that the next pull fetches everything anew. */
+export async function emptyDockerd(engine: Dockerd): Promise<void> {
+  await engine.docker(['image', 'prune', '--all', '--force']);
+}
