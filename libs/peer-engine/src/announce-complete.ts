@@ -1,4 +1,4 @@
-import { peerIdOf } from '@d7y/piece';
+import { hashedUrl, peerIdOf } from '@d7y/piece';
 import type { EngineComponents } from './engine-options.ts';
 import type { StoredTask } from './ports/task-store.ts';
 import type { TaskRequest } from './task-request.ts';
@@ -24,7 +24,8 @@ export async function announceComplete(
       hostId: host.hostId,
       taskId,
       peerId: peerIdOf(host, uuid()),
-      url: stored.url,
+      // Content that was rebuilt after its records were lost has no URL of its own.
+      url: stored.url === '' ? hashedUrl(request.url, request.filteredQueryParams) : stored.url,
       tag: request.tag,
       application: request.application,
       digest: stored.digest,

@@ -222,16 +222,16 @@ export class Task {
       return;
     }
     span.setAttribute('content_length', resolution.layout.contentLength);
-    const stored =
-      held ??
-      (await store.create({
+    const stored = await store.create(
+      held ?? {
         taskId: this.taskId,
         url: this.#publicUrl(),
         layout: resolution.layout,
         digest: isCheckable(this.#digest) ? this.#digest : undefined,
         responseHeaders: resolution.responseHeaders,
         isPrivate: this.isPrivate,
-      }));
+      },
+    );
     using _retained = stored.retain();
     const progress = new Progress(stored);
     this.#progress = progress;

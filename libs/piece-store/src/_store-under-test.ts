@@ -33,6 +33,7 @@ export function openTestStore(dir: string, options: Partial<PieceStoreOptions> =
     dir,
     keep: true,
     logger: new LogLines().logger,
+    compareMs: 60_000,
     measureDisk: () => Promise.resolve({ availableBytes: 1e9, totalBytes: 1e9 }),
     ...options,
   });

@@ -4,19 +4,28 @@ import type { StoredTask } from '@d7y/peer-engine';
 import type { PieceRecord, PieceSet, ReadonlyPieceSet, TaskLayout } from '@d7y/piece';
 import { pieceRange } from '@d7y/piece';
 import type { ChangeJournal } from './change-journal.ts';
-import { translateDiskFull } from './disk-full.ts';
+import { isDiskFull, translateDiskFull } from './disk-full.ts';
 import { ContentLostError, TaskRemovedError } from './errors.ts';
 import type { CachedFile, HandleCache } from './handle-cache.ts';
-import type { TaskMetadata, TaskRow } from './metadata.ts';
+import type { TaskChange, TaskMetadata, TaskRow } from './metadata.ts';
+import type { SpaceLedger } from './space-ledger.ts';
+
+/** Uses closer together than this are one use on disk: after a crash the order of eviction is right to this much. */
+const USE_NOTE_MS = 10_000;
 
 /** What all tasks of a store share. */
 export interface DiskTaskContext {
   readonly handles: HandleCache;
   readonly journal: ChangeJournal;
   readonly metadata: Pick<TaskMetadata, 'pieces'>;
+  readonly ledger: SpaceLedger;
   /** Unix time in ms. */
   readonly clock: () => number;
   readonly isClosed: () => boolean;
+  /** Pieces of so many bytes were recorded. */
+  readonly onGrown: (bytes: number) => void;
+  /** The disk has refused a write: evicts others. @returns whether anything went */
+  readonly relieve: (neededBytes: number) => Promise<boolean>;
   /** Something failed that no caller waits for. */
   readonly onTrouble: (error: unknown, message: string) => void;
 }
@@ -39,8 +48,11 @@ export class DiskTask implements StoredTask {
   readonly #finished: PieceSet;
   #records: Map<number, PieceRecord> | undefined;
   #usedAtMs: number;
+  #notedUseMs: number;
+  #isPinned: boolean;
   #isComplete: boolean;
   #isSuspect: boolean;
+  #isChecked = false;
   #isDirty = false;
   #isRemoved = false;
   #retainers = 0;
@@ -56,12 +68,14 @@ export class DiskTask implements StoredTask {
     this.responseHeaders = row.responseHeaders;
     this.isPrivate = row.isPrivate;
     this.createdAtMs = row.createdAtMs;
-    this.#usedAtMs = row.usedAtMs;
+    this.#usedAtMs = this.#notedUseMs = row.usedAtMs;
+    this.#isPinned = row.isPinned;
     this.#isComplete = row.isComplete && pieces.size === row.layout.pieceCount;
     this.#isSuspect = row.isSuspect;
     this.#finished = pieces;
     this.#file = { path };
     this.#context = context;
+    context.ledger.count(this.finishedBytes);
   }
 
   get isComplete(): boolean {
@@ -74,6 +88,10 @@ export class DiskTask implements StoredTask {
 
   get finishedPieces(): ReadonlyPieceSet {
     return this.#finished;
+  }
+
+  get isPinned(): boolean {
+    return this.#isPinned;
   }
 
   get isRetained(): boolean {
@@ -97,6 +115,11 @@ export class DiskTask implements StoredTask {
     return this.#finished.size * pieceLength - missingOfLast;
   }
 
+  /** Bytes of all pieces that are not there. */
+  get missingBytes(): number {
+    return this.layout.contentLength - this.finishedBytes;
+  }
+
   piece(pieceNumber: number): PieceRecord | undefined {
     if (!this.#finished.has(pieceNumber)) return undefined;
     return this.#allRecords().get(pieceNumber);
@@ -108,8 +131,9 @@ export class DiskTask implements StoredTask {
       throw new RangeError(`bytes ${position} to ${position + length} are not within task ${this.taskId}`);
     }
     this.#isDirty = true;
+    const write = () => this.#use((handle) => writeAll(handle, bytes, position, length));
     try {
-      await this.#use((handle) => writeAll(handle, bytes, position, length));
+      await this.#orRelieved(write);
     } catch (error) {
       throw translateDiskFull(error, this.#file.path, length);
     }
@@ -131,13 +155,19 @@ export class DiskTask implements StoredTask {
       throw new RangeError(`piece ${piece.number} of task ${this.taskId} has ${length} bytes from ${start}`);
     }
     this.#allRecords().set(piece.number, piece);
-    this.#finished.add(piece.number);
-    if (!this.#isRemoved) this.#context.journal.add({ kind: 'piece', key: this.key, piece });
+    const isNew = this.#finished.add(piece.number);
+    if (this.#isRemoved) return;
+    this.#context.journal.add({ kind: 'piece', key: this.key, piece });
+    if (!isNew) return;
+    this.#context.ledger.count(length);
+    this.#context.onGrown(length);
   }
 
   discardPieces(pieceNumbers: Iterable<number>): void {
+    const before = this.finishedBytes;
     const discarded = [...pieceNumbers].filter((number) => this.#finished.delete(number));
     if (discarded.length === 0) return;
+    if (!this.#isRemoved) this.#context.ledger.count(this.finishedBytes - before);
     for (const number of discarded) this.#records?.delete(number);
     this.#isComplete = false;
     if (this.#isRemoved) return;
@@ -151,27 +181,39 @@ export class DiskTask implements StoredTask {
     }
   }
 
-  markComplete(): Promise<void> {
+  async markComplete(): Promise<void> {
     if (this.#finished.size < this.layout.pieceCount) {
-      return Promise.reject(new Error(`task ${this.taskId} is not complete: pieces are missing`));
+      throw new Error(`task ${this.taskId} is not complete: pieces are missing`);
     }
-    if (!this.#isRemoved) {
-      const { journal } = this.#context;
-      journal.add({ kind: 'complete', key: this.key });
-      try {
-        journal.flush();
-      } catch (error) {
-        return Promise.reject(translateDiskFull(error, this.#file.path, 0));
-      }
-    }
-    this.#isComplete = true;
-    return Promise.resolve();
+    await this.#commit({ kind: 'complete', key: this.key });
+    // Pieces may have been discarded while the disk was full.
+    if (this.#finished.size === this.layout.pieceCount) this.#isComplete = true;
+  }
+
+  async setPinned(isPinned: boolean): Promise<void> {
+    this.#assertPresent();
+    this.#isPinned = isPinned;
+    await this.#commit({ kind: 'pinned', key: this.key, isPinned });
   }
 
   retain(): Disposable {
+    this.touch();
+    const hold = this.hold();
+    let isHeld = true;
+    return {
+      [Symbol.dispose]: () => {
+        if (isHeld) this.touch();
+        isHeld = false;
+        hold[Symbol.dispose]();
+      },
+    };
+  }
+
+  /** Keeps the task from eviction like `retain`, but is no use of it. */
+  hold(): Disposable {
     this.#assertPresent();
     this.#retainers++;
-    this.#touch();
+    if (this.#retainers === 1 && !this.#isComplete && !this.#isRemoved) this.#context.ledger.retained(this);
     let isHeld = true;
     return {
       [Symbol.dispose]: () => {
@@ -183,15 +225,35 @@ export class DiskTask implements StoredTask {
     };
   }
 
+  /** Somebody uses it. */
+  touch(): void {
+    this.#usedAtMs = this.#context.clock();
+    if (this.#isRemoved || this.#context.isClosed()) return;
+    if (Math.abs(this.#usedAtMs - this.#notedUseMs) >= USE_NOTE_MS) this.noteUse();
+  }
+
+  /** Has the time of the last use written down, where it is not. */
+  noteUse(): void {
+    if (this.#isRemoved || this.#usedAtMs === this.#notedUseMs) return;
+    this.#notedUseMs = this.#usedAtMs;
+    this.#context.journal.add({ kind: 'used', key: this.key, usedAtMs: this.#usedAtMs });
+  }
+
   /** The bytes have proved to be what the records say. */
   trust(): void {
     this.#isSuspect = false;
     if (!this.#isRemoved) this.#context.journal.add({ kind: 'trusted', key: this.key });
   }
 
-  /** Its bytes may not be what the records say. */
-  suspect(): void {
-    this.#isSuspect = true;
+  /** Whether its file was looked for: until then it may have been lost, or cut. */
+  get isChecked(): boolean {
+    return this.#isChecked;
+  }
+
+  /** @param sizeBytes of its file. */
+  check(sizeBytes: number): void {
+    this.#isChecked = true;
+    if (sizeBytes !== this.layout.contentLength) this.#isSuspect = true;
   }
 
   /** Puts everything written on the disk itself. */
@@ -208,6 +270,8 @@ export class DiskTask implements StoredTask {
   async remove(asidePath: string): Promise<void> {
     if (this.#isRemoved) return;
     this.#isRemoved = true;
+    this.#context.ledger.count(-this.finishedBytes);
+    this.#context.ledger.released(this);
     if (!this.isRetained) {
       await this.#unlink();
       return;
@@ -225,7 +289,7 @@ export class DiskTask implements StoredTask {
         .catch((error: unknown) => this.#context.onTrouble(error, 'removed content cannot be deleted'));
       return;
     }
-    this.#touch();
+    this.#context.ledger.released(this);
     this.#context.journal.afterFlush(this.#forgetRecords);
   }
 
@@ -241,17 +305,38 @@ export class DiskTask implements StoredTask {
     });
   }
 
-  #touch(): void {
-    this.#usedAtMs = this.#context.clock();
-    if (this.#isRemoved || this.#context.isClosed()) return;
-    this.#context.journal.add({ kind: 'used', key: this.key, usedAtMs: this.#usedAtMs });
-  }
-
   #allRecords(): Map<number, PieceRecord> {
     if (this.#records !== undefined) return this.#records;
-    this.#records = this.#isRemoved ? new Map() : this.#context.metadata.pieces(this.key);
+    const records = this.#isRemoved ? new Map<number, PieceRecord>() : this.#context.metadata.pieces(this.key);
+    this.#records = records;
     if (!this.isRetained) this.#context.journal.afterFlush(this.#forgetRecords);
-    return this.#records;
+    // A damaged record costs its piece, and no more.
+    if (!this.#isRemoved && records.size < this.#finished.size)
+      this.discardPieces([...this.#finished].filter((n) => !records.has(n)));
+    return records;
+  }
+
+  /** Puts a change on disk. @throws {NoSpaceError} */
+  async #commit(change: TaskChange): Promise<void> {
+    if (this.#isRemoved) return;
+    const { journal } = this.#context;
+    journal.add(change);
+    try {
+      await this.#orRelieved(() => Promise.resolve(journal.flush()));
+    } catch (error) {
+      throw translateDiskFull(error, this.#file.path, 0);
+    }
+  }
+
+  /** Tries again, once, when the disk was full and others have left it for us. */
+  async #orRelieved(work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      // Nothing is gained by what the task cannot end with, so it asks for all that is missing.
+      if (!isDiskFull(error) || this.#isRemoved || !(await this.#context.relieve(this.missingBytes))) throw error;
+      await work();
+    }
   }
 
   async #use<T>(work: (handle: FileHandle) => Promise<T>): Promise<T> {

@@ -1,4 +1,4 @@
-export type { DiskSpace, MeasureDisk, StoreUsage } from './disk-space.ts';
+export type { MeasureDisk, StoreUsage } from './disk-space.ts';
 export {
   ContentLostError,
   StoreClosedError,

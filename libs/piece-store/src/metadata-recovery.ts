@@ -11,7 +11,7 @@ const SQLITE_NOTADB = 26;
 
 /**
  * Opens the metadata and reads all of it. A database that cannot be read is moved aside, for whoever wants to look at it, and
- * replaced by an empty one: then the content is worth nothing either, since nobody knows what of it is there.
+ * replaced by an empty one.
  */
 export function openMetadata(
   options: SqliteMetadataOptions,
@@ -22,7 +22,10 @@ export function openMetadata(
   } catch (error) {
     if (!isDamage(error)) throw error;
     const aside = moveAside(options.path);
-    logger.error({ err: error, dir: options.dir, aside }, 'the metadata is damaged: starting with an empty store');
+    logger.error(
+      { err: error, dir: options.dir, aside },
+      'the metadata is damaged: what can be proved from content alone is kept',
+    );
     return openAndLoad(options);
   }
 }

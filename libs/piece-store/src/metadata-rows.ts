@@ -1,5 +1,5 @@
 import type { PieceRecord, TaskLayout, TrafficType } from '@d7y/piece';
-import { createLayout, pieceRange } from '@d7y/piece';
+import { createLayout, MAX_PIECE_COUNT, pieceRange } from '@d7y/piece';
 import type { TaskRow } from './metadata.ts';
 import { isTaskId } from './store-paths.ts';
 
@@ -8,17 +8,22 @@ type Row = Readonly<Record<string, unknown>>;
 /** Stored by position: append only. */
 export const TRAFFIC_TYPES: readonly TrafficType[] = ['backToSource', 'remotePeer', 'localPeer'];
 
-/** @returns the task, or in words why the row is none */
-export function decodeTask(row: Row): TaskRow | string {
+/**
+ * @param nowMs no use is later than this
+ * @returns the task, or in words why the row is none
+ */
+export function decodeTask(row: Row, nowMs: number): TaskRow | string {
   const { key, id, url, digest } = row;
   const contentLength = count(row['content_length']);
   const pieceLength = count(row['piece_length']);
   const createdAtMs = count(row['created_at_ms']);
-  const usedAtMs = count(row['used_at_ms']);
+  // The clock may have been before 1970 for a while.
+  const usedAtMs = count(Math.max(0, Number(row['used_at_ms'])));
   const responseHeaders = decodeHeaders(row['response_headers']);
   if (typeof key !== 'number' || typeof id !== 'string' || !isTaskId(id)) return 'its id is none';
   if (typeof url !== 'string' || (digest !== null && typeof digest !== 'string')) return 'its description is damaged';
-  if (contentLength === undefined || !pieceLength) return 'its lengths are damaged';
+  if (contentLength === undefined || !pieceLength || contentLength > pieceLength * MAX_PIECE_COUNT)
+    return 'its lengths are damaged';
   if (createdAtMs === undefined || usedAtMs === undefined) return 'its times are damaged';
   if (responseHeaders === undefined) return 'its headers are damaged';
   return {
@@ -30,8 +35,9 @@ export function decodeTask(row: Row): TaskRow | string {
     responseHeaders,
     isPrivate: row['is_private'] !== 0,
     createdAtMs,
-    usedAtMs,
+    usedAtMs: Math.min(usedAtMs, nowMs),
     isComplete: row['is_complete'] === 1,
+    isPinned: row['is_pinned'] === 1,
     isSuspect: row['is_suspect'] !== 0,
   };
 }

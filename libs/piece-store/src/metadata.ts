@@ -8,6 +8,7 @@ export interface TaskRow extends NewTask {
   readonly createdAtMs: number;
   readonly usedAtMs: number;
   readonly isComplete: boolean;
+  readonly isPinned: boolean;
   /** Pieces must match their CRC before they count: a machine went down under this task. */
   readonly isSuspect: boolean;
 }
@@ -15,6 +16,7 @@ export interface TaskRow extends NewTask {
 /** A task found at opening. */
 export interface LoadedTask {
   readonly row: TaskRow;
+  /** Of a complete task all of them, whatever their records say: those are looked at when they are needed. */
   readonly pieces: PieceSet;
 }
 
@@ -24,6 +26,7 @@ export type TaskChange =
   | { readonly kind: 'discard'; readonly key: number; readonly pieceNumbers: readonly number[] }
   | { readonly kind: 'used'; readonly key: number; readonly usedAtMs: number }
   | { readonly kind: 'complete'; readonly key: number }
+  | { readonly kind: 'pinned'; readonly key: number; readonly isPinned: boolean }
   | { readonly kind: 'trusted'; readonly key: number }
   | { readonly kind: 'remove'; readonly key: number };
 
@@ -33,12 +36,17 @@ export type PreviousEnd = 'clean' | 'killed' | 'machineDown';
 /** Records about tasks on disk. Every call is one transaction and blocks while it lasts; nothing here is called per chunk. */
 export interface TaskMetadata {
   readonly previousEnd: PreviousEnd;
+  /** There were no records: content found beside them belongs to records that were lost. */
+  readonly isNew: boolean;
   /** Everything that can be understood; what cannot is forgotten, one task at a time. */
   load(): LoadedTask[];
   /** Takes the place of a task with the same id. */
   insert(task: NewTask, createdAtMs: number): TaskRow;
   apply(changes: readonly TaskChange[]): void;
+  /** Those of its records that can be understood. */
   pieces(key: number): Map<number, PieceRecord>;
+  /** Notes that the store was open at this time: the next opening knows then how long it was not. */
+  noteTime(nowMs: number): void;
   /** @param isClean content is on disk as well; the next opening will trust it */
   close(options: { isClean: boolean }): void;
 }

@@ -12,7 +12,7 @@ import { StoreFormatError, StoreLockedError, StoreUnavailableError } from './err
 import { HandleCache } from './handle-cache.ts';
 import { openMetadata } from './metadata-recovery.ts';
 import { PieceStore } from './piece-store.ts';
-import { reconcile } from './reconcile.ts';
+import { steadyClock } from './steady-clock.ts';
 import { emptyFolder, prepareDirectory, wipeDirectory } from './store-directory.ts';
 import { storePaths } from './store-paths.ts';
 
@@ -26,7 +26,7 @@ export interface PieceStoreOptions {
   readonly policy?: Partial<EvictionPolicy>;
   /** A task was evicted, so that others can be told that it is no longer here. */
   readonly onEvict?: (taskId: string) => void;
-  /** Unix time in ms. */
+  /** Unix time in ms; must not jump while the store is open. */
   readonly clock?: () => number;
   /** Open content files, at most, as long as no more are in use at once. */
   readonly maxOpenFiles?: number;
@@ -35,6 +35,8 @@ export interface PieceStoreOptions {
   /** Tells runs of the machine apart: after an end of the machine, not of the process alone, pieces are verified. */
   readonly bootId?: string | undefined;
   readonly measureDisk?: MeasureDisk;
+  /** Content and records are compared before the store is open, as far as this time allows; the rest is done meanwhile. */
+  readonly compareMs?: number;
 }
 
 /**
@@ -46,7 +48,7 @@ export interface PieceStoreOptions {
  * @throws {InvalidEvictionPolicyError}
  */
 export async function openPieceStore(options: PieceStoreOptions): Promise<PieceStore> {
-  const { logger, clock = Date.now, onEvict = () => undefined } = options;
+  const { logger, clock = steadyClock, onEvict = () => undefined } = options;
   const policy = createEvictionPolicy(options.policy);
   const paths = storePaths(resolve(options.dir));
   await prepareDirectory(paths);
@@ -59,43 +61,36 @@ export async function openPieceStore(options: PieceStoreOptions): Promise<PieceS
       {
         path: paths.database,
         dir: paths.dir,
+        nowMs: clock(),
         bootId: 'bootId' in options ? options.bootId : readBootId(),
         onDamagedTask: (taskId, reason) =>
           logger.warn({ taskId, reason }, 'a task is forgotten: its records are damaged'),
+        onDamagedPiece: (taskId, reason) => logger.warn({ taskId, reason }, 'the record of a piece is damaged'),
       },
       logger,
     );
     // Until the store owns it; closing twice is refused by SQLite, so the store's own closing comes instead of this one.
     using unowned = new DisposableStack();
     unowned.defer(() => metadata.close({ isClean: false }));
-    const { whole, damaged, lost, orphanCount } = await reconcile(paths, tasks);
-    if (lost.length > 0) metadata.apply(lost.map(({ row }) => ({ kind: 'remove', key: row.key })));
-    const store = new PieceStore({
-      paths,
-      metadata,
-      journal: new ChangeJournal({ metadata, logger }),
-      handles: new HandleCache(options.maxOpenFiles ?? 512),
-      resources: resources.move(),
-      policy,
-      measureDisk: options.measureDisk ?? measureDisk,
-      onEvict,
-      clock,
-      logger,
-      closeSyncMs: options.closeSyncMs ?? 5000,
-    });
-    unowned.move();
-    for (const task of whole) store.adopt(task, { isDamaged: false });
-    for (const task of damaged) store.adopt(task, { isDamaged: true });
-    logger.info(
+    const store = new PieceStore(
       {
-        dir: paths.dir,
-        tasks: whole.length + damaged.length,
-        previousEnd: metadata.previousEnd,
-        ...(lost.length > 0 && { withoutContent: lost.length }),
-        ...(orphanCount > 0 && { withoutRecords: orphanCount }),
+        paths,
+        metadata,
+        journal: new ChangeJournal({ metadata, logger }),
+        handles: new HandleCache(options.maxOpenFiles ?? 512),
+        resources: resources.move(),
+        policy,
+        measureDisk: options.measureDisk ?? measureDisk,
+        onEvict,
+        clock,
+        logger,
+        closeSyncMs: options.closeSyncMs ?? 5000,
       },
-      'storage is open',
+      tasks,
     );
+    unowned.move();
+    await store.sweep({ isRecovering: metadata.isNew, waitMs: options.compareMs ?? 200 });
+    logger.info({ dir: paths.dir, tasks: tasks.length, previousEnd: metadata.previousEnd }, 'storage is open');
     return store;
   } catch (error) {
     if (error instanceof StoreLockedError || error instanceof StoreFormatError) throw error;

@@ -21,7 +21,7 @@ const MINUTE_MS = 60_000;
 describeTaskStore('PieceStore', async ({ capacityBytes }) => {
   const directory = await scratchDirectory();
   const store = await openTestStore(directory.path, {
-    policy: { diskThresholdBytes: capacityBytes, highWatermarkPercent: 100 },
+    policy: { capacityBytes, highWatermarkPercent: 100 },
   });
   return {
     store,
@@ -62,7 +62,7 @@ describe('PieceStore', () => {
     const pieces = [task.piece(0), task.piece(2)];
     await before[Symbol.asyncDispose]();
 
-    await using after = await openTestStore(directory.path);
+    await using after = await openTestStore(directory.path, { clock: () => clock });
     const found = after.get(task.taskId);
     expect(found).toMatchObject({
       ...newTask(1, 10_000),
@@ -151,7 +151,7 @@ describe('PieceStore', () => {
     let clock = 0;
     await using store = await openTestStore(directory.path, {
       clock: () => clock,
-      policy: { diskThresholdBytes: 10_000, highWatermarkPercent: 100 },
+      policy: { capacityBytes: 10_000, highWatermarkPercent: 100 },
     });
     await store.create(newTask(1, 10_000));
     expect(await store.usage()).toMatchObject({ taskCount: 1, usedBytes: 0, reservedBytes: 10_000, freeBytes: 0 });
@@ -163,7 +163,7 @@ describe('PieceStore', () => {
   it('lets two tasks in at once only when both fit', async () => {
     await using directory = await scratchDirectory();
     await using store = await openTestStore(directory.path, {
-      policy: { diskThresholdBytes: 10_000, highWatermarkPercent: 100 },
+      policy: { capacityBytes: 10_000, highWatermarkPercent: 100 },
     });
     const results = await Promise.allSettled([store.create(newTask(1, 6_000)), store.create(newTask(2, 6_000))]);
     expect(results.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);

@@ -1,28 +1,30 @@
-import { mkdir, open } from 'node:fs/promises';
+import { statSync } from 'node:fs';
+import { mkdir, open, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { NewTask, StoredTask, TaskStore } from '@d7y/peer-engine';
-import { NoSpaceError } from '@d7y/peer-engine';
 import { PieceSet } from '@d7y/piece';
 import type { Logger } from '@d7y/service-kit';
 import type { EvictionPolicy } from '@d7y/storage-gc';
-import { planEviction } from '@d7y/storage-gc';
 import type { ChangeJournal } from './change-journal.ts';
-import { translateDiskFull } from './disk-full.ts';
-import type { DiskSpace, MeasureDisk, StoreUsage } from './disk-space.ts';
-import { usageOf } from './disk-space.ts';
+import { recoverTask } from './content-recovery.ts';
+import { isDiskFull, translateDiskFull } from './disk-full.ts';
+import type { MeasureDisk, StoreUsage } from './disk-space.ts';
 import { DiskTask } from './disk-task.ts';
 import type { DiskTaskContext } from './disk-task.ts';
 import { StoreClosedError } from './errors.ts';
 import type { HandleCache } from './handle-cache.ts';
 import type { LoadedTask, TaskMetadata } from './metadata.ts';
+import { Pace } from './pace.ts';
+import { SpaceLedger } from './space-ledger.ts';
+import type { Disagreements, SweptStore } from './startup-sweep.ts';
+import { mend, reconcile } from './startup-sweep.ts';
 import type { StorePaths } from './store-paths.ts';
 import { isTaskId, taskPath } from './store-paths.ts';
+import { StoreSpace } from './store-space.ts';
 import { verifyTask } from './verification.ts';
 
 /** Files synced at the same time when the store closes. */
 const SYNC_CONCURRENCY = 8;
-/** An unfinished task keeps its reservation this long without anybody retaining it: from its creation to its first use. */
-const RESERVATION_GRACE_MS = 60_000;
 
 export interface PieceStoreInit {
   readonly paths: StorePaths;
@@ -41,57 +43,80 @@ export interface PieceStoreInit {
 }
 
 /**
- * Tasks on disk. Owner of which tasks exist and of who gets how much space; the content of a task is its DiskTask's.
+ * Tasks on disk. Owner of which tasks exist; the content of a task is its DiskTask's, who gets how much space StoreSpace's business.
  * Admission, eviction and removal go through one queue, so that two of them never spend the same bytes.
  */
 export class PieceStore implements TaskStore, AsyncDisposable {
   readonly #init: PieceStoreInit;
   readonly #tasks = new Map<string, DiskTask>();
+  readonly #ledger: SpaceLedger;
+  readonly #space: StoreSpace;
   readonly #context: DiskTaskContext;
-  readonly #verifications = new Map<DiskTask, Promise<void>>();
-  /** Verifications nobody waits for, one after the other. */
-  #verifyingQuietly: Promise<void> = Promise.resolve();
+  readonly #mending = new Map<DiskTask | string, { readonly done: Promise<void>; readonly pace: Pace }>();
+  readonly #stop = new AbortController();
+  /** Files that may become tasks again. */
+  #recoverable = new Set<string>();
+  #sweep: Promise<void> = Promise.resolve();
   #queue: Promise<unknown> = Promise.resolve();
   #closing: Promise<void> | undefined;
 
-  constructor(init: PieceStoreInit) {
+  /** @param found tasks that the metadata has */
+  constructor(init: PieceStoreInit, found: Iterable<LoadedTask>) {
+    const { paths, handles, journal, metadata, clock, policy, measureDisk, onEvict, logger } = init;
     this.#init = init;
+    this.#ledger = new SpaceLedger(clock);
+    this.#space = new StoreSpace({
+      ...{ path: paths.tasks, policy, measureDisk, ledger: this.#ledger, clock, logger, onEvict },
+      tasks: () => this.#tasks.values(),
+      find: (taskId) => this.#tasks.get(taskId),
+      remove: (task) => this.#remove(task),
+      exclusively: (work) => this.#inTurn(work),
+    });
     this.#context = {
-      handles: init.handles,
-      journal: init.journal,
-      metadata: init.metadata,
-      clock: init.clock,
+      ...{ handles, journal, metadata, clock, ledger: this.#ledger },
       isClosed: () => this.#closing !== undefined,
-      onTrouble: (error, message) => init.logger.warn({ err: error }, message),
+      onGrown: (bytes) => this.#space.grown(bytes),
+      relieve: (neededBytes) => this.#space.relieve(neededBytes),
+      onTrouble: (error, message) => logger.warn({ err: error }, message),
     };
+    for (const task of found) this.#adopt(task);
   }
 
-  /** Takes over a task found at opening. */
-  adopt({ row, pieces }: LoadedTask, { isDamaged }: { isDamaged: boolean }): StoredTask {
-    const task = new DiskTask(row, pieces, taskPath(this.#init.paths, row.taskId), this.#context);
-    if (isDamaged) task.suspect();
-    this.#tasks.set(row.taskId, task);
-    return task;
-  }
-
-  /** A task that is being verified is not there yet; asking for it is what begins the verification. */
+  /** A task that is being verified is not there yet; asking for it is what makes that hurry. */
   get(taskId: string): StoredTask | undefined {
     const task = this.#tasks.get(taskId);
-    if (task === undefined || !task.isSuspect) return task;
-    this.#verifyQuietly(task);
+    if (task === undefined) {
+      if (this.#recoverable.has(taskId)) this.#inBackground(this.#recover(taskId, { isUrgent: true }));
+      return undefined;
+    }
+    if (!this.#isThere(task)) return undefined;
+    if (!task.isSuspect) return task;
+    this.#inBackground(this.#verify(task, { isUrgent: true }));
     return undefined;
   }
 
   async create(newTask: NewTask): Promise<StoredTask> {
-    if (!isTaskId(newTask.taskId)) throw new RangeError(`"${newTask.taskId}" is not a task id`);
-    const known = this.#tasks.get(newTask.taskId);
-    if (known?.isSuspect && hasLayout(known, newTask)) await this.#verify(known);
+    const { taskId, layout } = newTask;
+    if (!isTaskId(taskId)) throw new RangeError(`"${taskId}" is not a task id`);
+    if (this.#recoverable.has(taskId)) await this.#recover(taskId, { isUrgent: true });
+    const known = this.#tasks.get(taskId);
+    if (known !== undefined && this.#isThere(known) && known.isSuspect && hasLayout(known, newTask)) {
+      await this.#verify(known, { isUrgent: true });
+    }
     return this.#inTurn(async () => {
-      const existing = this.#tasks.get(newTask.taskId);
-      if (existing !== undefined && hasLayout(existing, newTask)) return existing;
-      if (existing !== undefined) await this.#remove(existing);
-      await this.#makeRoom(newTask.layout.contentLength);
-      return this.#add(newTask);
+      const existing = this.#tasks.get(taskId);
+      if (existing === undefined || !this.#isThere(existing) || !hasLayout(existing, newTask)) {
+        if (existing !== undefined) await this.#remove(existing);
+        await this.#space.makeRoom(layout.contentLength);
+        return this.#add(newTask);
+      }
+      if (!existing.isComplete) {
+        using _held = existing.hold();
+        await this.#space.makeRoom(existing.missingBytes, existing);
+        existing.touch();
+      }
+      this.#ledger.expect(existing);
+      return existing;
     });
   }
 
@@ -106,16 +131,44 @@ export class PieceStore implements TaskStore, AsyncDisposable {
     for (const task of [...this.#tasks.values()]) if (!task.isSuspect) yield task;
   }
 
-  async usage(): Promise<StoreUsage> {
-    return this.#usageOn(await this.#measure());
+  usage(): Promise<StoreUsage> {
+    return this.#space.usage(this.#tasks.size);
   }
 
   /**
-   * Evicts what is too old, and the least recently used above the watermark; call it from time to time.
+   * Evicts what is too old, and the least recently used above the watermarks; call it from time to time for the sake of the former,
+   * the latter happens by itself.
    * @returns ids of the evicted tasks
    */
   collectGarbage(): Promise<string[]> {
-    return this.#inTurn(async () => this.#evict(await this.#measure(), 0));
+    return this.#inTurn(async () => {
+      const evicted = await this.#space.collect();
+      this.#init.metadata.noteTime(this.#init.clock());
+      return evicted;
+    });
+  }
+
+  /**
+   * Begins to bring content and records into agreement; what must be read for that is read in the background.
+   * @param isRecovering the records were lost, some of them may be rebuilt
+   * @param waitMs resolves after this time, done or not
+   */
+  async sweep({ isRecovering, waitMs }: { isRecovering: boolean; waitMs: number }): Promise<void> {
+    const compared = this.#compare(isRecovering);
+    this.#sweep = compared
+      .then((recoverable) => mend(this.#swept(), recoverable))
+      .catch((error: unknown) => {
+        if (this.#closing === undefined) this.#init.logger.warn({ err: error }, 'content and records may disagree');
+      });
+    let timer: NodeJS.Timeout | undefined;
+    const timeout = new Promise<void>((resolve) => (timer = setTimeout(resolve, waitMs)));
+    await Promise.race([compared.catch(() => undefined), timeout]);
+    clearTimeout(timer);
+  }
+
+  /** Resolves when the sweep that `sweep` began is over, whatever became of it. */
+  async swept(): Promise<void> {
+    await this.#sweep;
   }
 
   /** Ends cleanly: what was written is on the disk itself when the promise resolves, so the next opening trusts it. */
@@ -125,12 +178,16 @@ export class PieceStore implements TaskStore, AsyncDisposable {
   }
 
   async #close(): Promise<void> {
-    const { journal, logger, resources, metadata } = this.#init;
+    const { journal, logger, resources, metadata, clock } = this.#init;
+    this.#stop.abort(new StoreClosedError(this.#init.paths.dir));
     await this.#queue.catch(() => undefined);
-    await Promise.allSettled(this.#verifications.values());
+    await this.#sweep;
+    await Promise.allSettled([...this.#mending.values()].map(({ done }) => done));
     let isClean = false;
     try {
+      for (const task of this.#tasks.values()) task.noteUse();
       journal.flush();
+      metadata.noteTime(clock());
       isClean = await this.#syncAll();
     } catch (error) {
       logger.warn(
@@ -158,11 +215,26 @@ export class PieceStore implements TaskStore, AsyncDisposable {
     return !deadline.aborted;
   }
 
+  #adopt({ row, pieces }: LoadedTask): DiskTask {
+    const task = new DiskTask(row, pieces, taskPath(this.#init.paths, row.taskId), this.#context);
+    this.#tasks.set(row.taskId, task);
+    return task;
+  }
+
+  /** Looks for the file of a task that the sweep has not come to yet; a few microseconds, once a task. */
+  #isThere(task: DiskTask): boolean {
+    if (task.isChecked) return true;
+    const file = statSync(taskPath(this.#init.paths, task.taskId), { throwIfNoEntry: false });
+    if (!file?.isFile()) return false;
+    task.check(file.size);
+    return true;
+  }
+
   async #add(newTask: NewTask): Promise<StoredTask> {
     const { paths, metadata, clock } = this.#init;
     const path = taskPath(paths, newTask.taskId);
     const { contentLength } = newTask.layout;
-    try {
+    const add = async (): Promise<DiskTask> => {
       await mkdir(dirname(path), { recursive: true, mode: 0o700 });
       const handle = await open(path, 'w', 0o600);
       try {
@@ -170,53 +242,21 @@ export class PieceStore implements TaskStore, AsyncDisposable {
       } finally {
         await handle.close();
       }
-      const row = metadata.insert(newTask, clock());
-      return this.adopt({ row, pieces: new PieceSet() }, { isDamaged: false });
+      return this.#adopt({ row: metadata.insert(newTask, clock()), pieces: new PieceSet() });
+    };
+    let task: DiskTask;
+    try {
+      task = await add().catch(async (error: unknown) => {
+        if (!isDiskFull(error) || !(await this.#space.evictFor(contentLength))) throw error;
+        return add();
+      });
     } catch (error) {
+      await unlink(path).catch(() => undefined);
       throw translateDiskFull(error, path, contentLength);
     }
-  }
-
-  async #makeRoom(wantedBytes: number): Promise<void> {
-    const disk = await this.#measure();
-    const { freeBytes, reservedBytes } = this.#usageOn(disk);
-    if (freeBytes >= wantedBytes) return;
-    await this.#evict(disk, reservedBytes + wantedBytes);
-    const after = this.#usageOn(await this.#measure());
-    if (after.freeBytes < wantedBytes) throw new NoSpaceError(this.#init.paths.tasks, wantedBytes, after.freeBytes);
-  }
-
-  async #evict(disk: DiskSpace, wantedBytes: number): Promise<string[]> {
-    const { policy, clock, onEvict, logger } = this.#init;
-    const candidates = [...this.#tasks.values()].map((task) => ({
-      taskId: task.taskId,
-      bytes: task.finishedBytes,
-      usedAtMs: task.usedAtMs,
-      readers: task.isRetained ? 1 : 0,
-      isComplete: task.isComplete,
-    }));
-    const evicted: string[] = [];
-    for (const { taskId, bytes, reason } of planEviction(candidates, disk, policy, clock(), wantedBytes)) {
-      const task = this.#tasks.get(taskId);
-      // Somebody may have come for it while those before it were deleted.
-      if (task === undefined || task.isRetained) continue;
-      await this.#remove(task);
-      logger.info({ taskId, bytes, reason }, 'evicted');
-      evicted.push(taskId);
-      onEvict(taskId);
-    }
-    return evicted;
-  }
-
-  #measure(): Promise<DiskSpace> {
-    return this.#init.measureDisk(this.#init.paths.tasks);
-  }
-
-  #usageOn(disk: DiskSpace): StoreUsage {
-    const { policy, clock } = this.#init;
-    const idleSinceMs = clock() - RESERVATION_GRACE_MS;
-    const isActive = (task: DiskTask) => task.isRetained || task.usedAtMs > idleSinceMs;
-    return usageOf(this.#tasks.values(), policy.diskThresholdBytes, disk, isActive);
+    task.check(contentLength);
+    this.#ledger.expect(task);
+    return task;
   }
 
   async #remove(task: DiskTask): Promise<void> {
@@ -233,28 +273,84 @@ export class PieceStore implements TaskStore, AsyncDisposable {
     await task.remove(join(paths.tmp, `${task.taskId}.${task.key}`));
   }
 
-  #verifyQuietly(task: DiskTask): void {
-    if (this.#verifications.has(task)) return;
-    this.#verifyingQuietly = this.#verifyingQuietly
-      .then(() => this.#verify(task))
-      .catch((error: unknown) => this.#init.logger.warn({ err: error, taskId: task.taskId }, 'verification failed'));
+  #swept(): SweptStore {
+    const { paths, logger } = this.#init;
+    return {
+      ...{ paths, logger },
+      tasks: () => this.#tasks.values(),
+      find: (taskId) => this.#tasks.get(taskId),
+      exclusively: (work) => this.#inTurn(work),
+      forget: (task) => this.#remove(task),
+      verify: (task) => this.#verify(task),
+      recover: (taskId) => this.#recover(taskId),
+    };
   }
 
-  #verify(task: DiskTask): Promise<void> {
-    if (!task.isSuspect) return Promise.resolve();
-    const running = this.#verifications.get(task);
-    if (running !== undefined) return running;
-    const verification = verifyTask(task)
-      .then((wrong) => {
-        if (wrong.length === 0) return;
-        this.#init.logger.warn(
-          { taskId: task.taskId, wrong: wrong.length, of: task.layout.pieceCount },
-          'pieces did not survive the end of the machine',
-        );
-      })
-      .finally(() => this.#verifications.delete(task));
-    this.#verifications.set(task, verification);
-    return verification;
+  /** @returns ids of files that may be recovered */
+  async #compare(isRecovering: boolean): Promise<readonly string[]> {
+    const { recoverable, ...found } = await reconcile(this.#swept(), { isRecovering });
+    this.#recoverable = new Set(recoverable);
+    const disagreements: Partial<Disagreements> = Object.fromEntries(
+      Object.entries(found).filter(([, count]) => count > 0),
+    );
+    if (Object.keys(disagreements).length > 0) {
+      this.#init.logger.warn(disagreements, 'content and records did not agree; what was without the other is gone');
+    }
+    return recoverable;
+  }
+
+  /** A task's pieces count once they match their CRC. */
+  async #verify(task: DiskTask, options: { isUrgent?: boolean } = {}): Promise<void> {
+    if (!task.isSuspect) return;
+    await this.#mend(task, options, async (pace) => {
+      const wrong = await verifyTask(task, pace);
+      if (wrong.length === 0) return;
+      const counts = { wrong: wrong.length, of: task.layout.pieceCount };
+      this.#init.logger.warn({ taskId: task.taskId, ...counts }, 'pieces did not survive the end of the machine');
+    });
+  }
+
+  /** A file whose bytes prove what they are becomes a task; any other is deleted. */
+  async #recover(taskId: string, options: { isUrgent?: boolean } = {}): Promise<void> {
+    if (!this.#recoverable.has(taskId)) return;
+    await this.#mend(taskId, options, async (pace) => {
+      const { paths, metadata, clock, journal } = this.#init;
+      const path = taskPath(paths, taskId);
+      const recovered = await recoverTask(path, taskId, clock(), pace);
+      await this.#inTurn(async () => {
+        this.#recoverable.delete(taskId);
+        if (recovered === undefined) return unlink(path);
+        const row = metadata.insert(recovered.task, clock());
+        for (const piece of recovered.pieces) journal.add({ kind: 'piece', key: row.key, piece });
+        journal.add({ kind: 'complete', key: row.key });
+        journal.flush();
+        const pieces = PieceSet.upTo(row.layout.pieceCount);
+        this.#adopt({ row: { ...row, isComplete: true }, pieces }).check(row.layout.contentLength);
+      });
+    });
+  }
+
+  /** Joins what is being done for the same task already; whoever is waiting makes it hurry. */
+  #mend(
+    subject: DiskTask | string,
+    { isUrgent = false }: { isUrgent?: boolean },
+    work: (pace: Pace) => Promise<void>,
+  ): Promise<void> {
+    const running = this.#mending.get(subject);
+    if (running !== undefined) {
+      if (isUrgent) running.pace.hurry();
+      return running.done;
+    }
+    const pace = new Pace(this.#stop.signal, { isUrgent });
+    const done = work(pace).finally(() => this.#mending.delete(subject));
+    this.#mending.set(subject, { done, pace });
+    return done;
+  }
+
+  #inBackground(work: Promise<void>): void {
+    work.catch((error: unknown) => {
+      if (this.#closing === undefined) this.#init.logger.warn({ err: error }, 'content could not be verified');
+    });
   }
 
   #inTurn<T>(work: () => Promise<T>): Promise<T> {

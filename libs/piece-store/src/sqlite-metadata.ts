@@ -3,41 +3,12 @@ import type { StatementSync } from 'node:sqlite';
 import type { NewTask } from '@d7y/peer-engine';
 import type { PieceRecord } from '@d7y/piece';
 import { PieceSet } from '@d7y/piece';
-import { StoreFormatError } from './errors.ts';
 import type { LoadedTask, PreviousEnd, TaskChange, TaskMetadata, TaskRow } from './metadata.ts';
 import { decodePiece, decodeTask, TRAFFIC_TYPES } from './metadata-rows.ts';
+import { migrate } from './sqlite-schema.ts';
 
-/** Raised by every change after which an earlier release would misread the database. */
-export const FORMAT_VERSION = 1;
-
-const SCHEMA = `
-  create table store (name text primary key, value text not null) without rowid;
-  create table task (
-    key integer primary key autoincrement,
-    id text not null unique,
-    url text not null,
-    content_length integer not null,
-    piece_length integer not null,
-    digest text,
-    response_headers text not null,
-    is_private integer not null,
-    created_at_ms integer not null,
-    used_at_ms integer not null,
-    is_complete integer not null default 0,
-    is_suspect integer not null default 0
-  );
-  create table piece (
-    task_key integer not null,
-    number integer not null,
-    digest text not null,
-    parent_id text,
-    traffic_type integer not null,
-    cost_ms integer not null,
-    created_at_ms integer not null,
-    primary key (task_key, number)
-  ) without rowid;
-  pragma user_version = ${FORMAT_VERSION};
-`;
+/** A store that was closed for longer than this, by its clock, was not unused for that time: nobody could have used it. */
+const GAP_MS = 3_600_000;
 
 export interface SqliteMetadataOptions {
   /** Path of the database file. */
@@ -46,15 +17,20 @@ export interface SqliteMetadataOptions {
   readonly dir: string;
   /** Names the run of the machine; undefined where it cannot be known. */
   readonly bootId: string | undefined;
+  /** Unix time in ms. */
+  readonly nowMs: number;
   /** A task's records could not be understood and are gone. */
   readonly onDamagedTask: (taskId: string, reason: string) => void;
+  /** The record of a piece could not be understood: the piece is not there. */
+  readonly onDamagedPiece: (taskId: string, reason: string) => void;
 }
 
 /** Task metadata in SQLite with a write-ahead log; `synchronous = normal` survives a killed process without a sync per batch. */
 export class SqliteMetadata implements TaskMetadata {
   readonly previousEnd: PreviousEnd;
+  readonly isNew: boolean;
   readonly #database: DatabaseSync;
-  readonly #onDamagedTask: SqliteMetadataOptions['onDamagedTask'];
+  readonly #options: SqliteMetadataOptions;
   readonly #statements: ReturnType<typeof prepare>;
 
   /**
@@ -62,14 +38,16 @@ export class SqliteMetadata implements TaskMetadata {
    * @throws {StoreFormatError} written by a later release
    * @throws an error for which `isDamage` holds
    */
-  constructor({ path, dir, bootId, onDamagedTask }: SqliteMetadataOptions) {
-    this.#onDamagedTask = onDamagedTask;
-    this.#database = new DatabaseSync(path);
+  constructor(options: SqliteMetadataOptions) {
+    this.#options = options;
+    this.#database = new DatabaseSync(options.path);
     try {
-      // Exclusive: the directory is ours alone, and the log then needs no shared memory file.
-      this.#database.exec('pragma locking_mode = exclusive; pragma journal_mode = wal; pragma synchronous = normal');
-      this.#migrate(dir);
-      this.previousEnd = this.#begin(bootId);
+      // Exclusive: the directory is ours alone, and the log then needs no shared memory file. What the opening itself writes is synced:
+      // a clean end must not be believed again after a crash took our notes.
+      this.#database.exec('pragma locking_mode = exclusive; pragma journal_mode = wal; pragma synchronous = full');
+      this.isNew = migrate(this.#database, options.dir).wasEmpty;
+      this.previousEnd = this.#begin();
+      this.#database.exec('pragma synchronous = normal');
       this.#statements = prepare(this.#database);
     } catch (error) {
       this.#database.close();
@@ -78,24 +56,26 @@ export class SqliteMetadata implements TaskMetadata {
   }
 
   load(): LoadedTask[] {
+    const { nowMs, onDamagedTask } = this.#options;
     const loaded = new Map<number, LoadedTask>();
-    const damaged = new Map<number, { id: string; reason: string }>();
+    const damaged: { key: number; id: string; reason: string }[] = [];
     for (const row of this.#statements.tasks.iterate()) {
-      const task = decodeTask(row);
-      if (typeof task === 'string') damaged.set(Number(row['key']), { id: String(row['id']), reason: task });
-      else loaded.set(task.key, { row: task, pieces: new PieceSet() });
+      const task = decodeTask(row, nowMs);
+      if (typeof task === 'string') {
+        damaged.push({ key: Number(row['key']), id: String(row['id']), reason: task });
+        continue;
+      }
+      const pieces = task.isComplete ? PieceSet.upTo(task.layout.pieceCount) : new PieceSet();
+      loaded.set(task.key, { row: task, pieces });
     }
-    for (const row of this.#statements.allPieces.iterate()) {
-      const key = Number(row['task_key']);
-      const task = loaded.get(key);
-      const piece = task === undefined ? 'its task is gone' : decodePiece(row, task.row.layout);
-      if (typeof piece !== 'string') task?.pieces.add(piece.number);
-      else if (!damaged.has(key)) damaged.set(key, { id: task?.row.taskId ?? '', reason: piece });
+    for (const row of this.#statements.unfinishedPieces.iterate()) {
+      const task = loaded.get(Number(row['task_key']));
+      const piece = task === undefined ? undefined : this.#decodePiece(row, task.row);
+      if (piece !== undefined) task?.pieces.add(piece.number);
     }
-    for (const [key, { id, reason }] of damaged) {
-      loaded.delete(key);
+    for (const { key, id, reason } of damaged) {
       this.apply([{ kind: 'remove', key }]);
-      if (id !== '') this.#onDamagedTask(id, reason);
+      onDamagedTask(id, reason);
     }
     return [...loaded.values()];
   }
@@ -113,12 +93,13 @@ export class SqliteMetadata implements TaskMetadata {
         task.digest ?? null,
         JSON.stringify(task.responseHeaders),
         task.isPrivate ? 1 : 0,
-        createdAtMs,
-        createdAtMs,
+        Math.round(createdAtMs),
+        Math.round(createdAtMs),
       );
       key = Number(lastInsertRowid);
     });
-    return { ...task, key, createdAtMs, usedAtMs: createdAtMs, isComplete: false, isSuspect: false };
+    const states = { isComplete: false, isPinned: false, isSuspect: false };
+    return { ...task, ...states, key, createdAtMs, usedAtMs: createdAtMs };
   }
 
   apply(changes: readonly TaskChange[]): void {
@@ -129,14 +110,18 @@ export class SqliteMetadata implements TaskMetadata {
 
   pieces(key: number): Map<number, PieceRecord> {
     const row = this.#statements.taskByKey.get(key);
-    const task = row === undefined ? undefined : decodeTask(row);
+    const task = row === undefined ? undefined : decodeTask(row, this.#options.nowMs);
     const pieces = new Map<number, PieceRecord>();
     if (task === undefined || typeof task === 'string') return pieces;
     for (const pieceRow of this.#statements.taskPieces.iterate(key)) {
-      const piece = decodePiece(pieceRow, task.layout);
-      if (typeof piece !== 'string') pieces.set(piece.number, piece);
+      const piece = this.#decodePiece(pieceRow, task);
+      if (piece !== undefined) pieces.set(piece.number, piece);
     }
     return pieces;
+  }
+
+  noteTime(nowMs: number): void {
+    this.#statements.note.run('seen', String(Math.round(nowMs)));
   }
 
   close({ isClean }: { isClean: boolean }): void {
@@ -169,6 +154,9 @@ export class SqliteMetadata implements TaskMetadata {
       case 'complete':
         statements.setComplete.run(1, change.key);
         return;
+      case 'pinned':
+        statements.setPinned.run(change.isPinned ? 1 : 0, change.key);
+        return;
       case 'trusted':
         statements.setTrusted.run(change.key);
         return;
@@ -181,14 +169,16 @@ export class SqliteMetadata implements TaskMetadata {
     }
   }
 
-  #migrate(dir: string): void {
-    const version = Number(this.#database.prepare('pragma user_version').get()?.['user_version']);
-    if (version > FORMAT_VERSION) throw new StoreFormatError(dir, version, FORMAT_VERSION);
-    if (version === 0) this.#transaction(() => this.#database.exec(SCHEMA));
+  #decodePiece(row: Record<string, unknown>, { taskId, layout }: TaskRow): PieceRecord | undefined {
+    const piece = decodePiece(row, layout);
+    if (typeof piece !== 'string') return piece;
+    this.#options.onDamagedPiece(taskId, piece);
+    return undefined;
   }
 
   /** Notes that we are at work, and finds out how our predecessor ended. Tasks it left behind on a machine that went down become suspect. */
-  #begin(bootId: string | undefined): PreviousEnd {
+  #begin(): PreviousEnd {
+    const { bootId, nowMs } = this.#options;
     const read = this.#database.prepare('select value from store where name = ?');
     const before = { isClean: read.get('clean')?.['value'] !== '0', bootId: read.get('boot')?.['value'] };
     const end: PreviousEnd = before.isClean
@@ -197,11 +187,17 @@ export class SqliteMetadata implements TaskMetadata {
         ? 'killed'
         : 'machineDown';
     if (end !== 'clean') this.#check();
+    const gapMs = nowMs - Number(read.get('seen')?.['value'] ?? NaN);
     this.#transaction(() => {
       if (end === 'machineDown') this.#database.exec('update task set is_suspect = 1');
+      if (Math.abs(gapMs) > GAP_MS) {
+        // Either nobody could use anything meanwhile, or the clock was set: the order of use stays, and all ages.
+        this.#database.prepare('update task set used_at_ms = used_at_ms + ?').run(Math.round(gapMs));
+      }
       const note = this.#database.prepare('insert or replace into store values (?, ?)');
       note.run('clean', '0');
       note.run('boot', bootId ?? '');
+      note.run('seen', String(Math.round(nowMs)));
     });
     return end;
   }
@@ -230,7 +226,9 @@ function prepare(database: DatabaseSync) {
     tasks: sql('select * from task'),
     keyOf: sql('select key from task where id = ?'),
     taskByKey: sql('select * from task where key = ?'),
-    allPieces: sql('select * from piece'),
+    unfinishedPieces: sql(
+      'select piece.* from task cross join piece on piece.task_key = task.key where task.is_complete is not 1',
+    ),
     taskPieces: sql('select * from piece where task_key = ?'),
     insertTask: sql(
       `insert into task (id, url, content_length, piece_length, digest, response_headers, is_private, created_at_ms, used_at_ms)
@@ -238,10 +236,14 @@ function prepare(database: DatabaseSync) {
     ),
     deleteTask: sql('delete from task where key = ?'),
     deletePieces: sql('delete from piece where task_key = ?'),
-    putPiece: sql('insert or replace into piece values (?, ?, ?, ?, ?, ?, ?)'),
+    putPiece: sql(
+      `insert or replace into piece (task_key, number, digest, parent_id, traffic_type, cost_ms, created_at_ms)
+       values (?, ?, ?, ?, ?, ?, ?)`,
+    ),
     deletePiece: sql('delete from piece where task_key = ? and number = ?'),
     setUsed: sql('update task set used_at_ms = ? where key = ?'),
     setComplete: sql('update task set is_complete = ? where key = ?'),
+    setPinned: sql('update task set is_pinned = ? where key = ?'),
     setTrusted: sql('update task set is_suspect = 0 where key = ?'),
     note: sql('insert or replace into store values (?, ?)'),
   };

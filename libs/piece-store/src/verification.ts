@@ -2,19 +2,22 @@ import { crc32 } from 'node:zlib';
 import { pieceDigest, pieceRange } from '@d7y/piece';
 import { ContentLostError } from './errors.ts';
 import type { DiskTask } from './disk-task.ts';
+import type { Pace } from './pace.ts';
 
 const READ_BYTES = 2 ** 20;
 
 /**
  * Compares every finished piece with its CRC and discards those that differ: what a machine that lost power makes of bytes that
  * were written but never synced is anybody's guess.
+ * @param pace is waited for between pieces
  * @returns numbers of the pieces that were discarded
  */
-export async function verifyTask(task: DiskTask): Promise<number[]> {
-  using _retained = task.retain();
+export async function verifyTask(task: DiskTask, pace: Pace): Promise<number[]> {
+  using _held = task.hold();
   const buffer = Buffer.allocUnsafeSlow(READ_BYTES);
   const wrong: number[] = [];
   for (const number of [...task.finishedPieces]) {
+    await pace.turn();
     if ((await digestOf(task, number, buffer)) !== task.piece(number)?.digest) wrong.push(number);
   }
   task.discardPieces(wrong);

@@ -1,7 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { planEviction, type DiskUsage, type EvictableTask } from './plan-eviction.ts';
+import { planEviction, planRelief, type EvictableTask } from './plan-eviction.ts';
 import { createEvictionPolicy } from './policy.ts';
+import { type DiskUsage, watermarks } from './watermarks.ts';
 
 const NOW = 1_000_000;
 const POLICY = createEvictionPolicy({
@@ -11,7 +12,7 @@ const POLICY = createEvictionPolicy({
 /** A complete task of 100 bytes, used a moment ago by somebody who has gone. */
 const task = (taskId: string, rest: Partial<EvictableTask> & { idleMs?: number } = {}): EvictableTask => {
   const { idleMs = 1, ...facts } = rest;
-  return { taskId, bytes: 100, usedAtMs: NOW - idleMs, readers: 0, isComplete: true, ...facts };
+  return { taskId, bytes: 100, usedAtMs: NOW - idleMs, readers: 0, isComplete: true, isPinned: false, ...facts };
 };
 /** A disk of 1000 bytes. */
 const disk = (usedBytes: number): DiskUsage => ({ totalBytes: 1000, availableBytes: 1000 - usedBytes });
@@ -46,9 +47,55 @@ describe('planEviction', () => {
 
   it('counts from the threshold instead of the disk where there is one', () => {
     const tasks = ['a', 'b', 'c', 'd'].map((taskId, index) => task(taskId, { idleMs: 10 - index }));
-    const policy = { ...POLICY, diskThresholdBytes: 500 };
-    expect(summary(tasks, disk(990), policy, NOW)).toEqual(['a threshold']);
+    const policy = { ...POLICY, capacityBytes: 500 };
+    expect(summary(tasks, disk(990), policy, NOW)).toEqual(['a watermark']);
     expect(summary(tasks.slice(1), disk(990), policy, NOW)).toEqual([]);
+  });
+
+  it('shrinks to the low share of the threshold once tasks have come to it, below every watermark', () => {
+    const tasks = ['a', 'b', 'c', 'd', 'e'].map((taskId, index) => task(taskId, { idleMs: 10 - index }));
+    const policy = { ...POLICY, thresholdBytes: 500 };
+    expect(summary(tasks, disk(510), policy, NOW)).toEqual(['a threshold', 'b threshold']);
+    expect(summary(tasks.slice(1), disk(510), policy, NOW)).toEqual([]);
+  });
+
+  it('heeds watermark and threshold together, whichever is reached', () => {
+    const tasks = ['a', 'b', 'c', 'd', 'e'].map((taskId, index) => task(taskId, { idleMs: 10 - index }));
+    const policy = { ...POLICY, thresholdBytes: 500 };
+    // 300 bytes of others: the disk wants 600 in use, the threshold 300 of ours.
+    expect(summary(tasks, disk(800), policy, NOW)).toEqual(['a watermark', 'b watermark']);
+    expect(summary(tasks, disk(800), { ...policy, lowWatermarkPercent: 40 }, NOW)).toEqual([
+      'a watermark',
+      'b watermark',
+      'c watermark',
+      'd watermark',
+    ]);
+    expect(summary(tasks, disk(500), { ...policy, capacityBytes: 10_000 }, NOW)).toEqual([
+      'a threshold',
+      'b threshold',
+    ]);
+  });
+
+  it('keeps a floor where others fill the disk, so that they do not cost all of the cache', () => {
+    const tasks = Array.from({ length: 16 }, (_, index) =>
+      task(String.fromCharCode(97 + index), { bytes: 10, idleMs: 100 - index }),
+    );
+    // Others have 820 of 1000, above the high mark by themselves: 180 are left, and 45 of those stay ours.
+    const victims = planEviction(tasks, disk(980), POLICY, NOW);
+    expect(victims).toHaveLength(12);
+    const left = tasks.slice(12);
+    expect(planEviction(left, disk(860), POLICY, NOW)).toEqual([]);
+    expect(planEviction(left, disk(1000), POLICY, NOW)).toHaveLength(3);
+    expect(planEviction([task('last', { bytes: 1 })], { totalBytes: 1000, availableBytes: 3 }, POLICY, NOW)).toEqual(
+      [],
+    );
+  });
+
+  it('never names what is pinned, whatever the reason', () => {
+    const tasks = [task('pinned', { isPinned: true, idleMs: 99_999 }), task('other')];
+    const policy = { ...POLICY, thresholdBytes: 1 };
+    expect(summary(tasks, disk(1000), policy, NOW, 1)).toEqual(['other watermark']);
+    expect(planRelief(tasks, policy, NOW, 1, 500).map(({ taskId }) => taskId)).toEqual(['other']);
   });
 
   it('spares tasks with readers, also when they are expired or the disk is full', () => {
@@ -72,7 +119,7 @@ describe('planEviction', () => {
 
   it('makes room within the threshold as well as on the disk', () => {
     const tasks = [task('a', { idleMs: 2 }), task('b')];
-    const policy = { ...POLICY, diskThresholdBytes: 400 };
+    const policy = { ...POLICY, capacityBytes: 400 };
     expect(summary(tasks, disk(200), policy, NOW, 300)).toEqual(['a admission']);
     expect(summary(tasks, disk(900), policy, NOW, 300)).toEqual(['a admission', 'b admission']);
   });
@@ -91,23 +138,26 @@ const anyTask = fc.record({
   usedAtMs: fc.oneof(fc.integer({ min: NOW - 15_000, max: NOW + 10 }), fc.constant(NOW - 500)),
   readers: fc.oneof(fc.constant(0), fc.nat(2)),
   isComplete: fc.boolean(),
+  isPinned: fc.boolean(),
 });
 const scene = fc
   .record({
     tasks: fc.array(anyTask, { maxLength: 12 }),
     foreignBytes: fc.nat(2000),
     spareBytes: fc.nat(3000),
-    diskThresholdBytes: fc.option(fc.integer({ min: 1, max: 3000 }), { nil: undefined }),
+    capacityBytes: fc.option(fc.integer({ min: 1, max: 3000 }), { nil: undefined }),
+    thresholdBytes: fc.option(fc.integer({ min: 1, max: 3000 }), { nil: undefined }),
     wantedBytes: fc.oneof(fc.constant(0), fc.nat(3000)),
     high: fc.integer({ min: 1, max: 100 }),
     low: fc.nat(99),
   })
   .filter(({ high, low }) => low < high)
-  .map(({ tasks, foreignBytes, spareBytes, diskThresholdBytes, wantedBytes, high, low }) => {
+  .map(({ tasks, foreignBytes, spareBytes, capacityBytes, thresholdBytes, wantedBytes, high, low }) => {
     const named = tasks.map((facts, index) => ({ taskId: String(index), ...facts }));
     const taskBytes = named.reduce((sum, { bytes }) => sum + bytes, 0);
     const usage = { totalBytes: taskBytes + foreignBytes + spareBytes, availableBytes: spareBytes };
-    const policy = { ...POLICY, highWatermarkPercent: high, lowWatermarkPercent: low, diskThresholdBytes };
+    const marks = { highWatermarkPercent: high, lowWatermarkPercent: low };
+    const policy = { ...POLICY, ...marks, capacityBytes, thresholdBytes };
     return { tasks: named, taskBytes, usage, policy, wantedBytes };
   });
 
@@ -119,7 +169,8 @@ describe('any plan', () => {
         const ids = victims.map(({ taskId }) => taskId);
         expect(new Set(ids).size).toBe(ids.length);
         const mayGo = tasks.filter(
-          ({ readers, isComplete, usedAtMs }) => readers === 0 && (isComplete || NOW - usedAtMs >= 1000),
+          ({ readers, isComplete, isPinned, usedAtMs }) =>
+            !isPinned && readers === 0 && (isComplete || NOW - usedAtMs >= 1000),
         );
         expect(mayGo.map(({ taskId }) => taskId)).toEqual(expect.arrayContaining(ids));
         const expired = mayGo.filter(({ usedAtMs }) => NOW - usedAtMs >= 10_000).map(({ taskId }) => taskId);
@@ -136,8 +187,8 @@ describe('any plan', () => {
         const usedAt = (taskId: string): number => tasks[Number(taskId)]?.usedAtMs ?? NaN;
         expect(ids.map(usedAt)).toEqual(ids.map(usedAt).sort((a, b) => a - b));
         const last = ids.at(-1);
-        for (const { taskId, usedAtMs, readers, isComplete } of tasks) {
-          if (last === undefined || readers > 0 || !isComplete || ids.includes(taskId)) continue;
+        for (const { taskId, usedAtMs, readers, isComplete, isPinned } of tasks) {
+          if (last === undefined || readers > 0 || isPinned || !isComplete || ids.includes(taskId)) continue;
           expect(usedAtMs).toBeGreaterThanOrEqual(usedAt(last));
         }
       }),
@@ -148,24 +199,21 @@ describe('any plan', () => {
     fc.assert(
       fc.property(scene, ({ tasks, taskBytes, usage, policy, wantedBytes }) => {
         const victims = planEviction(tasks, usage, policy, NOW, wantedBytes);
-        const capacity = policy.diskThresholdBytes ?? usage.totalBytes;
-        const used = policy.diskThresholdBytes === undefined ? usage.totalBytes - usage.availableBytes : taskBytes;
+        const { capacityBytes, marks } = watermarks(policy, usage, taskBytes);
+        const free = Math.min(usage.availableBytes, capacityBytes - taskBytes);
         let freed = 0;
         for (const [index, { reason, bytes }] of victims.entries()) {
           const isFirstOfItsKind = victims[index - 1]?.reason !== reason;
-          if (reason === 'watermark' || reason === 'threshold') {
-            expect(reason === 'threshold').toBe(policy.diskThresholdBytes !== undefined);
-            if (isFirstOfItsKind)
-              expect(used - freed).toBeGreaterThanOrEqual((capacity * policy.highWatermarkPercent) / 100);
-            expect(used - freed).toBeGreaterThan((capacity * policy.lowWatermarkPercent) / 100);
+          const mark = marks.find((one) => one.reason === reason);
+          if (mark !== undefined) {
+            if (isFirstOfItsKind) expect(taskBytes - freed).toBeGreaterThanOrEqual(mark.highBytes);
+            expect(taskBytes - freed).toBeGreaterThan(mark.lowBytes);
           }
-          if (reason === 'admission') {
-            expect(Math.min(usage.availableBytes, capacity - used) + freed).toBeLessThan(wantedBytes);
-          }
+          if (reason === 'admission') expect(free + freed).toBeLessThan(wantedBytes);
           freed += bytes;
         }
         if (victims.some(({ reason }) => reason === 'admission')) {
-          expect(Math.min(usage.availableBytes, capacity - used) + freed).toBeGreaterThanOrEqual(wantedBytes);
+          expect(free + freed).toBeGreaterThanOrEqual(wantedBytes);
         }
       }),
     );
@@ -191,5 +239,28 @@ describe('any plan', () => {
         expect(planEviction(left, after, policy, NOW)).toEqual([]);
       }),
     );
+  });
+});
+
+describe('planRelief', () => {
+  it('makes room for writes the disk refused, least recently used first, as far as it goes', () => {
+    const tasks = [
+      task('c', { idleMs: 1 }),
+      task('a', { idleMs: 3 }),
+      task('read', { readers: 1 }),
+      task('b', { idleMs: 2 }),
+    ];
+    const relief = (needed: number, wanted: number): string[] =>
+      planRelief(tasks, POLICY, NOW, needed, wanted).map(({ taskId, reason }) => `${taskId} ${reason}`);
+    expect(relief(1, 1)).toEqual(['a diskFull']);
+    expect(relief(1, 150)).toEqual(['a diskFull', 'b diskFull']);
+    expect(relief(1, 5000)).toEqual(['a diskFull', 'b diskFull', 'c diskFull']);
+  });
+
+  it('takes nothing when the write would find no room even so, and nothing that frees nothing', () => {
+    expect(planRelief([task('a'), task('b')], POLICY, NOW, 201, 500)).toEqual([]);
+    expect(planRelief([task('empty', { bytes: 0, idleMs: 9 }), task('a')], POLICY, NOW, 1, 100)).toMatchObject([
+      { taskId: 'a' },
+    ]);
   });
 });

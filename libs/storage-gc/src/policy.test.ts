@@ -8,10 +8,10 @@ import {
 
 it('fills in what is not said', () => {
   expect(createEvictionPolicy()).toEqual(DEFAULT_EVICTION_POLICY);
-  expect(createEvictionPolicy({ taskTtlMs: 5, diskThresholdBytes: 7 })).toEqual({
+  expect(createEvictionPolicy({ taskTtlMs: 5, capacityBytes: 7 })).toEqual({
     ...DEFAULT_EVICTION_POLICY,
     taskTtlMs: 5,
-    diskThresholdBytes: 7,
+    capacityBytes: 7,
   });
 });
 
@@ -24,7 +24,8 @@ it.each<[keyof EvictionPolicy, Partial<EvictionPolicy>]>([
   ['lowWatermarkPercent', { lowWatermarkPercent: 80 }],
   ['lowWatermarkPercent', { lowWatermarkPercent: -1 }],
   ['lowWatermarkPercent', { highWatermarkPercent: 50 }],
-  ['diskThresholdBytes', { diskThresholdBytes: 0 }],
+  ['capacityBytes', { capacityBytes: 0 }],
+  ['thresholdBytes', { thresholdBytes: NaN }],
 ])('refuses a wrong %s: %j', (field, policy) => {
   expect(() => createEvictionPolicy(policy)).toThrow(InvalidEvictionPolicyError);
   expect(() => createEvictionPolicy(policy)).toThrow(new RegExp(`^${field} is`));

@@ -10,8 +10,10 @@ export interface EvictionPolicy {
   readonly highWatermarkPercent: number;
   /** … until no more than this share is in use. Far below the high one: rare and large evictions. Near it: often and small. */
   readonly lowWatermarkPercent: number;
-  /** Bytes that tasks may take in total; the watermarks then count from this instead of the file system's size. */
-  readonly diskThresholdBytes?: number | undefined;
+  /** Bytes that all tasks together may take at most; the watermarks then count from this instead of the file system's size. */
+  readonly capacityBytes?: number | undefined;
+  /** Tasks that take this much in total shrink to the low watermark's share of it, whatever the watermarks say. */
+  readonly thresholdBytes?: number | undefined;
 }
 
 /** What runs when nothing else is configured. */
@@ -43,7 +45,7 @@ export class InvalidEvictionPolicyError extends DfError {
  */
 export function createEvictionPolicy(wanted: Partial<EvictionPolicy> = {}): EvictionPolicy {
   const policy = { ...DEFAULT_EVICTION_POLICY, ...wanted };
-  const { taskTtlMs, unfinishedIdleMs, highWatermarkPercent, lowWatermarkPercent, diskThresholdBytes } = policy;
+  const { taskTtlMs, unfinishedIdleMs, highWatermarkPercent, lowWatermarkPercent } = policy;
   const check = (field: keyof EvictionPolicy, value: number, isRight: boolean, rule: string): void => {
     if (!isRight) throw new InvalidEvictionPolicyError(field, value, rule); // also when the value is NaN
   };
@@ -58,8 +60,9 @@ export function createEvictionPolicy(wanted: Partial<EvictionPolicy> = {}): Evic
     isLowRight,
     `less than the high watermark (${highWatermarkPercent})`,
   );
-  if (diskThresholdBytes !== undefined) {
-    check('diskThresholdBytes', diskThresholdBytes, diskThresholdBytes > 0, 'more than 0');
+  for (const field of ['capacityBytes', 'thresholdBytes'] as const) {
+    const value = policy[field];
+    if (value !== undefined) check(field, value, value > 0, 'more than 0');
   }
   return policy;
 }

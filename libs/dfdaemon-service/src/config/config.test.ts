@@ -40,10 +40,10 @@ proxy:
   proxies: [{ regx: 'blobs/.*', useHTTPS: true, direct: true }]
 `);
     expect(config.proxy.server).toMatchObject({ ip: '0.0.0.0', port: 65001 });
-    expect(config.storage.keep).toBe(false);
+    expect(config.storage).toMatchObject({ keep: false, diskGCThreshold: 50 * 2 ** 30 });
     expect(config.gc.policy).toMatchObject({
       taskTTL: 6 * 3_600_000,
-      diskThreshold: 50 * 2 ** 30,
+      diskThreshold: 0,
       diskHighThresholdPercent: 80,
     });
     expect(config.scheduler.netAddrs).toEqual([{ type: 'tcp', addr: 'scheduler:8002' }]);

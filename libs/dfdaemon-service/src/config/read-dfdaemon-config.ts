@@ -10,7 +10,6 @@ const ALIASES: Readonly<Record<string, string>> = {
   'proxy.proxies': 'proxy.rules',
   'scheduler.manager.refreshInterval': 'dynconfig.refreshInterval',
   'storage.taskExpireTime': 'gc.policy.taskTTL',
-  'storage.diskGCThreshold': 'gc.policy.diskThreshold',
   'storage.diskGCThresholdPercent': 'gc.policy.diskHighThresholdPercent',
   'gc.policy.distThreshold': 'gc.policy.diskThreshold',
   'gc.policy.distHighThresholdPercent': 'gc.policy.diskHighThresholdPercent',

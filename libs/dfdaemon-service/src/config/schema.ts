@@ -135,6 +135,8 @@ export function dfdaemonSchema(directories: Directories) {
       dir: z.string().min(1).default(directories.storage),
       /** Keep content across restarts. */
       keep: z.boolean().default(true),
+      /** Tasks that have come to so many bytes shrink to the low watermark's share of them; 0: no such limit. */
+      diskGCThreshold: byteSize().default(0),
       server: section({ ip: ipAddress().optional(), tcpPort: port().default(4005) }),
     }),
     backend: section({
@@ -145,7 +147,7 @@ export function dfdaemonSchema(directories: Directories) {
       interval: duration().default(15 * MINUTE),
       policy: section({
         taskTTL: duration().default(720 * HOUR),
-        /** Bytes that take the place of the file system's size; 0: its real size. */
+        /** Bytes that all tasks may take at most, and from which the watermarks count; 0: the file system's size. */
         diskThreshold: byteSize().default(0),
         diskHighThresholdPercent: percent().default(80),
         diskLowThresholdPercent: percent().default(60),

@@ -206,6 +206,17 @@ export function describeTaskStore(
       await expect(under.store.create(newTask(3, 5_000))).resolves.toBeDefined();
     });
 
+    it('evicts nothing that is pinned, until it is not pinned any more', async () => {
+      await using under = await setup({ capacityBytes: 20_000 });
+      const pinned = await completeTask(under.store, 1, 8_000);
+      await pinned.setPinned(true);
+      expect(under.store.get(pinned.taskId)?.isPinned).toBe(true);
+      await expect(under.store.create(newTask(2, 15_000))).rejects.toThrow(NoSpaceError);
+      await pinned.setPinned(false);
+      await expect(under.store.create(newTask(2, 15_000))).resolves.toBeDefined();
+      expect(under.store.get(pinned.taskId)).toBeUndefined();
+    });
+
     it('makes room by evicting complete tasks nobody uses, but none that is retained', async () => {
       await using under = await setup({ capacityBytes: 20_000 });
       const idle = await completeTask(under.store, 1, 8_000);

@@ -19,8 +19,9 @@ export interface NewTask {
 export interface TaskStore {
   get(taskId: string): StoredTask | undefined;
   /**
-   * Creates an empty task, or returns the one that exists with the same layout; one with another layout is replaced.
-   * @throws {NoSpaceError} when the content cannot fit, also after eviction
+   * Creates an empty task, or returns the one that exists with the same layout; one with another layout is replaced. What it lacks is
+   * reserved for it while it is retained.
+   * @throws {NoSpaceError} when what it lacks cannot fit, also after eviction
    */
   create(task: NewTask): Promise<StoredTask>;
   /** Removes content and metadata; a task that is retained goes when its last reader has gone. Unknown ids are fine. */
@@ -34,6 +35,8 @@ export interface StoredTask extends NewTask {
   readonly isComplete: boolean;
   readonly createdAtMs: number;
   readonly usedAtMs: number;
+  /** It stays, however old it is and however full the disk; only `delete` removes it. */
+  readonly isPinned: boolean;
   readonly finishedPieces: ReadonlyPieceSet;
   piece(pieceNumber: number): PieceRecord | undefined;
   /** Writes bytes at a position in the task; they count only once their piece is recorded. */
@@ -46,6 +49,8 @@ export interface StoredTask extends NewTask {
   discardPieces(pieceNumbers: Iterable<number>): void;
   /** @see isComplete; on disk when the promise resolves. */
   markComplete(): Promise<void>;
+  /** @see isPinned; on disk when the promise resolves. */
+  setPinned(isPinned: boolean): Promise<void>;
   /** Keeps the task from eviction until disposed, and counts as use. */
   retain(): Disposable;
 }

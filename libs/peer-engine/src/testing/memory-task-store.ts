@@ -62,7 +62,7 @@ export class MemoryTaskStore implements TaskStore {
     let used = 0;
     for (const task of this.#tasks.values()) used += task.layout.contentLength;
     const idle = [...this.#tasks.values()]
-      .filter((task) => task.isComplete && !task.isRetained)
+      .filter((task) => task.isComplete && !task.isRetained && !task.isPinned)
       .sort((a, b) => a.usedAtMs - b.usedAtMs);
     const evictable = idle.reduce((sum, task) => sum + task.layout.contentLength, 0);
     if (used - evictable + wantedBytes > this.#capacityBytes) {
@@ -91,6 +91,7 @@ class MemoryTask implements StoredTask {
   #content: Uint8Array | undefined;
   #usedAtMs: number;
   #isComplete = false;
+  #isPinned = false;
   #retainers = 0;
   #isRemoved = false;
 
@@ -117,6 +118,10 @@ class MemoryTask implements StoredTask {
 
   get finishedPieces(): ReadonlyPieceSet {
     return this.#finished;
+  }
+
+  get isPinned(): boolean {
+    return this.#isPinned;
   }
 
   get isRetained(): boolean {
@@ -171,6 +176,11 @@ class MemoryTask implements StoredTask {
       return Promise.reject(new Error(`task ${this.taskId} is not complete: pieces are missing`));
     }
     this.#isComplete = true;
+    return Promise.resolve();
+  }
+
+  setPinned(isPinned: boolean): Promise<void> {
+    this.#isPinned = isPinned;
     return Promise.resolve();
   }
 
