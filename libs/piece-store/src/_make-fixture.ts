@@ -33,6 +33,8 @@ async function writePieces(task: StoredTask, numbers: Iterable<number>): Promise
       digest: pieceDigestOf(bytes),
       trafficType: number === 0 ? 'backToSource' : 'remotePeer',
       ...(number === 0 ? {} : { parentId: 'parent' }),
+      sha256: createHash('sha256').update(bytes).digest('hex'),
+      isVerified: number === 0,
       costMs: 5,
       createdAtMs: clock,
     });
@@ -52,6 +54,7 @@ const create = (taskId: string, contentLength: number, isPrivate: boolean): Prom
 const complete = await create(createHash('sha256').update(contentOf(10_000)).digest('hex'), 10_000, false);
 await writePieces(complete, [0, 1, 2]);
 await complete.markComplete();
+await complete.setPinned(true);
 clock += 60_000;
 await writePieces(await create('2'.repeat(64), 20_000, true), [0, 3]);
 clock += 60_000;

@@ -52,8 +52,9 @@ export async function recoverTask(
       hash.update(bytes);
       done += bytesRead;
     }
-    const place = { number, offset: start, length };
-    pieces.push({ ...place, digest: pieceDigest(crc), trafficType: 'localPeer', costMs: 0, createdAtMs: now });
+    const facts = { number, offset: start, length, digest: pieceDigest(crc), costMs: 0, createdAtMs: now };
+    // Once the whole has matched, and nothing is returned before, all of its pieces have.
+    pieces.push({ ...facts, trafficType: 'localPeer', isVerified: true });
   }
   const contentType = hash.digest('hex') === taskId ? await contentTypeOf(file, size) : undefined;
   if (contentType === undefined) return undefined;

@@ -44,13 +44,15 @@ export function decodeTask(row: Row, nowMs: number): TaskRow | string {
 
 /** @returns the piece, or in words why the row is none */
 export function decodePiece(row: Row, layout: TaskLayout): PieceRecord | string {
-  const { digest, parent_id: parentId } = row;
+  const { digest, sha256, parent_id: parentId } = row;
   const number = count(row['number']);
   const trafficType = TRAFFIC_TYPES[count(row['traffic_type']) ?? -1];
   const costMs = count(row['cost_ms']);
   const createdAtMs = count(row['created_at_ms']);
   if (number === undefined || number >= layout.pieceCount) return 'it has a piece that cannot exist';
   if (typeof digest !== 'string' || !/^crc32:\d{1,10}$/.test(digest)) return `the digest of piece ${number} is damaged`;
+  if (sha256 !== null && (typeof sha256 !== 'string' || !/^[0-9a-f]{64}$/.test(sha256)))
+    return `the SHA-256 of piece ${number} is damaged`;
   if (trafficType === undefined || costMs === undefined || createdAtMs === undefined)
     return `piece ${number} is damaged`;
   if (parentId !== null && typeof parentId !== 'string') return `piece ${number} is damaged`;
@@ -64,7 +66,8 @@ export function decodePiece(row: Row, layout: TaskLayout): PieceRecord | string 
     trafficType,
     costMs,
     createdAtMs,
-    isVerified: trafficType === 'backToSource',
+    ...(sha256 !== null && { sha256 }),
+    isVerified: row['is_verified'] === 1,
   };
 }
 

@@ -139,9 +139,17 @@ export class SqliteMetadata implements TaskMetadata {
     switch (change.kind) {
       case 'piece': {
         const { piece } = change;
-        const traffic = TRAFFIC_TYPES.indexOf(piece.trafficType);
-        const [cost, created] = [Math.round(piece.costMs), Math.round(piece.createdAtMs)];
-        statements.putPiece.run(change.key, piece.number, piece.digest, piece.parentId ?? null, traffic, cost, created);
+        statements.putPiece.run(
+          change.key,
+          piece.number,
+          piece.digest,
+          piece.parentId ?? null,
+          TRAFFIC_TYPES.indexOf(piece.trafficType),
+          Math.round(piece.costMs),
+          Math.round(piece.createdAtMs),
+          piece.sha256 ?? null,
+          piece.isVerified ? 1 : 0,
+        );
         return;
       }
       case 'discard':
@@ -237,8 +245,8 @@ function prepare(database: DatabaseSync) {
     deleteTask: sql('delete from task where key = ?'),
     deletePieces: sql('delete from piece where task_key = ?'),
     putPiece: sql(
-      `insert or replace into piece (task_key, number, digest, parent_id, traffic_type, cost_ms, created_at_ms)
-       values (?, ?, ?, ?, ?, ?, ?)`,
+      `insert or replace into piece (task_key, number, digest, parent_id, traffic_type, cost_ms, created_at_ms, sha256, is_verified)
+       values (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     ),
     deletePiece: sql('delete from piece where task_key = ? and number = ?'),
     setUsed: sql('update task set used_at_ms = ? where key = ?'),
