@@ -56,7 +56,7 @@ export class Answering {
       return 'answered';
     }
     const isAtOrigin = child.needBackToSource || child.state === 'BackToSource';
-    if (isAtOrigin && task.leases.isFree) {
+    if (isAtOrigin && (task.leases.isFree || task.leases.isHeldByHost(child.host.id))) {
       this.#grant(child, 'asked for the origin', nowMs);
       return 'answered';
     }

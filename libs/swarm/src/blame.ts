@@ -10,34 +10,56 @@ export interface ProbationRule {
   readonly durationMs: number;
 }
 
+/**
+ * What a complaint is about: `service`, a parent that does not deliver, which a network may be guilty of; `honesty`, bytes or vouchers
+ * that are not those of the origin.
+ */
+export type Complaint = 'service' | 'honesty';
+
 /** Complaints kept per host; more than a rule needs would only cost memory. */
 const MAX_COMPLAINTS = 64;
 
 /** Who complained of whom. Hosts drop out with their objects. */
 export class Blame {
-  readonly #rule: ProbationRule;
-  readonly #records = new WeakMap<Host, { complaints: Map<string, number>; untilMs: number }>();
+  readonly #rules: Readonly<Record<Complaint, ProbationRule>>;
+  readonly #records: Readonly<Record<Complaint, WeakMap<Host, { complaints: Map<string, number>; untilMs: number }>>> =
+    {
+      service: new WeakMap(),
+      honesty: new WeakMap(),
+    };
 
-  constructor(rule: ProbationRule) {
-    this.#rule = rule;
+  constructor(rules: Readonly<Record<Complaint, ProbationRule>>) {
+    this.#rules = rules;
   }
 
   /** @returns how many different hosts complained of this one lately */
-  complain(parent: Host, childHostId: string, nowMs: number): number {
-    let record = this.#records.get(parent);
-    if (record === undefined) this.#records.set(parent, (record = { complaints: new Map(), untilMs: -Infinity }));
+  complain(complaint: Complaint, host: Host, byHostId: string, nowMs: number): number {
+    const rule = this.#rules[complaint];
+    const records = this.#records[complaint];
+    let record = records.get(host);
+    if (record === undefined) records.set(host, (record = { complaints: new Map(), untilMs: -Infinity }));
     const { complaints } = record;
-    for (const [hostId, atMs] of complaints) if (nowMs - atMs > this.#rule.windowMs) complaints.delete(hostId);
-    if (complaints.size < MAX_COMPLAINTS || complaints.has(childHostId)) complaints.set(childHostId, nowMs);
+    for (const [hostId, atMs] of complaints) if (nowMs - atMs > rule.windowMs) complaints.delete(hostId);
+    if (complaints.size < MAX_COMPLAINTS || complaints.has(byHostId)) complaints.set(byHostId, nowMs);
     const complainants = complaints.size;
-    if (complainants >= this.#rule.complainants) {
-      record.untilMs = nowMs + this.#rule.durationMs;
+    if (complainants >= rule.complainants) {
+      record.untilMs = nowMs + rule.durationMs;
       complaints.clear();
     }
     return complainants;
   }
 
+  /** Left out of the offers, for whatever reason. */
   isOnProbation(host: Host, nowMs: number): boolean {
-    return nowMs < (this.#records.get(host)?.untilMs ?? -Infinity);
+    return this.isDistrusted(host, nowMs) || this.#isGuiltyOf('service', host, nowMs);
+  }
+
+  /** Its word does not count. */
+  isDistrusted(host: Host, nowMs: number): boolean {
+    return this.#isGuiltyOf('honesty', host, nowMs);
+  }
+
+  #isGuiltyOf(complaint: Complaint, host: Host, nowMs: number): boolean {
+    return nowMs < (this.#records[complaint].get(host)?.untilMs ?? -Infinity);
   }
 }

@@ -20,3 +20,6 @@ export interface EndFacts {
   /** The bytes came, or should have come, from the origin. */
   readonly fromOrigin: boolean;
 }
+
+/** What one host may say of another. */
+export type Offence = 'wrongBytes' | 'falseVoucher' | 'stalled' | 'unreachable';

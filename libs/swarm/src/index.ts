@@ -1,7 +1,7 @@
 export type { ProbationRule } from './blame.ts';
 export type { Decision, RefusalCode } from './decision.ts';
 export { AddressFormatError } from './errors.ts';
-export type { EndFacts, RegistrationFacts } from './facts.ts';
+export type { EndFacts, Offence, RegistrationFacts } from './facts.ts';
 export { HOST_TRANSITIONS, SEED_TRANSITIONS } from './host.ts';
 export type { HostFacts, HostKind, HostState, HostView } from './host.ts';
 export { meshPolicy } from './mesh-policy.ts';
@@ -19,5 +19,9 @@ export { DEFAULT_SWARM_OPTIONS } from './swarm-options.ts';
 export type { SwarmOptions } from './swarm-options.ts';
 export { Swarm } from './swarm.ts';
 export type { SwarmCounts } from './swarm.ts';
+export { TAG_BOOK_LIMITS, TagBook } from './tag-book.ts';
+export type { TagBookLimits, TagMeaning, TagName } from './tag-book.ts';
 export { TASK_TRANSITIONS } from './task.ts';
 export type { TaskSize, TaskState, TaskView } from './task.ts';
+export { VOUCHER_BOOK_LIMITS, VoucherBook } from './voucher-book.ts';
+export type { TaskVouchers, Voucher, VoucherBookLimits, VoucherGrid, VoucherRun } from './voucher-book.ts';

@@ -25,6 +25,8 @@ export class Roster {
   readonly waitingTasks = new Set<Task>();
   /** Tasks with new parents that children of ours may not have heard of. */
   readonly refreshable = new Set<Task>();
+  /** Tasks with leases of hosts. */
+  readonly leasedToHosts = new Set<Task>();
   /** Tasks in which something changed that those who wait may have waited for. */
   readonly toWake = new Set<Task>();
   /** Peers with a question that has not been looked at yet. */
@@ -69,11 +71,13 @@ export class Roster {
     if (host.isSeed) this.seeds.delete(host);
     for (const task of this.waitingTasks) this.triggerFailed(task, host.id, nowMs);
     for (const peer of [...host.peers]) this.removePeer(peer, nowMs);
+    this.#releaseHostLeases(host);
   }
 
   removeTask(task: Task): void {
     this.tasks.delete(task.id);
     this.refreshable.delete(task);
+    this.leasedToHosts.delete(task);
     this.waitingTasks.delete(task);
   }
 
@@ -190,6 +194,7 @@ export class Roster {
       this.triggerFailed(peer.task, host.id, nowMs);
     }
     for (const task of this.waitingTasks) this.triggerFailed(task, host.id, nowMs);
+    this.#releaseHostLeases(host);
     this.hostChanged(host);
   }
 
@@ -214,5 +219,9 @@ export class Roster {
     if (!host.isSeed) return;
     this.triggerFailed(task, host.id, nowMs);
     task.seedFailures.set(host.id, nowMs);
+  }
+
+  #releaseHostLeases(host: Host): void {
+    for (const task of this.leasedToHosts) if (task.leases.releaseHost(host.id)) this.wake(task);
   }
 }

@@ -31,7 +31,12 @@ export interface SwarmOptions {
    * that their scheduler is back (3 s), or the origin would be asked again for what they are fetching.
    */
   readonly settleMs: number;
+  /** For hosts that do not deliver. */
   readonly probation: ProbationRule;
+  /** For hosts that sent, or vouched for, bytes that are not those of the origin. */
+  readonly distrust: ProbationRule;
+  /** A host that fetches missing pieces from the origin must renew its lease within this time. */
+  readonly hostLeaseMs: number;
   /** A downloading peer that reports nothing for this long is given up. */
   readonly pieceSilenceMs: number;
   readonly peerTtlMs: number;
@@ -63,6 +68,8 @@ export const DEFAULT_SWARM_OPTIONS: SwarmOptions = {
   seedFailureMemoryMs: 30 * MINUTE,
   settleMs: 5 * SECOND,
   probation: { complainants: 3, windowMs: 30 * SECOND, durationMs: MINUTE },
+  distrust: { complainants: 3, windowMs: 10 * MINUTE, durationMs: 10 * MINUTE },
+  hostLeaseMs: MINUTE,
   pieceSilenceMs: 30 * MINUTE,
   peerTtlMs: 24 * HOUR,
   hostTtlMs: HOUR,

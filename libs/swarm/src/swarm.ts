@@ -6,7 +6,7 @@ import { Blame } from './blame.ts';
 import { refusal } from './decision.ts';
 import type { Decision } from './decision.ts';
 import { Expiry } from './expiry.ts';
-import type { EndFacts, RegistrationFacts } from './facts.ts';
+import type { EndFacts, Offence, RegistrationFacts } from './facts.ts';
 import { Host } from './host.ts';
 import type { HostFacts, HostView } from './host.ts';
 import { leaseKindFor } from './origin-leases.ts';
@@ -43,7 +43,10 @@ export class Swarm {
   /** @param random uniform in [0, 1); @param nowMs when the swarm begins */
   constructor(options: Partial<SwarmOptions>, random: () => number, nowMs: number) {
     this.#roster = new Roster({ ...DEFAULT_SWARM_OPTIONS, ...options });
-    this.#blame = new Blame(this.#roster.options.probation);
+    this.#blame = new Blame({
+      service: this.#roster.options.probation,
+      honesty: this.#roster.options.distrust,
+    });
     this.#settledAtMs = nowMs + this.#roster.options.settleMs;
     this.#answering = new Answering(this.#roster, this.#blame, random, this.#settledAtMs);
     this.#expiry = new Expiry(this.#roster, nowMs);
@@ -224,12 +227,55 @@ export class Swarm {
       this.#roster.block(peer, parentId);
       const parent = this.#roster.peers.get(parentId);
       if (parent === undefined || parent.task !== peer.task || parent.host === peer.host) return;
-      const complainants = this.#blame.complain(parent.host, peer.host.id, nowMs);
-      if (complainants === COMPLAINTS_WORTH_A_PROBE)
-        this.#roster.decisions.push({ kind: 'probeHost', hostId: parent.host.id });
+      this.#badService(parent.host, peer.host.id, nowMs);
       this.#roster.reindex(peer);
       this.#roster.refreshable.add(peer.task);
     });
+  }
+
+  /** A host complains of another one; one that is not known is not heard. */
+  hostBlamed(hostId: string, byHostId: string, offence: Offence, nowMs: number): Decision[] {
+    const host = this.#roster.hosts.get(hostId);
+    if (host === undefined || hostId === byHostId || !this.#roster.hosts.has(byHostId)) return [];
+    if (offence === 'wrongBytes' || offence === 'falseVoucher') this.#blame.complain('honesty', host, byHostId, nowMs);
+    else this.#badService(host, byHostId, nowMs);
+    return this.#answering.settle(nowMs);
+  }
+
+  /** Several hosts found that this one sends, or vouches for, what is not so. */
+  isDistrusted(hostId: string, nowMs: number): boolean {
+    const host = this.#roster.hosts.get(hostId);
+    return host !== undefined && this.#blame.isDistrusted(host, nowMs);
+  }
+
+  /**
+   * A host that does have parents asks to fetch missing pieces of a task from the origin, or goes on to.
+   * @returns whether it may, until `hostLeaseMs` from now
+   */
+  leaseRequested(hostId: string, taskId: string, nowMs: number): boolean {
+    const task = this.#roster.tasks.get(taskId);
+    const host = this.#roster.hosts.get(hostId);
+    if (task === undefined || host === undefined) return false;
+    this.#roster.heard(host, nowMs);
+    const isGranted = task.leases.grantHost(hostId, nowMs + this.#roster.options.hostLeaseMs);
+    if (task.leases.hasHostLeases) this.#roster.leasedToHosts.add(task);
+    return isGranted;
+  }
+
+  leaseReturned(hostId: string, taskId: string, nowMs: number): Decision[] {
+    const task = this.#roster.tasks.get(taskId);
+    if (task?.leases.releaseHost(hostId) === true) this.#roster.wake(task);
+    return this.#answering.settle(nowMs);
+  }
+
+  /** The host's own stream broke: it is looked at, and its leases end soon unless it comes back and asks again. */
+  linkLost(hostId: string, nowMs: number): Decision[] {
+    const host = this.#roster.hosts.get(hostId);
+    if (host === undefined) return [];
+    const { leasedToHosts, options } = this.#roster;
+    for (const task of leasedToHosts) task.leases.shortenHost(hostId, nowMs + options.leaseGraceMs);
+    this.#roster.doubt(host, nowMs);
+    return this.#answering.settle(nowMs);
   }
 
   /** A piece could not be had from the origin; the download may go on. */
@@ -335,6 +381,10 @@ export class Swarm {
       for (const task of this.#roster.waitingTasks) this.#roster.wake(task);
     }
     for (const peer of this.#roster.lost) this.#expireLost(peer, nowMs);
+    for (const task of this.#roster.leasedToHosts) {
+      if (task.leases.expireHosts(nowMs)) this.#roster.wake(task);
+      if (!task.leases.hasHostLeases) this.#roster.leasedToHosts.delete(task);
+    }
     for (const task of this.#roster.waitingTasks) if (task.starting.size > 0) this.#roster.wake(task);
     const decisions = this.#answering.settle(nowMs);
     for (const task of this.#roster.waitingTasks) this.#answering.enforceDeadline(task, nowMs);
@@ -349,6 +399,11 @@ export class Swarm {
     this.#roster.heard(peer.host, nowMs);
     change(peer);
     return this.#answering.settle(nowMs);
+  }
+
+  #badService(host: Host, byHostId: string, nowMs: number): void {
+    const complainants = this.#blame.complain('service', host, byHostId, nowMs);
+    if (complainants === COMPLAINTS_WORTH_A_PROBE) this.#roster.decisions.push({ kind: 'probeHost', hostId: host.id });
   }
 
   #expireLost(peer: Peer, nowMs: number): void {
