@@ -1,7 +1,8 @@
 import type { Client } from '@connectrpc/connect';
 import { Code, ConnectError } from '@connectrpc/connect';
 import type { swarm } from '@d7y/api';
-import type { Hello } from './parent.ts';
+import { isPort } from './parent-offer.ts';
+import type { Hello, HelloAnswer } from './parent.ts';
 
 /** Asks a process whether it is one of ours; remembers that a stock one is not, and asks again after any other failure. */
 export class Greeting {
@@ -16,11 +17,12 @@ export class Greeting {
   }
 
   /** @returns undefined from a stock process. @throws {ConnectError} */
-  async exchange(options: { signal: AbortSignal; timeoutMs: number }): Promise<Hello | undefined> {
+  async exchange(options: { signal: AbortSignal; timeoutMs: number }): Promise<HelloAnswer | undefined> {
     if (this.#isStock) return undefined;
     try {
       const answer = await this.#client.hello({ ...this.#self, features: [...this.#self.features] }, options);
-      return { instanceId: answer.instanceId, version: answer.version, features: answer.features };
+      const { instanceId, version, features, pieceTlsPort } = answer;
+      return { instanceId, version, features, pieceTlsPort: isPort(pieceTlsPort) ? pieceTlsPort : undefined };
     } catch (error) {
       // A server without the service answers Unimplemented; Connect reads HTTP 404 the same way.
       if (ConnectError.from(error).code !== Code.Unimplemented) throw error;

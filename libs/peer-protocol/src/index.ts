@@ -25,7 +25,7 @@ export type { HostDescription, HostLoad } from './host-message.ts';
 export { packetIdOf } from './packet-id.ts';
 export { createParentClient, createParentClientPool } from './parent-client.ts';
 export type { ParentClientOptions, ParentClientPoolOptions } from './parent-client.ts';
-export type { Hello, Parent, ParentClient, ParentClientPool, PieceAnnouncement } from './parent.ts';
+export type { Hello, HelloAnswer, Parent, ParentClient, ParentClientPool, PieceAnnouncement } from './parent.ts';
 export { createPieceClient } from './piece-client.ts';
 export type { PieceClientOptions } from './piece-client.ts';
 export { toPieceMessage, toPieceReport } from './piece-message.ts';
@@ -50,3 +50,5 @@ export type { ListedScheduler, ManagerClient, SchedulerSearch } from './manager-
 export { createSchedulerClient } from './scheduler-client.ts';
 export type { SchedulerClientOptions } from './scheduler-client.ts';
 export type { SchedulerClient } from './scheduler.ts';
+export { parseVouchers, toVoucherMessage } from './voucher-message.ts';
+export type { VoucherBatchFacts, VoucherFacts } from './voucher-message.ts';

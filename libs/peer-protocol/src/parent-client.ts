@@ -1,5 +1,5 @@
 import { isIP } from 'node:net';
-import { createClient } from '@connectrpc/connect';
+import { Code, createClient } from '@connectrpc/connect';
 import { dfdaemon, health, swarm } from '@d7y/api';
 import { linkedSignal } from '@d7y/service-kit';
 import { InvalidAnnouncementError, ParentSilentError, ParentWithoutPiecePortError } from './errors.ts';
@@ -9,8 +9,10 @@ import { isServing } from './health-check.ts';
 import { Greeting } from './hello.ts';
 import { isPort } from './parent-offer.ts';
 import type { ParentClient, ParentClientPool, PieceAnnouncement } from './parent.ts';
+import { RpcError } from './rpc-error.ts';
 import { UNARY_TIMEOUT_MS } from './scheduler-client.ts';
 import { streamCall, unaryCall } from './unary-call.ts';
+import { parseVouchers } from './voucher-message.ts';
 
 export interface ParentClientOptions extends GrpcConnectionOptions {
   /** Ours, as announced. */
@@ -54,7 +56,8 @@ export function createParentClient(
   const { address: name, transport } = connection;
   const client = createClient(dfdaemon.DfdaemonUpload, transport);
   const healthClient = createClient(health.Health, transport);
-  const greeting = new Greeting(createClient(swarm.SwarmService, transport), {
+  const swarmClient = createClient(swarm.SwarmService, transport);
+  const greeting = new Greeting(swarmClient, {
     instanceId: options.hostId,
     version: options.version,
     features: options.features ?? [],
@@ -90,6 +93,21 @@ export function createParentClient(
       unaryCall(name, 'Hello', { signal, timeoutMs: options.unaryTimeoutMs ?? UNARY_TIMEOUT_MS }, (call) =>
         greeting.exchange(call),
       ),
+    async *followVouchers(taskId, callOptions) {
+      const batches = streamCall(name, 'FollowVouchers', callOptions, (call) =>
+        swarmClient.followVouchers({ taskId }, call),
+      );
+      try {
+        for await (const message of batches) {
+          const batch = parseVouchers(message, '');
+          if (batch === undefined) throw new InvalidAnnouncementError(name, 'vouchers that cannot be');
+          yield batch;
+        }
+      } catch (error) {
+        if (error instanceof RpcError && error.status === Code.Unimplemented) return;
+        throw error;
+      }
+    },
     [Symbol.dispose]: () => connection[Symbol.dispose](),
   };
 }

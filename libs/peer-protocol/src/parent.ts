@@ -1,4 +1,5 @@
 import type { common, dfdaemon } from '@d7y/api';
+import type { VoucherBatchFacts } from './voucher-message.ts';
 
 /** A peer of a task from which its pieces can be fetched, as a scheduler offers it. */
 export interface Parent {
@@ -38,6 +39,12 @@ export interface Hello {
   readonly features: readonly string[];
 }
 
+/** What the other side says of itself in return. */
+export interface HelloAnswer extends Hello {
+  /** Where a daemon serves pieces over TLS; undefined when it does not. */
+  readonly pieceTlsPort: number | undefined;
+}
+
 /** A daemon's upload gRPC, seen from a child. Every call rejects with the reason of its signal when that is aborted. */
 export interface ParentClient {
   /** `ip:port`, for logs. */
@@ -67,7 +74,12 @@ export interface ParentClient {
   /** @returns whether the daemon says it is serving; false too when it cannot be reached */
   checkHealth(options: { signal: AbortSignal }): Promise<boolean>;
   /** @returns undefined from a stock daemon, which is remembered while the client lives. @throws {RpcError} */
-  hello(options: { signal: AbortSignal }): Promise<Hello | undefined>;
+  hello(options: { signal: AbortSignal }): Promise<HelloAnswer | undefined>;
+  /**
+   * What the daemon itself vouches for in a task, as it comes, until its download is over; nothing from a stock daemon.
+   * @throws {RpcError}
+   */
+  followVouchers(taskId: string, options: { signal: AbortSignal }): AsyncIterable<VoucherBatchFacts>;
 }
 
 /** Clients of parents by address: connections are shared, and closed when idle. */

@@ -11,7 +11,7 @@ import { isServing } from './health-check.ts';
 import { Greeting } from './hello.ts';
 import { RpcError } from './rpc-error.ts';
 import type { SchedulerClient } from './scheduler.ts';
-import { unaryCall } from './unary-call.ts';
+import { streamCall, unaryCall } from './unary-call.ts';
 
 /** Deadline of every unary call, as stock clients have it. */
 export const UNARY_TIMEOUT_MS = 10_000;
@@ -35,7 +35,8 @@ export function createSchedulerClient(options: SchedulerClientOptions): Schedule
   const { address, transport } = connection;
   const client = createClient(scheduler.Scheduler, transport);
   const healthClient = createClient(health.Health, transport);
-  const greeting = new Greeting(createClient(swarm.SwarmService, transport), {
+  const swarmClient = createClient(swarm.SwarmService, transport);
+  const greeting = new Greeting(swarmClient, {
     instanceId: hostId,
     version: options.version,
     features: options.features ?? [],
@@ -81,6 +82,8 @@ export function createSchedulerClient(options: SchedulerClientOptions): Schedule
     },
     checkHealth: (callOptions) => isServing(healthClient, callOptions),
     hello: (callOptions) => unaryCall(address, 'Hello', deadline(callOptions), (call) => greeting.exchange(call)),
+    openLink: (requests, callOptions) =>
+      streamCall(address, 'Link', callOptions, (call) => swarmClient.link(requests, call)),
     [Symbol.asyncDispose]: () => {
       connection[Symbol.dispose]();
       return Promise.resolve();

@@ -1,6 +1,6 @@
-import type { common } from '@d7y/api';
+import type { common, swarm } from '@d7y/api';
 import type { Announcement, PeerRegistration } from './announcement.ts';
-import type { Hello } from './parent.ts';
+import type { HelloAnswer } from './parent.ts';
 
 /** One scheduler, seen from a daemon. Connections come and go by themselves; unary calls have a deadline of their own. */
 export interface SchedulerClient extends AsyncDisposable {
@@ -21,5 +21,13 @@ export interface SchedulerClient extends AsyncDisposable {
   /** @returns whether the scheduler says it is serving; false too when it cannot be reached */
   checkHealth(options: { signal: AbortSignal }): Promise<boolean>;
   /** @returns undefined from a stock scheduler, which is remembered while the client lives. @throws {RpcError} */
-  hello(options: { signal: AbortSignal }): Promise<Hello | undefined>;
+  hello(options: { signal: AbortSignal }): Promise<HelloAnswer | undefined>;
+  /**
+   * The stream of this daemon with a scheduler of ours. Ends when the scheduler ends it, or the requests do.
+   * @throws {RpcError}
+   */
+  openLink(
+    requests: AsyncIterable<swarm.LinkRequest>,
+    options: { signal: AbortSignal },
+  ): AsyncIterable<swarm.LinkResponse>;
 }

@@ -20,6 +20,8 @@ import { Swarm } from '@d7y/swarm';
 import type { Clock } from './clock.ts';
 import { systemClock } from './clock.ts';
 import type { SchedulerConfig } from './config.ts';
+import { LinkHub } from './link/link-hub.ts';
+import { createLinkMetrics } from './link/link-metrics.ts';
 import { MessageWriter } from './messages/message-writer.ts';
 import { Records } from './messages/records.ts';
 import { createSchedulerMetrics, watchSwarm } from './metrics.ts';
@@ -31,6 +33,9 @@ import { SwarmDriver } from './scheduling/swarm-driver.ts';
 import { VERSION } from './version.ts';
 
 const TICK_MS = 100;
+/** Vouchers travel together with those that come within this time. */
+const LINK_BATCH_MS = 4;
+const LINK_EXPIRY_INTERVAL_MS = 60_000;
 const PROBE_TIMEOUT_MS = 2_000;
 /** Between two health checks of a seed. */
 const SEED_PROBE_INTERVAL_MS = 10_000;
@@ -127,6 +132,9 @@ export async function startScheduler(
     signal: stopping.signal,
   });
 
+  const hub = stack.use(new LinkHub({ driver, instanceId, batchMs: LINK_BATCH_MS, wallClock: Date.now, logger }));
+  const linkMetrics = createLinkMetrics(metrics.registry, hub);
+
   const http = createHttpHandler([{ method: 'GET', path: '/metrics', handler: metricsHandler(metrics) }]);
   const metricsListener =
     config.metrics.listen === undefined
@@ -137,7 +145,10 @@ export async function startScheduler(
       host: server.listenIP ?? (config.network.enableIPv6 ? '::' : '0.0.0.0'),
       port: server.port,
       grpc: (router) =>
-        registerServices(router, { driver, records, writer, telemetry, logger, metrics: counters, instanceId }),
+        registerServices(router, {
+          ...{ driver, records, writer, telemetry, logger, metrics: counters, instanceId },
+          ...{ hub, linkMetrics },
+        }),
       http,
       interceptors: [createRateLimit(server.requestRateLimit, clock), createRulesInterceptor()],
       longStreams: LONG_STREAMS,
@@ -155,6 +166,7 @@ export async function startScheduler(
   // Last in, first out: no more deadlines and triggers while the listener closes.
   stack.defer(() => stopping.abort(new DOMException('the scheduler is stopping', 'AbortError')));
   repeat(stack, overrides.tickMs ?? TICK_MS, () => driver.tick());
+  repeat(stack, LINK_EXPIRY_INTERVAL_MS, () => hub.expire());
   repeat(stack, overrides.seedProbeIntervalMs ?? SEED_PROBE_INTERVAL_MS, () => {
     for (const { facts } of swarm.hosts()) if (facts.kind === 'seed') prober.probe(facts);
   });

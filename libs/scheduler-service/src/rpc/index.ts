@@ -1,23 +1,30 @@
 import type { ConnectRouter } from '@connectrpc/connect';
 import { scheduler, swarm } from '@d7y/api';
+import type { LinkHub } from '../link/link-hub.ts';
 import type { MessageWriter } from '../messages/message-writer.ts';
 import type { AnnouncePeerContext } from './announce-peer.ts';
 import { announcePeer } from './announce-peer.ts';
 import { hello } from './hello.ts';
 import { hosts } from './hosts.ts';
+import { link } from './link.ts';
 import { peersAndTasks } from './peers-and-tasks.ts';
 import { registerUnsupported } from './unsupported.ts';
 
-/** Streams that stay open for as long as a download takes; stock clients want their headers within ten seconds. */
-export const LONG_STREAMS = ['/scheduler.v2.Scheduler/AnnouncePeer'];
+/** Streams that stay open for as long as a download, or a daemon, lives; clients want their headers within ten seconds. */
+export const LONG_STREAMS = ['/scheduler.v2.Scheduler/AnnouncePeer', '/d7y.swarm.v1.SwarmService/Link'];
 
 /** All services of a scheduler but health. */
 export function registerServices(
   router: ConnectRouter,
-  parts: AnnouncePeerContext & { readonly writer: MessageWriter; readonly instanceId: string },
+  parts: AnnouncePeerContext & {
+    readonly writer: MessageWriter;
+    readonly instanceId: string;
+    readonly hub: LinkHub;
+    readonly linkMetrics: { request(kind: string): void };
+  },
 ): void {
   const offered = { ...announcePeer(parts), ...hosts(parts), ...peersAndTasks(parts) };
   router.service(scheduler.Scheduler, offered);
   registerUnsupported(router, offered);
-  router.service(swarm.SwarmService, hello(parts));
+  router.service(swarm.SwarmService, { ...hello(parts), ...link(parts) });
 }

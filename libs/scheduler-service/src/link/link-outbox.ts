@@ -1,0 +1,119 @@
+import { create } from '@bufbuild/protobuf';
+import { Code, ConnectError } from '@connectrpc/connect';
+import { swarm } from '@d7y/api';
+import { toVoucherMessage } from '@d7y/peer-protocol';
+import type { TaskVouchers } from '@d7y/swarm';
+
+/** Answers that may wait for a daemon that does not read: each answers a question of its own. */
+const MAX_QUEUED_ANSWERS = 1_024;
+/** Far more than a daemon downloads at once. */
+const MAX_FOLLOWED_TASKS = 10_000;
+/** Some 50 KB a message. */
+const MAX_VOUCHERS_PER_MESSAGE = 512;
+
+type Response = swarm.LinkResponse['response'];
+
+/**
+ * What goes to one daemon: answers in the order of its questions, and the vouchers of the tasks it follows. Vouchers are not queued but
+ * read from the book, from where the daemon has got to, when its stream takes the next message: a daemon that reads slowly costs no memory,
+ * and gets the more in one message. One that asks and does not read loses its stream.
+ */
+export class LinkOutbox implements AsyncIterable<swarm.LinkResponse> {
+  readonly #hostId: string;
+  readonly #vouchersOf: (taskId: string) => TaskVouchers | undefined;
+  readonly #answers: Response[] = [];
+  /** Tasks with how far the daemon has read their vouchers. */
+  readonly #followed = new Map<string, { log: TaskVouchers | undefined; position: number }>();
+  /** Followed tasks with vouchers that the daemon has not read. */
+  readonly #due = new Set<string>();
+  #end: { readonly error: unknown } | undefined;
+  #waiting: PromiseWithResolvers<void> | undefined;
+
+  /** @param hostId whose own vouchers are not told to it again */
+  constructor(hostId: string, vouchersOf: (taskId: string) => TaskVouchers | undefined) {
+    this.#hostId = hostId;
+    this.#vouchersOf = vouchersOf;
+  }
+
+  get followedTasks(): Iterable<string> {
+    return this.#followed.keys();
+  }
+
+  answer(response: Response): void {
+    if (this.#end !== undefined) return;
+    if (this.#answers.length >= MAX_QUEUED_ANSWERS) {
+      this.end(new ConnectError('asks, and does not read the answers', Code.ResourceExhausted));
+      return;
+    }
+    this.#answers.push(response);
+    this.#wake();
+  }
+
+  /** @returns false when the daemon follows as many as it can */
+  follow(taskId: string): boolean {
+    if (!this.#followed.has(taskId) && this.#followed.size >= MAX_FOLLOWED_TASKS) return false;
+    this.#followed.set(taskId, { log: undefined, position: 0 });
+    this.tellVouchers(taskId);
+    return true;
+  }
+
+  unfollow(taskId: string): void {
+    this.#followed.delete(taskId);
+    this.#due.delete(taskId);
+  }
+
+  /** There are vouchers of a followed task that the daemon may not have. */
+  tellVouchers(taskId: string): void {
+    this.#due.add(taskId);
+    this.#wake();
+  }
+
+  /** Ends the stream at once, with what is not sent unsaid. */
+  end(error?: unknown): void {
+    this.#end ??= { error };
+    this.#wake();
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<swarm.LinkResponse, void, undefined> {
+    for (;;) {
+      if (this.#end?.error !== undefined) throw this.#end.error;
+      if (this.#end !== undefined) return;
+      const response = this.#answers.shift() ?? this.#nextVouchers();
+      if (response !== undefined) yield create(swarm.LinkResponseSchema, { response });
+      else await (this.#waiting = Promise.withResolvers<void>()).promise;
+    }
+  }
+
+  #wake(): void {
+    this.#waiting?.resolve();
+    this.#waiting = undefined;
+  }
+
+  #nextVouchers(): Response | undefined {
+    for (const taskId of this.#due) {
+      const followed = this.#followed.get(taskId);
+      const log = followed === undefined ? undefined : this.#vouchersOf(taskId);
+      if (followed === undefined || log === undefined) {
+        this.#due.delete(taskId);
+        continue;
+      }
+      if (followed.log !== log) {
+        followed.log = log;
+        followed.position = 0;
+      }
+      while (followed.position < log.size) {
+        const run = log.read(followed.position, MAX_VOUCHERS_PER_MESSAGE);
+        followed.position = run.next;
+        const vouchers = run.vouchers.filter(({ hostId }) => hostId !== this.#hostId);
+        if (vouchers.length === 0) continue;
+        const value = create(swarm.TaskVouchersSchema, { taskId, ...toVoucherMessage({ ...run, vouchers }) });
+        // Others have their turn before this task goes on.
+        this.#due.delete(taskId);
+        if (followed.position < log.size) this.#due.add(taskId);
+        return { case: 'taskVouchers', value };
+      }
+      this.#due.delete(taskId);
+    }
+    return undefined;
+  }
+}

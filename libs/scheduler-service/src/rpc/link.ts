@@ -1,0 +1,47 @@
+import type { ServiceImpl } from '@connectrpc/connect';
+import type { swarm } from '@d7y/api';
+import { untilAborted } from '@d7y/service-kit';
+import { ConversationError } from '../errors.ts';
+import type { Link, LinkHub } from '../link/link-hub.ts';
+
+/** The stream of a daemon of ours: it introduces itself first, then says and asks things in any order. */
+export const link = ({ hub, linkMetrics }: { hub: LinkHub; linkMetrics: { request(kind: string): void } }) =>
+  ({
+    async *link(requests, { signal }) {
+      const incoming = untilAborted(requests, signal);
+      const { value: first, done = false } = await incoming.next();
+      if (done) return;
+      if (first?.request.case !== 'open') throw new ConversationError('a link begins with open');
+      const opened = hub.open(first.request.value);
+      const reading = read(hub, opened, incoming, linkMetrics);
+      try {
+        yield* untilAborted(opened.outbox, signal);
+        // Cut off is not ended: a daemon that is told so comes back.
+        signal.throwIfAborted();
+      } finally {
+        hub.close(opened);
+        // The reader ends with the signal; whatever it still throws has its answer already.
+        reading.catch(() => undefined);
+      }
+    },
+  }) satisfies Partial<ServiceImpl<typeof swarm.SwarmService>>;
+
+async function read(
+  hub: LinkHub,
+  opened: Link,
+  requests: AsyncIterable<swarm.LinkRequest>,
+  metrics: { request(kind: string): void },
+): Promise<void> {
+  try {
+    for await (const { request } of requests) {
+      // A kind that a newer daemon knows is none of ours: it is passed over.
+      if (request.case === undefined) continue;
+      if (request.case === 'open') throw new ConversationError('a link is opened once');
+      metrics.request(request.case);
+      hub.handle(opened, request);
+    }
+    opened.outbox.end();
+  } catch (error) {
+    opened.outbox.end(error);
+  }
+}
