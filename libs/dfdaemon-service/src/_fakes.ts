@@ -1,7 +1,8 @@
-import type { StoredTask, TaskOpener, TaskRequest, TaskStream } from '@d7y/peer-engine';
+import { createHash } from 'node:crypto';
+import type { StoredTask, TaskOpener, TaskRequest, TaskStream, TaskWatch } from '@d7y/peer-engine';
 import type { PieceWatch, TaskPieces } from '@d7y/peer-protocol';
 import type { FinishedPieces } from './upload/uploads.ts';
-import { createLayout, parseRangeHeader, pieceDigestOf, pieceRange, PieceSet } from '@d7y/piece';
+import { createLayout, parseRangeHeader, pieceDigestOf, pieceRange, PieceSet, type TrafficType } from '@d7y/piece';
 import { AsyncQueue } from '@d7y/service-kit';
 import { MemoryTaskStore } from '@d7y/peer-engine/testing';
 
@@ -36,6 +37,15 @@ export class FakeTask implements TaskPieces, FinishedPieces {
 
   /** Stores a piece and tells everybody. */
   async finish(...numbers: number[]): Promise<void> {
+    await this.#store(numbers, 'backToSource');
+  }
+
+  /** The same for pieces that came from a peer. */
+  async receive(...numbers: number[]): Promise<void> {
+    await this.#store(numbers, 'remotePeer');
+  }
+
+  async #store(numbers: readonly number[], trafficType: TrafficType): Promise<void> {
     const stored = this.stored ?? (await this.create());
     for (const number of numbers) {
       const { start, length } = pieceRange(stored.layout, number);
@@ -46,7 +56,8 @@ export class FakeTask implements TaskPieces, FinishedPieces {
         offset: start,
         length,
         digest: pieceDigestOf(bytes),
-        trafficType: 'backToSource',
+        sha256: createHash('sha256').update(bytes).digest('hex'),
+        trafficType,
         isVerified: true,
         costMs: 1,
         createdAtMs: 1,
@@ -88,6 +99,22 @@ export class FakeTask implements TaskPieces, FinishedPieces {
       [Symbol.dispose]: () => void this.#queues.delete(queue),
     };
   }
+}
+
+/** The same task as the engine lets it be followed. */
+export function taskWatchOf(task: FakeTask, taskId: string): TaskWatch | undefined {
+  const watch = task.watch(taskId);
+  const stored = task.store.get(taskId);
+  if (watch === undefined || stored === undefined) return undefined;
+  const pieceOf = (number: number) => stored.piece(number) ?? [];
+  return {
+    finished: [...watch.finished].flatMap(pieceOf),
+    arriving: (async function* () {
+      for await (const number of watch.newlyFinished) yield* [pieceOf(number)].flat();
+      if (watch.state() === 'failed') throw new Error('the task failed');
+    })(),
+    [Symbol.dispose]: () => watch[Symbol.dispose](),
+  };
 }
 
 /** An engine that serves one FakeTask, waiting for its pieces in order. */

@@ -26,6 +26,7 @@ export function createEngine(
         schedulers: swarm.directory,
         seeds: swarm.seeds,
         parents: swarm.parents,
+        link: swarm.links,
         readBuffers: bufferPool(runtime, 1 / 2),
         tracer: telemetry.tracer,
         logger,

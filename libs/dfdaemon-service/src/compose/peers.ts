@@ -3,8 +3,10 @@ import type { Engine } from '@d7y/peer-engine';
 import { startPieceServer } from '@d7y/peer-protocol';
 import type { PieceStore } from '@d7y/piece-store';
 import { listen } from '@d7y/service-kit';
+import type { OwnVouchers } from '../link/own-vouchers.ts';
 import type { DaemonMetrics } from '../observe/daemon-metrics.ts';
-import { LONG_STREAMS, swarmService, uploadService } from '../rpc/upload-service.ts';
+import { swarmService } from '../rpc/swarm-service.ts';
+import { LONG_STREAMS, uploadService } from '../rpc/upload-service.ts';
 import { ChildTraces } from '../upload/child-traces.ts';
 import { Uploads } from '../upload/uploads.ts';
 import { VERSION } from '../version.ts';
@@ -47,8 +49,11 @@ export async function servePieces(
 export async function serveUploadRpc(
   { config, identity, lifetime, anyAddress, stack }: Runtime,
   { rpc, shared, piecesForChildren }: RpcParts,
-  { facts }: SwarmAccess,
-  { traces, port: tcpPort }: PieceServing,
+  {
+    swarm: { facts },
+    pieceServing: { traces, port: tcpPort },
+    ownVouchers,
+  }: { readonly swarm: SwarmAccess; readonly pieceServing: PieceServing; readonly ownVouchers: OwnVouchers },
 ): Promise<{ readonly port: number }> {
   const { hostId, ip } = identity;
   const { disableShared } = config.upload;
@@ -66,7 +71,10 @@ export async function serveUploadRpc(
             lifetime: lifetime.signal,
           }),
         );
-        router.service(swarm.SwarmService, swarmService({ hostId, version: VERSION }));
+        router.service(
+          swarm.SwarmService,
+          swarmService({ hostId, version: VERSION, vouchers: ownVouchers, disableShared }),
+        );
       },
       longStreams: LONG_STREAMS,
     }),

@@ -2,6 +2,7 @@ import { join, resolve } from 'node:path';
 import { dfdaemon } from '@d7y/api';
 import type { LogLevel } from '@d7y/service-kit';
 import type { DfdaemonConfig } from '../config/schema.ts';
+import { OwnVouchers } from '../link/own-vouchers.ts';
 import { CountedEngine } from '../observe/counted-engine.ts';
 import { DaemonMetrics } from '../observe/daemon-metrics.ts';
 import { StatsFile } from '../observe/stats-file.ts';
@@ -81,13 +82,15 @@ export async function startDfdaemon(
   const swarm = await createSwarmAccess(runtime);
   const engine = createEngine(runtime, { store, origins, swarm, metrics });
   const opener = new CountedEngine(engine, metrics);
+  const ownVouchers = new OwnVouchers(store, hostId, (taskId) => engine.watch(taskId));
+  swarm.links.tellAgainFrom(ownVouchers);
   const access = createAccess(origins);
 
   // What other daemons get from here.
   const pieceServing = await servePieces(runtime, { store, engine, metrics });
   const { uploads } = pieceServing;
   const parts = createRpcParts(runtime, { store, engine, opener, access, uploads, swarm, metrics });
-  const upload = await serveUploadRpc(runtime, parts, swarm, pieceServing);
+  const upload = await serveUploadRpc(runtime, parts, { swarm, pieceServing, ownVouchers });
   swarm.announced.upload = upload.port;
 
   // What this machine gets from here.
@@ -137,6 +140,7 @@ export async function startDfdaemon(
   /** An evicted task: its scheduler learns that it is no longer to be had here. */
   function forgetTask(taskId: string): void {
     uploads.forget(taskId);
+    if (swarm.links.forget(taskId)) return;
     const [scheduler] = swarm.directory.clientsFor(taskId);
     scheduler
       ?.deleteTask(taskId, { signal: lifetime.signal })

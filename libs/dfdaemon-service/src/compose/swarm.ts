@@ -2,6 +2,7 @@ import { join, resolve } from 'node:path';
 import { createParentClientPool, createPieceClient, createSchedulerClient, packetIdOf } from '@d7y/peer-protocol';
 import { HostFacts } from '../host/host-facts.ts';
 import { NetworkMeter } from '../host/network-meter.ts';
+import { SwarmLinks } from '../link/swarm-links.ts';
 import { type CountedParents, countedParents } from '../observe/counted-parents.ts';
 import { schedulerAddresses } from '../scheduler/dynconfig.ts';
 import { SchedulerDirectory } from '../scheduler/scheduler-directory.ts';
@@ -20,6 +21,8 @@ export interface SwarmAccess {
   readonly directory: SchedulerDirectory;
   readonly seeds: PersistentSeedMemory;
   readonly parents: CountedParents;
+  /** What daemons of ours tell each other; also the directory of tags. */
+  readonly links: SwarmLinks;
   readonly facts: HostFacts;
   /** Ports as announced to schedulers: those configured until a listener says which one it got. */
   readonly announced: { upload: number; proxy: number };
@@ -56,7 +59,8 @@ export async function createSwarmAccess(runtime: Runtime): Promise<SwarmAccess> 
       logger,
     }),
   );
-  return { directory, seeds, parents, facts, announced };
+  const links = stack.use(new SwarmLinks({ schedulers: directory, parents: parentClients, hostId, logger }));
+  return { directory, seeds, parents, links, facts, announced };
 }
 
 function parseAddress(address: string): { host: string; port: number } {

@@ -1,25 +1,29 @@
+import { createHash } from 'node:crypto';
 import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Client, Code, createClient, createHandlerContext } from '@connectrpc/connect';
 import { common, dfdaemon, swarm } from '@d7y/api';
 import { OriginStatusError } from '@d7y/peer-engine';
-import { backendErrorOf, createDaemonTransport } from '@d7y/peer-protocol';
+import { backendErrorOf, createDaemonTransport, createParentClientPool } from '@d7y/peer-protocol';
 import { type AccessRequest } from '@d7y/registry-proxy';
 import { createRulesInterceptor } from '@d7y/message-rules';
 import { listen } from '@d7y/service-kit';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
-import { FakeEngine, FakeTask, TASK_ID } from '../_fakes.ts';
+import { FakeEngine, FakeTask, TASK_ID, taskWatchOf } from '../_fakes.ts';
 import { silentLogger } from '../_silent-logger.ts';
 import { OutputRoots } from '../output/output-roots.ts';
 import { ChildTraces } from '../upload/child-traces.ts';
 import { downloadService } from './download-service.ts';
 import { downloadTask } from './download-task.ts';
 import { TaskAdmin } from './local-tasks.ts';
-import { LONG_STREAMS, swarmService, uploadService } from './upload-service.ts';
+import { OwnVouchers } from '../link/own-vouchers.ts';
+import { swarmService } from './swarm-service.ts';
+import { LONG_STREAMS, uploadService } from './upload-service.ts';
 
 const IDENTITY = { ip: '127.0.0.1', hostname: 'n', hostId: '127.0.0.1-n', isSeed: false, name: 'n' };
+const signal = new AbortController().signal;
 const URL_OF_FILE = 'http://origin.test/file';
 
 async function until(condition: () => boolean): Promise<void> {
@@ -98,7 +102,12 @@ async function setUp(options: { disableShared?: boolean } = {}) {
             lifetime: lifetime.signal,
           }),
         );
-        router.service(swarm.SwarmService, swarmService({ hostId: IDENTITY.hostId, version: '9' }));
+        const vouchers = new OwnVouchers(task.store, IDENTITY.hostId, (taskId) => taskWatchOf(task, taskId));
+        const { disableShared = false } = options;
+        router.service(
+          swarm.SwarmService,
+          swarmService({ hostId: IDENTITY.hostId, version: '9', vouchers, disableShared, maxFollowers: 2 }),
+        );
       },
       interceptors,
       longStreams: LONG_STREAMS,
@@ -109,7 +118,7 @@ async function setUp(options: { disableShared?: boolean } = {}) {
   const local = stack.use(createDaemonTransport({ socketPath }));
   const remote = stack.use(createDaemonTransport({ address: upload.address }));
   return {
-    ...{ task, engine, asked, told, socketPath, ports },
+    ...{ task, engine, asked, told, socketPath, ports, uploadPort: upload.port },
     download: createClient(dfdaemon.DfdaemonDownload, local.transport),
     upload: createClient(dfdaemon.DfdaemonUpload, remote.transport),
     swarm: createClient(swarm.SwarmService, remote.transport),
@@ -346,6 +355,58 @@ it('introduces itself to our own', async () => {
   expect(await client.hello({ instanceId: 'x', version: '1' })).toMatchObject({
     instanceId: IDENTITY.hostId,
     version: '9',
+  });
+});
+
+describe('FollowVouchers', () => {
+  const child = async (port: number) => {
+    const pool = stack.use(createParentClientPool({ hostId: 'child', version: '1' }));
+    return pool.at({ ip: '127.0.0.1', port });
+  };
+
+  it('vouches for the pieces that came from the origin, and for later ones, until the download is over', async () => {
+    const { task, uploadPort } = await setUp();
+    await task.finish(2);
+    await task.receive(1);
+    const numbers: number[] = [];
+    for await (const batch of (await child(uploadPort)).followVouchers(TASK_ID, { signal })) {
+      expect(batch).toMatchObject({ contentLength: 2500, pieceLength: 1000 });
+      for (const { pieceNumber, sha256 } of batch.vouchers) {
+        const bytes = task.content.subarray(pieceNumber * 1000, pieceNumber * 1000 + 1000);
+        expect(sha256).toBe(createHash('sha256').update(bytes).digest('hex'));
+        numbers.push(pieceNumber);
+      }
+      if (numbers.length === 1) await task.finish(0);
+    }
+    expect(numbers).toEqual([2, 0]);
+  });
+
+  it('has nothing to say of an unknown task', async () => {
+    const { uploadPort } = await setUp();
+    for await (const _batch of (await child(uploadPort)).followVouchers('unknown', { signal })) throw new Error('no');
+  });
+
+  it('says nothing when sharing is off', async () => {
+    const silent = await setUp({ disableShared: true });
+    await silent.task.finishAll();
+    const batches = (await child(silent.uploadPort)).followVouchers(TASK_ID, { signal });
+    await expect(batches[Symbol.asyncIterator]().next()).rejects.toThrow('shares nothing');
+  });
+
+  it('is open to so many at once, and to others when those have left', async () => {
+    const { task, uploadPort } = await setUp();
+    await task.finish(0);
+    const client = await child(uploadPort);
+    const leave = new AbortController();
+    const open = (from: AbortSignal) => client.followVouchers(TASK_ID, { signal: from })[Symbol.asyncIterator]().next();
+    await open(leave.signal);
+    await open(leave.signal);
+    await expect(open(signal)).rejects.toThrow('too many');
+    leave.abort();
+    for (;;) {
+      const next = await open(signal).catch(() => undefined);
+      if (next?.done === false) break;
+    }
   });
 });
 

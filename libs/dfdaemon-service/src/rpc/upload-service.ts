@@ -1,5 +1,5 @@
 import type { ServiceImpl } from '@connectrpc/connect';
-import type { dfdaemon, swarm } from '@d7y/api';
+import type { dfdaemon } from '@d7y/api';
 import { syncPiecesStream, type TaskPieces } from '@d7y/peer-protocol';
 import { delay } from '@d7y/service-kit';
 import { context } from '@opentelemetry/api';
@@ -65,16 +65,9 @@ export const uploadService = (ports: UploadServicePorts): Partial<ServiceImpl<ty
   exchangeIBVerbsQueuePairEndpoint: unimplemented('ibVerbs'),
 });
 
-/** d7y.swarm.v1: how our own processes recognise each other. */
-export const swarmService = ({
-  hostId,
-  version,
-}: {
-  readonly hostId: string;
-  readonly version: string;
-}): Partial<ServiceImpl<typeof swarm.SwarmService>> => ({
-  hello: () => ({ instanceId: hostId, version, features: [], pieceTlsPort: 0 }),
-});
-
-/** Streams that stock daemons keep open for hours, though they ask for an answer within ten seconds. */
-export const LONG_STREAMS = ['/dfdaemon.v2.DfdaemonUpload/SyncPieces', '/dfdaemon.v2.DfdaemonUpload/SyncHost'];
+/** Streams that daemons keep open for hours, though stock ones ask for an answer within ten seconds. */
+export const LONG_STREAMS = [
+  '/dfdaemon.v2.DfdaemonUpload/SyncPieces',
+  '/dfdaemon.v2.DfdaemonUpload/SyncHost',
+  '/d7y.swarm.v1.SwarmService/FollowVouchers',
+];

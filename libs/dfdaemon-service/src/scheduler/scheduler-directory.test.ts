@@ -31,7 +31,8 @@ class FakeScheduler {
     return {
       address,
       checkHealth: () => Promise.resolve(this.isUp),
-      hello: () => check(this.isStock ? undefined : { instanceId: address, version: '1', features: [] }),
+      hello: () =>
+        check(this.isStock ? undefined : { instanceId: address, version: '1', features: [], pieceTlsPort: undefined }),
       announceHost: () => check(void this.announced++),
       deleteHost: () => check(void this.left++),
       listHosts: () =>
@@ -46,6 +47,9 @@ class FakeScheduler {
       },
       statTask: () => check(undefined),
       deleteTask: () => check(undefined),
+      openLink: () => {
+        throw new Error('the directory opens no links');
+      },
       [Symbol.asyncDispose]: () => Promise.resolve(),
     };
   }

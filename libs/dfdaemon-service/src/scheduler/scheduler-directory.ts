@@ -2,6 +2,7 @@ import type { common } from '@d7y/api';
 import type { SchedulerConnection, Schedulers } from '@d7y/peer-engine';
 import type { SchedulerClient } from '@d7y/peer-protocol';
 import { delay, type Logger } from '@d7y/service-kit';
+import type { OwnSchedulers } from '../link/own-schedulers.ts';
 import { type SchedulerRing, schedulerRing } from '@d7y/swarm';
 import type { PersistentSeedMemory } from './seed-memory.ts';
 import { watchedAnnouncement } from './watched-announcement.ts';
@@ -53,11 +54,12 @@ interface Entry {
  * The schedulers of this daemon: finds them, watches their health, announces this host to each that serves (and again to one that came
  * back) and learns seeds from them. Owner of their clients. Nothing waits for it: a daemon starts with no scheduler and uses one once it is there.
  */
-export class SchedulerDirectory implements Schedulers, AsyncDisposable {
+export class SchedulerDirectory implements Schedulers, OwnSchedulers, AsyncDisposable {
   readonly #options: SchedulerDirectoryOptions;
   readonly #now: () => number;
   readonly #entries = new Map<string, Entry>();
   readonly #stopping = new AbortController();
+  readonly #listeners = new Set<() => void>();
   #ring: SchedulerRing = schedulerRing([]);
   #running: Promise<void> | undefined;
 
@@ -84,6 +86,29 @@ export class SchedulerDirectory implements Schedulers, AsyncDisposable {
       const entry = this.#entries.get(address);
       return entry?.state === 'up' ? [entry.client] : [];
     });
+  }
+
+  own(): readonly SchedulerClient[] {
+    return [...this.#entries.values()].flatMap(({ client, state, isOurs }) =>
+      state === 'up' && isOurs === true ? [client] : [],
+    );
+  }
+
+  order(taskId: string): readonly string[] {
+    return this.#ring.ordered(taskId);
+  }
+
+  doubt(address: string): void {
+    const entry = this.#entries.get(address);
+    if (entry === undefined || this.#stopping.signal.aborted) return;
+    // One that was restarted answers health checks like the one before, but knows nobody: announce again.
+    entry.isSuspect = true;
+    void this.#check(entry);
+  }
+
+  onChange(listener: () => void): Disposable {
+    this.#listeners.add(listener);
+    return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
   }
 
   status(): readonly SchedulerStatus[] {
@@ -165,6 +190,7 @@ export class SchedulerDirectory implements Schedulers, AsyncDisposable {
     }
     this.#ring = schedulerRing(wanted);
     seeds.keepSchedulers(wanted);
+    this.#changed();
   }
 
   async #checkAll(): Promise<void> {
@@ -197,6 +223,7 @@ export class SchedulerDirectory implements Schedulers, AsyncDisposable {
             'a scheduler is there',
           );
         }
+        this.#changed();
       }
     } catch (error) {
       if (!signal.aborted) this.#down(entry, error);
@@ -216,6 +243,11 @@ export class SchedulerDirectory implements Schedulers, AsyncDisposable {
       this.#options.logger.warn({ scheduler: entry.client.address, err: error }, 'a scheduler is gone');
     }
     entry.state = 'down';
+    this.#changed();
+  }
+
+  #changed(): void {
+    for (const listener of this.#listeners) listener();
   }
 
   #connectionOf(entry: Entry): SchedulerConnection {
@@ -223,11 +255,7 @@ export class SchedulerDirectory implements Schedulers, AsyncDisposable {
     return {
       address: client.address,
       announcePeer: (registration, options) =>
-        watchedAnnouncement(client.announcePeer(registration, options), () => {
-          // One that was restarted answers health checks like the one before, but knows nobody: announce again.
-          entry.isSuspect = true;
-          if (!this.#stopping.signal.aborted) void this.#check(entry);
-        }),
+        watchedAnnouncement(client.announcePeer(registration, options), () => this.doubt(client.address)),
     };
   }
 }

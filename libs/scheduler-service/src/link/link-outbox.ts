@@ -26,7 +26,7 @@ export class LinkOutbox implements AsyncIterable<swarm.LinkResponse> {
   readonly #followed = new Map<string, { log: TaskVouchers | undefined; position: number }>();
   /** Followed tasks with vouchers that the daemon has not read. */
   readonly #due = new Set<string>();
-  #end: { readonly error: unknown } | undefined;
+  #end: { readonly error: Error | undefined } | undefined;
   #waiting: PromiseWithResolvers<void> | undefined;
 
   /** @param hostId whose own vouchers are not told to it again */
@@ -69,7 +69,7 @@ export class LinkOutbox implements AsyncIterable<swarm.LinkResponse> {
   }
 
   /** Ends the stream at once, with what is not sent unsaid. */
-  end(error?: unknown): void {
+  end(error?: Error): void {
     this.#end ??= { error };
     this.#wake();
   }

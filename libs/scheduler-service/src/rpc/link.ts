@@ -42,6 +42,6 @@ async function read(
     }
     opened.outbox.end();
   } catch (error) {
-    opened.outbox.end(error);
+    opened.outbox.end(error as Error);
   }
 }

@@ -1,0 +1,44 @@
+import { create } from '@bufbuild/protobuf';
+import { Code, ConnectError, type ServiceImpl } from '@connectrpc/connect';
+import { swarm } from '@d7y/api';
+import { toVoucherMessage } from '@d7y/peer-protocol';
+import type { OwnVouchers } from '../link/own-vouchers.ts';
+import { DownloadRefusedError } from './task-request-message.ts';
+
+export interface SwarmServicePorts {
+  readonly hostId: string;
+  readonly version: string;
+  readonly vouchers: Pick<OwnVouchers, 'follow'>;
+  readonly disableShared: boolean;
+  /** Most FollowVouchers at once. */
+  readonly maxFollowers?: number;
+}
+
+/** Optional abilities of this daemon. */
+const FEATURES = ['vouchers'];
+const MAX_FOLLOWERS = 4_096;
+
+/** d7y.swarm.v1: how our own processes recognise each other, and what this daemon vouches for. */
+export function swarmService({
+  hostId,
+  version,
+  vouchers,
+  disableShared,
+  maxFollowers = MAX_FOLLOWERS,
+}: SwarmServicePorts): Partial<ServiceImpl<typeof swarm.SwarmService>> {
+  let followers = 0;
+  return {
+    hello: () => ({ instanceId: hostId, version, features: FEATURES, pieceTlsPort: 0 }),
+    async *followVouchers({ taskId }, { signal }) {
+      if (disableShared) throw new DownloadRefusedError('this daemon shares nothing');
+      if (followers >= maxFollowers) throw new ConnectError('too many follow vouchers here', Code.ResourceExhausted);
+      followers++;
+      try {
+        for await (const batch of vouchers.follow(taskId, { signal }))
+          yield create(swarm.FollowVouchersResponseSchema, toVoucherMessage(batch, hostId));
+      } finally {
+        followers--;
+      }
+    },
+  };
+}
