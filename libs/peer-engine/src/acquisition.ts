@@ -4,6 +4,7 @@ import type { Logger } from '@d7y/service-kit';
 import { Conversation } from './conversation.ts';
 import { TaskUnavailableError } from './errors.ts';
 import { Inbox } from './inbox.ts';
+import type { Journal } from './journal.ts';
 import type { OriginFetcher } from './origin-fetcher.ts';
 import type { PeerFetcher } from './peer-fetcher.ts';
 import { OriginStatusError } from './ports/origin.ts';
@@ -50,6 +51,8 @@ export interface AcquisitionInit {
   readonly originFetcher: OriginFetcher;
   /** Where leave to fetch late pieces from the origin is asked; undefined when there is nobody to ask. */
   readonly link: Pick<SwarmLink, 'requestLease'> | undefined;
+  /** Takes down what is decided. */
+  readonly journal: Journal;
   readonly timeouts: AcquisitionTimeouts;
   /** Requests for parents per conversation; stock schedulers bear five. */
   readonly maxRounds: number;
@@ -267,13 +270,18 @@ export class Acquisition {
 
   #instructed(conversation: Conversation, instruction: Instruction): void {
     conversation.answered();
+    const { journal } = this.#init;
     switch (instruction.kind) {
       case 'parents':
+        journal.note(`scheduler ${conversation.address} offers ${instruction.parents.length} parents`);
         conversation.downloadFromParents();
         this.#peers.add(instruction.parents);
         this.#peers.pump();
         break;
       case 'backToSource':
+        journal.note(
+          `scheduler ${conversation.address} sends us to the origin: ${instruction.reason ?? 'no reason given'}`,
+        );
         if (!this.#init.mayAskOrigin) {
           this.#moveOn('the scheduler sends us to the origin, which the caller forbids');
           return;
@@ -309,6 +317,7 @@ export class Acquisition {
   /** What is at hand does not suffice: ask the scheduler for others, then the next scheduler, seeds, the origin. */
   #moveOn(reason: string, { haveStarved = false, isLate = false } = {}): void {
     if (this.#init.progress.isSatisfied) return;
+    this.#init.journal.note(reason);
     const conversation = this.#conversation;
     if (conversation?.mayAsk) {
       conversation.askForOthers(this.#peers.offered, reason);
@@ -352,6 +361,11 @@ export class Acquisition {
     this.#leasePending = false;
     if (lease === 'unlinked') return this.#helpUnlinked();
     this.#leaseDueAtMs = this.#init.clock() + this.#init.timeouts.leaseRetryMs;
+    this.#init.journal.note(
+      lease === undefined
+        ? 'leave to ask the origin for late pieces is refused'
+        : 'the origin may be asked for late pieces',
+    );
     if (lease === undefined) return this.#watch();
     this.#startLate(lease);
   }
@@ -427,6 +441,7 @@ export class Acquisition {
 
   #converse(scheduler: SchedulerConnection, announcement: Announcement, { isResumed }: { isResumed: boolean }): void {
     this.#triedSchedulers.add(scheduler.address);
+    this.#init.journal.note(`scheduler ${scheduler.address} is asked for parents`);
     this.#conversation = new Conversation({
       ...{ scheduler, announcement, isResumed },
       progress: this.#init.progress,
@@ -444,6 +459,7 @@ export class Acquisition {
     const seed = seeds.ordered(registration.taskId).find(({ hostId }) => !this.#triedSeeds.has(hostId));
     if (seed === undefined) return false;
     this.#triedSeeds.add(seed.hostId);
+    this.#init.journal.note(`seed ${seed.hostId} is asked directly`);
     this.#seedPending = true;
     const either = AbortSignal.any([signal, AbortSignal.timeout(timeouts.seedMs)]);
     parents.triggerSeed(seed, { ...registration, needBackToSource: true }, { signal: either }).then(
@@ -458,6 +474,7 @@ export class Acquisition {
     this.#originGranted = true;
     const { originFetcher, signal, progress } = this.#init;
     if (originFetcher.isRunning || (progress.missing().size === 0 && this.#peers.latePieces().length === 0)) return;
+    this.#init.journal.note('the origin is asked for what is missing');
     originFetcher.fetchMissing({ signal }).then(
       () => this.#inbox.push({ kind: 'originEnded', error: undefined }),
       (error: unknown) => this.#inbox.push({ kind: 'originEnded', error: error ?? new Error('the origin failed') }),

@@ -3,6 +3,8 @@ import { parseRangeHeader } from '@d7y/piece';
 import { DirectStream } from './direct-stream.ts';
 import type { EngineComponents, EngineOptions, TaskWatch } from './engine-options.ts';
 import { RangeNotSatisfiableError, TaskAbandonedError } from './errors.ts';
+import { heldContentOf, type TaskExplanation } from './explanation.ts';
+import type { Journal } from './journal.ts';
 import type { StoredTask } from './ports/task-store.ts';
 import { Freshness } from './freshness.ts';
 import { ParentStandings } from './parent-standing.ts';
@@ -16,6 +18,9 @@ import { TaskReader } from './task-reader.ts';
 import { watchTask } from './task-watch.ts';
 import type { TaskRequest } from './task-request.ts';
 import { taskIdOfRequest } from './task-request.ts';
+
+/** Downloads that can be told of afterwards. */
+const MAX_JOURNALS = 128;
 
 /** A download under way, for whoever looks at the daemon. */
 export interface ActiveTask {
@@ -35,6 +40,8 @@ export class Engine implements TaskOpener, AsyncDisposable {
   readonly #standings: ParentStandings;
   readonly #freshness: Freshness;
   readonly #tasks = new Map<string, Task>();
+  /** Of downloads under way and of the last ones. */
+  readonly #journals = new Map<string, Journal>();
   readonly #stop = new AbortController();
 
   constructor(components: EngineComponents, options: EngineOptions) {
@@ -132,6 +139,15 @@ export class Engine implements TaskOpener, AsyncDisposable {
     );
   }
 
+  /** What is here of a task, where it came from, and what its last download did. */
+  explain(taskId: string): TaskExplanation {
+    const stored = this.#components.store.get(taskId);
+    return {
+      held: stored === undefined ? undefined : heldContentOf(stored),
+      download: this.#journals.get(taskId)?.story(),
+    };
+  }
+
   /** Ends the task's download, if any, and removes its content once nobody reads it any more. */
   async delete(taskId: string): Promise<void> {
     const task = this.#tasks.get(taskId);
@@ -154,10 +170,19 @@ export class Engine implements TaskOpener, AsyncDisposable {
       standings: this.#standings,
     });
     this.#tasks.set(task.taskId, task);
+    this.#keepJournal(task);
     void task.ended.then(() => {
       if (this.#tasks.get(task.taskId) === task) this.#tasks.delete(task.taskId);
     });
     return task;
+  }
+
+  #keepJournal({ taskId, journal }: Task): void {
+    this.#journals.delete(taskId);
+    this.#journals.set(taskId, journal);
+    if (this.#journals.size <= MAX_JOURNALS) return;
+    const [oldest] = this.#journals.keys();
+    if (oldest !== undefined) this.#journals.delete(oldest);
   }
 
   async #openComplete(stored: StoredTask, request: TaskRequest, signal: AbortSignal): Promise<TaskStream> {

@@ -19,6 +19,8 @@ export { OriginChangedError, OriginStatusError, OriginUnreachableError, withoutQ
 export type { Origin, OriginBody, OriginProbe, OriginRequest, OriginValidators } from './ports/origin.ts';
 export type { HostLoad, Parents } from './ports/parents.ts';
 export type { RememberedSeed, SchedulerConnection, Schedulers, SeedMemory } from './ports/schedulers.ts';
+export type { HeldContent, TaskExplanation } from './explanation.ts';
+export type { DownloadStory, ParentStory } from './journal.ts';
 export type { BlamedFor, OriginLease, PieceVoucher, SwarmLink, VoucherBatch } from './ports/swarm-link.ts';
 export { NoSpaceError } from './ports/task-store.ts';
 export type { NewTask, StoredTask, TaskStore } from './ports/task-store.ts';

@@ -8,6 +8,7 @@ import { SpanKind } from '@opentelemetry/api';
 import type { ByteLimiter, Logger } from '@d7y/service-kit';
 import { withSpan } from '@d7y/service-kit';
 import type { LatePolicy } from './lateness.ts';
+import type { Journal } from './journal.ts';
 import { isLate, remainingMs } from './lateness.ts';
 import type { ParentStandings } from './parent-standing.ts';
 import type { Runner } from './piece-race.ts';
@@ -29,6 +30,13 @@ const MAX_LATE = 3;
 const RANDOM_PIECES = 4;
 /** How often transfers are looked at, in ms. */
 const CHECK_MS = 50;
+
+/** For people. */
+const OFFENCES: Readonly<Record<Offence, string>> = {
+  wrongBytes: 'it sent wrong bytes',
+  stalled: 'it stopped sending',
+  unreachable: 'it could not be reached',
+};
 
 /** A parent of this task: what it has, what it owes us. */
 interface ParentState {
@@ -59,6 +67,8 @@ export interface PeerFetcherInit {
   readonly reputation: Reputation;
   readonly hostId: string;
   readonly standings: ParentStandings;
+  /** Takes down which parents are asked, which not, and why. */
+  readonly journal: Journal;
   readonly latePolicy: LatePolicy;
   /** Pieces asked for at the same time, hedges not counted. */
   readonly concurrency: number;
@@ -130,8 +140,13 @@ export class PeerFetcher {
     for (const parent of parents) {
       // A seed that was asked without a scheduler comes without an offer.
       if (parent.offer.host !== undefined) this.#offered.push(parent);
-      if (parent.hostId === this.#init.hostId || this.#blocked.has(parent.peerId)) continue;
-      if (this.#parents.has(parent.peerId) || !this.#init.reputation.isTrusted(parent.hostId)) continue;
+      if (this.#parents.has(parent.peerId) || this.#blocked.has(parent.peerId)) continue;
+      const why = this.#whyNot(parent);
+      if (why !== undefined) {
+        this.#init.journal.passedOver(parent, why);
+        continue;
+      }
+      this.#init.journal.asked(parent);
       const state: ParentState = {
         parent,
         pieces: new PieceSet(),
@@ -151,6 +166,11 @@ export class PeerFetcher {
       void this.#sync(state);
     }
     return added;
+  }
+
+  #whyNot({ hostId }: Parent): string | undefined {
+    if (hostId === this.#init.hostId) return 'it is this host itself';
+    return this.#init.reputation.isTrusted(hostId) ? undefined : 'its host did wrong a short time ago';
   }
 
   /** Some parent at hand has taken our call: it is there, though it may have nothing yet. */
@@ -193,7 +213,7 @@ export class PeerFetcher {
     if (state === undefined) return;
     this.#init.reputation.blame(state.parent.hostId, offence);
     this.#init.onBlamed(state.parent.hostId, offence);
-    this.#drop(state);
+    this.#drop(state, OFFENCES[offence]);
   }
 
   /** Host of a parent that was used at any time. */
@@ -311,12 +331,14 @@ export class PeerFetcher {
         { parent: state.parent.hostId, taskId: this.#init.progress.stored.taskId, piece: number },
         'a parent cuts the task into other pieces and is left alone',
       );
-      this.#drop(state);
+      this.#drop(state, 'it cuts the task into other pieces');
       return false;
     }
     state.address = { ip, tcpPort };
     this.#lastProgressMs = this.#init.clock();
-    return state.pieces.add(number);
+    if (!state.pieces.add(number)) return false;
+    this.#init.journal.announced(state.parent);
+    return true;
   }
 
   /** A piece that was claimed for it. */
@@ -402,6 +424,7 @@ export class PeerFetcher {
       );
       if (!race.win(runner)) return;
       standings.succeeded(parent.hostId, expected.length, meter.elapsedMs);
+      this.#init.journal.received(parent, expected.length);
       state.lates = 0;
       const now = clock();
       const piece: PieceRecord = {
@@ -443,13 +466,15 @@ export class PeerFetcher {
     );
     this.#init.onPieceFailed(number, parent);
     this.#init.standings.failed(parent.hostId);
+    this.#init.journal.failed(parent);
     const offence = offenceOf(error);
     if (offence !== undefined) return this.blame(parent.peerId, offence);
     state.pieces.delete(number);
-    if (++state.refusals >= MAX_REFUSALS) this.#drop(state);
+    if (++state.refusals >= MAX_REFUSALS) this.#drop(state, 'it had no piece that it was asked for');
   }
 
-  #drop(state: ParentState): void {
+  #drop(state: ParentState, why: string): void {
+    this.#init.journal.dropped(state.parent, why);
     this.#blocked.add(state.parent.peerId);
     this.#release(state);
   }

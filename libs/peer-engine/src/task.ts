@@ -12,6 +12,7 @@ import { OriginFetcher } from './origin-fetcher.ts';
 import { PeerFetcher } from './peer-fetcher.ts';
 import { pinOf } from './origin-pin.ts';
 import type { ParentStandings } from './parent-standing.ts';
+import { Journal } from './journal.ts';
 import type { OriginProbe, OriginRequest } from './ports/origin.ts';
 import { OriginChangedError } from './ports/origin.ts';
 import type { StoredTask } from './ports/task-store.ts';
@@ -46,6 +47,8 @@ export class Task {
   readonly ended: Promise<void>;
   readonly isPrivate: boolean;
   readonly startedAtMs: number;
+  /** What this download did, and is doing. */
+  readonly journal: Journal;
   /** Where its readers wait. */
   readonly readers = new ReaderPositions();
   readonly #components: EngineComponents;
@@ -83,6 +86,7 @@ export class Task {
     this.isPrivate = Object.keys(request.credentials).length > 0 || request.priority === PRIORITY_SELF;
     this.#isTriggered = request.needBackToSource;
     this.startedAtMs = components.clock();
+    this.journal = new Journal(components.clock);
     const { promise, resolve, reject } = Promise.withResolvers<Resolved>();
     this.resolved = promise;
     promise.catch(() => undefined);
@@ -185,12 +189,14 @@ export class Task {
     } catch (error) {
       outcome = error instanceof TaskAbandonedError ? 'abandoned' : 'failed';
       if (error instanceof TaskDigestMismatchError || error instanceof OriginChangedError) await this.#forget();
+      this.journal.note(error instanceof Error ? error.message : String(error));
       logger[outcome === 'failed' ? 'warn' : 'debug']({ taskId: this.taskId, err: error }, `the task ${outcome}`);
       this.#failed.abort(error);
       reject(error);
     } finally {
       this.#isOver = true;
       this.#progress?.changed.beat();
+      this.journal.end(outcome);
       events.taskEnded(this.taskId, outcome, clock() - this.startedAtMs, this.#progress?.layout.contentLength ?? 0);
     }
   }
@@ -376,6 +382,7 @@ export class Task {
       parents,
       originFetcher,
       link: this.#components.link,
+      journal: this.journal,
       timeouts: this.#options.timeouts,
       maxRounds: this.#options.maxScheduleCount,
       clock,
@@ -392,6 +399,7 @@ export class Task {
       reputation: this.#reputation,
       hostId: host.hostId,
       standings: this.#standings,
+      journal: this.journal,
       latePolicy: this.#options.late,
       concurrency: this.#concurrentPieceCount,
       limitersFor: (number) => this.#limitersFor(progress, number, this.#components.limits?.download),
@@ -429,6 +437,7 @@ export class Task {
       clock,
       onPiece: (piece) => {
         events.pieceReceived('backToSource', piece.length, piece.costMs);
+        this.journal.receivedFromOrigin(piece.length);
         onPiece(piece);
       },
     });
