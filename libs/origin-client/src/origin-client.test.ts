@@ -111,6 +111,75 @@ describe('a probe', () => {
   });
 });
 
+describe('a probe of what a registry holds', () => {
+  const blob = `/v2/library/app/blobs/sha256:${'a'.repeat(64)}`;
+  /** A registry whose answers to HEAD are `head`'s, where it gives one. */
+  const registry = (head?: (response: ServerResponse) => void, options: { acceptsRanges?: boolean } = {}) =>
+    startServer((request, response) => {
+      if (request.method === 'HEAD' && head !== undefined) return head(response);
+      const ranges = options.acceptsRanges === false ? {} : { 'accept-ranges': 'bytes' };
+      serveContent({ bytes, headers: ranges, ...options }, request, response);
+    });
+  const methods = ({ requests }: { requests: readonly { method?: string | undefined }[] }) =>
+    requests.map(({ method }) => method);
+
+  it.each(['/v2/library/app/manifests/latest', blob])('asks for no byte of %s', async (path) => {
+    await using server = await registry();
+    await using client = testClient();
+    const probe = await client.probe(anonymous(server.url + path), active());
+    expect(probe).toMatchObject({ contentLength: 300_000, acceptsRanges: true });
+    expect(methods(server)).toEqual(['HEAD']);
+  });
+
+  it.each([403, 404, 405, 501])('goes on with GET where HEAD is answered by %i', async (status) => {
+    await using server = await registry((response) => void response.writeHead(status).end());
+    await using client = testClient();
+    const probe = await client.probe(anonymous(server.url + blob), active());
+    expect(probe).toMatchObject({ contentLength: 300_000, acceptsRanges: true });
+    expect(methods(server)).toEqual(['HEAD', 'GET']);
+  });
+
+  it('goes on with GET where HEAD tells no length', async () => {
+    await using server = await registry(
+      (response) => void response.writeHead(200, { 'transfer-encoding': 'chunked' }).end(),
+    );
+    await using client = testClient();
+    expect((await client.probe(anonymous(server.url + blob), active())).contentLength).toBe(300_000);
+  });
+
+  it('asks whether parts may be asked for, where HEAD leaves that open and it matters', async () => {
+    const length = { 'content-length': String(64 * 2 ** 20) };
+    await using server = await registry((response) => void response.writeHead(200, length).end());
+    await using client = testClient();
+    expect(await client.probe(anonymous(server.url + blob), active())).toMatchObject({ acceptsRanges: true });
+    expect(methods(server)).toEqual(['HEAD', 'GET']);
+    await using small = await registry(undefined, { acceptsRanges: false });
+    expect(await client.probe(anonymous(small.url + blob), active())).toMatchObject({ acceptsRanges: false });
+    expect(methods(small)).toEqual(['HEAD']);
+  });
+
+  it('takes the refusal of a caller for one', async () => {
+    await using server = await registry((response) => void response.writeHead(401).end());
+    await using client = testClient();
+    await expect(client.probe(anonymous(server.url + blob), active())).rejects.toMatchObject({ status: 401 });
+    expect(methods(server)).toEqual(['HEAD']);
+  });
+
+  it('keeps to GET where the query may be a signature for it', async () => {
+    await using server = await registry();
+    await using client = testClient();
+    await client.probe(anonymous(`${server.url}${blob}?X-Amz-Signature=1`), active());
+    expect(methods(server)).toEqual(['GET']);
+  });
+
+  it('is one for all who ask at the same time', async () => {
+    await using server = await registry();
+    await using client = testClient();
+    await Promise.all(Array.from({ length: 64 }, () => client.probe(anonymous(server.url + blob), active())));
+    expect(methods(server)).toEqual(['HEAD']);
+  });
+});
+
 describe('what the origin sees of a caller', () => {
   it('is the caller, but not its connection, range, coding, nor anything about P2P', async () => {
     await using server = await startServer((request, response) => serveContent({ bytes }, request, response));

@@ -14,6 +14,7 @@ import type { ProgressFloorOptions } from './progress-floor.ts';
 import { Requester } from './requester.ts';
 import type { RetryPolicyOptions } from './retry-policy.ts';
 import { RETRY_DEFAULTS } from './retry-policy.ts';
+import { SharedProbes } from './shared-probes.ts';
 
 export interface OriginClientOptions {
   readonly logger: Logger;
@@ -71,9 +72,11 @@ export function createOriginClient(options: OriginClientOptions): OriginClient {
     maxRedirects: options.maxRedirects ?? 10,
   });
 
+  const probes = new SharedProbes((request, { signal }) => probe(requester, retry, request, { signal }));
+
   return {
     probe: (request: OriginRequest, { signal }: { signal: AbortSignal }): Promise<OriginProbe> =>
-      probe(requester, retry, request, { signal }),
+      probes.ask(request, { signal }),
     fetch: async (
       request: OriginRequest,
       range: ByteRange | undefined,

@@ -1,3 +1,4 @@
+import { parseRegistryPath } from '@d7y/oci';
 import type { OriginProbe, OriginRequest } from '@d7y/peer-engine';
 import { parseContentRange } from '@d7y/piece';
 import type { Exchange } from './exchange.ts';
@@ -8,9 +9,15 @@ import type { RetryPolicyOptions } from './retry-policy.ts';
 import { Attempts, isPassing } from './retry-policy.ts';
 import { asUnreachable, isWorthRepeating } from './unreachable.ts';
 
+/** Content up to this length is fetched in one request: it has one piece. */
+const ONE_REQUEST_BYTES = 4 * 2 ** 20;
+/** Answers to HEAD that may only mean that HEAD is not served here: some signed targets of redirects, some registries. */
+const REFUSES_HEAD = new Set([403, 404, 405, 501]);
+
 /**
- * Finds out what there is at a URL by asking for its first byte. GET rather than HEAD, because a signed URL is signed for one
- * method; HEAD only where the answer to GET does not tell the length.
+ * Finds out what there is at a URL. Blobs and manifests of a registry are asked for by HEAD, which costs the origin no byte of content
+ * however many hosts ask; anything else, and whatever HEAD leaves open, by the first byte of a GET, because a signed URL is signed for
+ * one method.
  * @throws {OriginStatusError} @throws {OriginUnreachableError}
  */
 export async function probe(
@@ -20,6 +27,12 @@ export async function probe(
   { signal }: { signal: AbortSignal },
 ): Promise<OriginProbe> {
   const ask = (asked: Asked) => askPatiently(requester, retry, request, asked, signal);
+  if (mayAskByHead(request.url)) {
+    const answer = await ask({ method: 'HEAD' });
+    const told = answer.status === 200 ? toldByHead(answer) : undefined;
+    if (told !== undefined) return told;
+    if (answer.status !== 200 && !REFUSES_HEAD.has(answer.status)) throw refused(request.url, answer);
+  }
   const first = await ask({ method: 'GET', range: 'bytes=0-0' });
   // Of no content not even the first byte exists. What the answer says of its length is not to be trusted: registries give that of the content.
   const answer = first.status === 416 ? await ask({ method: 'GET' }) : first;
@@ -28,6 +41,23 @@ export async function probe(
   const contentLength = lengthOf(answer) ?? (await lengthByHead(ask));
   // A 200 to a request for a range says that ranges are not honoured, whatever Accept-Ranges says.
   return { contentLength, acceptsRanges: answer.status === 206, headers };
+}
+
+/** A query may be a signature, which holds for one method. */
+function mayAskByHead(url: string): boolean {
+  const parsed = URL.parse(url);
+  if (parsed === null || parsed.search !== '') return false;
+  const { kind } = parseRegistryPath(parsed.pathname);
+  return kind === 'blob' || kind === 'manifest';
+}
+
+/** @returns undefined when the length is not told, or it is left open whether parts may be asked for */
+function toldByHead({ headers }: Exchange): OriginProbe | undefined {
+  const contentLength = contentLengthOf(headers);
+  if (contentLength === undefined) return undefined;
+  const acceptsRanges = headerOf(headers, 'accept-ranges')?.trim().toLowerCase() === 'bytes';
+  if (!acceptsRanges && contentLength > ONE_REQUEST_BYTES) return undefined;
+  return { contentLength, acceptsRanges, headers: contentHeaders(headers) };
 }
 
 function lengthOf({ status, headers }: Exchange): number | undefined {

@@ -1,11 +1,16 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { type BenchOptions, type Measurement, progressTo, toJsonLine, toText } from './measurement.ts';
+import { benchMemory } from './memory.ts';
 import { benchPeer } from './peer.ts';
-import { benchProxy } from './proxy.ts';
+import { benchProxy, benchProxy64 } from './proxy.ts';
+import { benchSmall } from './small.ts';
 
 const BENCHES: Readonly<Record<string, (options: BenchOptions) => Promise<readonly Measurement[]>>> = {
   peer: benchPeer,
   proxy: benchProxy,
+  proxy64: benchProxy64,
+  small: benchSmall,
+  memory: benchMemory,
 };
 
 const atLeast = (least: number) => (text: string) => {

@@ -8,6 +8,8 @@ export interface Nginx extends AsyncDisposable {
   readonly pid: number;
   /** Body bytes of all answers so far; only with a log. */
   sentBytes(): Promise<number>;
+  /** Answers so far; only with a log. */
+  requests(): Promise<number>;
 }
 
 /**
@@ -44,13 +46,16 @@ export async function startNginx(root: string, { log = false }: { log?: boolean 
   });
   if (log) await writeFile(accessLog, '');
   const resources = stack.move();
+  const sizes = async () =>
+    (await readFile(accessLog, 'utf8'))
+      .split('\n')
+      .filter((line) => line !== '')
+      .map(Number);
   return {
     url,
     pid: program.pid,
-    async sentBytes() {
-      const lines = (await readFile(accessLog, 'utf8')).split('\n');
-      return lines.reduce((sum, line) => sum + Number(line), 0);
-    },
+    sentBytes: async () => (await sizes()).reduce((sum, bytes) => sum + bytes, 0),
+    requests: async () => (await sizes()).length,
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   };
 }

@@ -39,7 +39,7 @@ export interface OriginBody {
 /** Content back at its source. Implementations verify TLS, follow redirects without leaking credentials, and retry with back-off. */
 export interface Origin {
   /**
-   * Asks for the first byte only.
+   * Asks what there is, without its content: for no byte of it, or the first one only.
    * @throws {OriginStatusError} the origin answered, but not with the content
    * @throws {OriginUnreachableError} no answer
    */
