@@ -11,7 +11,16 @@ import type {
 } from '@d7y/peer-protocol';
 import { createLayout, pieceDigestOf } from '@d7y/piece';
 import { AsyncQueue, BufferPool, createLogger, noTelemetry } from '@d7y/service-kit';
-import type { EngineOptions, Parents, RememberedSeed, SchedulerConnection, TaskRequest } from './index.ts';
+import { forever, transfer } from './_slow-transfer.ts';
+import type {
+  EngineLimits,
+  EngineOptions,
+  Parents,
+  RememberedSeed,
+  SchedulerConnection,
+  SwarmLink,
+  TaskRequest,
+} from './index.ts';
 import { DEFAULT_ENGINE_OPTIONS, Engine } from './index.ts';
 import type { MemoryOrigin } from './testing/index.ts';
 import { MemoryTaskStore } from './testing/index.ts';
@@ -96,7 +105,15 @@ export class FakeScheduler implements SchedulerConnection {
 }
 
 /** How a member of the cluster serves pieces: truly, or in one of the ways in which parents fail their children. */
-export type Behaviour = 'good' | 'corrupt' | 'lying' | 'silent' | 'mute' | 'refusing' | 'gone';
+export type Behaviour =
+  'good' | 'corrupt' | 'lying' | 'silent' | 'mute' | 'refusing' | 'gone' | 'hanging' | 'deaf' | 'cutting';
+
+/** How a member of the cluster is made. */
+export interface MemberOptions {
+  readonly isSeed?: boolean;
+  readonly store?: MemoryTaskStore;
+  readonly limits?: EngineLimits;
+}
 
 /** Several engines whose parents, scheduler and origin are in memory. */
 export class FakeCluster {
@@ -105,6 +122,10 @@ export class FakeCluster {
   readonly behaviour = new Map<string, Behaviour>();
   /** Pieces asked of each host. */
   readonly asked = new Map<string, number>();
+  /** Bytes per second of one transfer from each host; as fast as it goes where there is none. */
+  readonly rates = new Map<string, number>();
+  /** Who gives leave to fetch late pieces from the origin. */
+  link: SwarmLink | undefined;
   readonly seeds: RememberedSeed[] = [];
   readonly blamed: string[] = [];
   /** Longest a child waits for a silent parent's header, in ms. */
@@ -112,12 +133,20 @@ export class FakeCluster {
   readonly #origin: MemoryOrigin;
   readonly #options: EngineOptions;
 
-  constructor(origin: MemoryOrigin, timeouts: Partial<EngineOptions['timeouts']> = {}) {
+  constructor(
+    origin: MemoryOrigin,
+    timeouts: Partial<EngineOptions['timeouts']> = {},
+    options: Partial<EngineOptions> = {},
+  ) {
     this.#origin = origin;
-    this.#options = { ...DEFAULT_ENGINE_OPTIONS, timeouts: { ...DEFAULT_ENGINE_OPTIONS.timeouts, ...timeouts } };
+    this.#options = {
+      ...DEFAULT_ENGINE_OPTIONS,
+      ...options,
+      timeouts: { ...DEFAULT_ENGINE_OPTIONS.timeouts, ...timeouts },
+    };
   }
 
-  add(hostId: string, { isSeed = false, store = new MemoryTaskStore() } = {}): Engine {
+  add(hostId: string, { isSeed = false, store = new MemoryTaskStore(), limits }: MemberOptions = {}): Engine {
     const port = 5000 + this.engines.size;
     let peers = 0;
     const engine = new Engine(
@@ -128,6 +157,8 @@ export class FakeCluster {
         schedulers: { candidates: () => (this.scheduler.isUp ? [this.scheduler] : []) },
         seeds: { ordered: () => this.seeds },
         parents: this.#parents(hostId),
+        link: this.link,
+        limits,
         readBuffers: new BufferPool({ bufferBytes: MIB, maxBuffers: 16 }),
         tracer: noTelemetry().tracer,
         logger: createLogger({ name: hostId, level: 'fatal' }),
@@ -171,8 +202,7 @@ export class FakeCluster {
 
   #parents(childHostId: string): Parents {
     return {
-      syncPieces: ({ port }, { taskId, interested }, { signal }) =>
-        this.#sync(port, taskId, new Set(interested), signal),
+      syncPieces: ({ port }, { taskId, interested }, options) => this.#sync(port, taskId, new Set(interested), options),
       watchLoad: async function* () {},
       fetchPiece: (request, sink, options) => this.#fetch(request, sink, options),
       triggerSeed: async ({ port }, registration, { signal }) => {
@@ -189,10 +219,12 @@ export class FakeCluster {
     port: number,
     taskId: string,
     interested: Set<number>,
-    signal: AbortSignal,
+    { signal, onAnswer }: Parameters<Parents['syncPieces']>[2],
   ): AsyncIterable<PieceAnnouncement> {
     const { hostId, engine } = this.#at(port);
     if (this.behaviour.get(hostId) === 'gone') throw new Error('connection refused');
+    if (this.behaviour.get(hostId) === 'deaf') await forever(signal);
+    onAnswer?.();
     if (this.behaviour.get(hostId) === 'mute') {
       this.asked.set(hostId, (this.asked.get(hostId) ?? 0) + 1);
       await new Promise((resolve) => setTimeout(resolve, this.headerTimeoutMs));
@@ -227,7 +259,7 @@ export class FakeCluster {
   async #fetch(
     { tcpPort, taskId, number, expected }: Parameters<Parents['fetchPiece']>[0],
     sink: PieceSink,
-    { signal }: { signal: AbortSignal },
+    { signal, limiters }: Parameters<Parents['fetchPiece']>[2],
   ): Promise<ReceivedPiece> {
     const { hostId, engine, store } = this.#at(tcpPort);
     this.asked.set(hostId, (this.asked.get(hostId) ?? 0) + 1);
@@ -236,6 +268,7 @@ export class FakeCluster {
       await new Promise((resolve) => setTimeout(resolve, this.headerTimeoutMs));
       throw Object.assign(new Error('no answer'), { code: 'PIECE_TRANSFER', phase: 'header' });
     }
+    if (behaviour === 'hanging') await forever(signal);
     if (behaviour === 'refusing') throw Object.assign(new Error('busy'), { code: 'PIECE_REFUSED' });
     if (behaviour === 'corrupt') throw Object.assign(new Error('crc'), { code: 'PIECE_DIGEST_MISMATCH' });
     const piece = await engine.piece(taskId, number, { signal });
@@ -244,7 +277,9 @@ export class FakeCluster {
     const bytes = Buffer.alloc(expected.length);
     for (let at = 0; at < bytes.length;) at += await stored.read(expected.start + at, bytes.subarray(at));
     if (behaviour === 'lying') bytes.writeUInt8((bytes[0] ?? 0) ^ 1, 0);
-    await sink.write(expected.start, [bytes]);
+    const bytesPerSec = this.rates.get(hostId);
+    const cutAt = behaviour === 'cutting' ? Math.floor(bytes.length / 2) : undefined;
+    await transfer(bytes, expected.start, sink, { signal, limiters, bytesPerSec, cutAt });
     return { number, offset: expected.start, length: expected.length, digest: pieceDigestOf(bytes) };
   }
 }

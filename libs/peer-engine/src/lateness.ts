@@ -30,9 +30,16 @@ export function remainingMs({ lengthBytes, bytes, bytesPerSec }: TransferState):
   return bytes >= lengthBytes ? 0 : ((lengthBytes - bytes) * 1000) / bytesPerSec;
 }
 
+/** Whether next to nothing comes: nothing for too long, or less than the floor. Only this is worth a second fetch from the origin. */
+export function isStuck(
+  { elapsedMs, bytesPerSec, lengthBytes, bytes }: TransferState,
+  { silenceMs, floorBytesPerSec }: LatePolicy,
+): boolean {
+  return bytes < lengthBytes && elapsedMs >= silenceMs && bytesPerSec < floorBytesPerSec;
+}
+
 /**
- * Whether a piece should be asked of somebody else as well: nothing has come for too long, it comes more slowly than the floor, or it will
- * take several times as long as others take.
+ * Whether a piece should be asked of another parent as well: it is stuck, or will take several times as long as others take.
  * @param typicalBytesPerSec what a transfer of others brings; undefined while nobody knows
  * @param isEndgame nothing else is left to ask for: the last pieces decide when the whole is done
  */
@@ -40,13 +47,12 @@ export function isLate(
   transfer: TransferState,
   typicalBytesPerSec: number | undefined,
   isEndgame: boolean,
-  { silenceMs, floorBytesPerSec }: LatePolicy,
+  policy: LatePolicy,
 ): boolean {
-  const { elapsedMs, bytesPerSec, lengthBytes, bytes } = transfer;
-  if (bytes >= lengthBytes) return false;
-  if (elapsedMs >= silenceMs && bytesPerSec < floorBytesPerSec) return true;
-  if (typicalBytesPerSec === undefined) return false;
+  if (isStuck(transfer, policy)) return true;
+  const { elapsedMs, lengthBytes, bytes } = transfer;
+  if (bytes >= lengthBytes || typicalBytesPerSec === undefined) return false;
   const typicalMs = (lengthBytes * 1000) / typicalBytesPerSec;
   const [patience, graceMs] = isEndgame ? [ENDGAME_PATIENCE, ENDGAME_GRACE_MS] : [PATIENCE, GRACE_MS];
-  return elapsedMs > typicalMs * patience + graceMs && remainingMs(transfer) > typicalMs * patience;
+  return elapsedMs > typicalMs * patience + graceMs && remainingMs(transfer) > typicalMs * patience + graceMs;
 }

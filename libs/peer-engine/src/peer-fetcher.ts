@@ -7,9 +7,9 @@ import type { Tracer } from '@opentelemetry/api';
 import { SpanKind } from '@opentelemetry/api';
 import type { ByteLimiter, Logger } from '@d7y/service-kit';
 import { withSpan } from '@d7y/service-kit';
-import type { LatePolicy } from './lateness.ts';
 import type { Journal } from './journal.ts';
-import { isLate, remainingMs } from './lateness.ts';
+import type { LatePolicy } from './lateness.ts';
+import { isLate, isStuck, remainingMs } from './lateness.ts';
 import type { ParentStandings } from './parent-standing.ts';
 import type { Runner } from './piece-race.ts';
 import { PieceRace, RaceLostError, stateOf } from './piece-race.ts';
@@ -22,6 +22,8 @@ import { TransferMeter } from './transfer-meter.ts';
 const MAX_REFUSALS = 3;
 /** Pieces asked of one parent at the same time: few, so that it serves many children evenly. */
 const MAX_PER_PARENT = 4;
+/** The same, with those that were asked of another one first. */
+const MAX_PER_PARENT_HEDGED = 8;
 /** Pieces asked of a second parent at the same time, beside those that are asked of one. */
 const MAX_HEDGES = 4;
 /** A parent that was so late for this many pieces in a row that others had to bring them is left alone. */
@@ -178,13 +180,10 @@ export class PeerFetcher {
     return [...this.#parents.values()].some(({ hasAnswered }) => hasAnswered);
   }
 
-  /** Pieces under way that are late with all who were asked, and that nobody else has. */
+  /** Pieces under way that are stuck with all who were asked, and that nobody else has. */
   latePieces(): number[] {
     const late: number[] = [];
-    for (const [number, { runners, asked }] of this.#races) {
-      if ([...runners].every((runner) => runner.isLate) && this.#otherHolder(number, asked) === undefined)
-        late.push(number);
-    }
+    for (const number of this.#races.keys()) if (this.#isHopeless(number)) late.push(number);
     return late;
   }
 
@@ -256,9 +255,20 @@ export class PeerFetcher {
     return candidates;
   }
 
-  #otherHolder(number: number, asked: ReadonlySet<string>): ParentState | undefined {
-    // A hedge may go to a parent that is busy with its share.
-    const options = { parents: this.#candidates(asked), maxPerParent: MAX_PER_PARENT * 2, random: this.#init.random };
+  #isHopeless(number: number): boolean {
+    const under = this.#races.get(number);
+    if (under === undefined || under.race.isOver) return false;
+    const { race, runners, asked } = under;
+    const { latePolicy } = this.#init;
+    return (
+      [...runners].every((runner) => isStuck(stateOf(race.range, runner), latePolicy)) &&
+      this.#otherHolder(number, asked) === undefined
+    );
+  }
+
+  /** @param maxPerParent no limit finds those that have no free slot now as well */
+  #otherHolder(number: number, asked: ReadonlySet<string>, maxPerParent = Infinity): ParentState | undefined {
+    const options = { parents: this.#candidates(asked), maxPerParent, random: this.#init.random };
     const peerId = chooseHolder(number, options);
     return peerId === undefined ? undefined : this.#parents.get(peerId);
   }
@@ -276,8 +286,8 @@ export class PeerFetcher {
         runner.isLate ||= isLate(stateOf(race.range, runner), standings.typicalBytesPerSec, isEndgame, latePolicy);
       }
       if (race.isOver || ![...runners].every((runner) => runner.isLate)) continue;
-      const other = this.#otherHolder(number, asked);
-      isHelpNeeded ||= other === undefined;
+      const other = this.#otherHolder(number, asked, MAX_PER_PARENT_HEDGED);
+      isHelpNeeded ||= other === undefined && this.#isHopeless(number);
       if (other === undefined || (runners.size === 1 && hedges >= MAX_HEDGES)) continue;
       if (runners.size > 1) slowest(race, runners)?.stop.abort(new RaceLostError(number));
       else hedges++;
