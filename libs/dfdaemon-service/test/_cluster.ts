@@ -47,7 +47,7 @@ export async function startOrigin(blobs: ReadonlyMap<string, Buffer>): Promise<C
     const end = last ? Math.min(Number(last), content.length - 1) : content.length - 1;
     const body = content.subarray(start, end + 1);
     // The probe for the first byte is free.
-    if (range !== 'bytes=0-0') origin.sentBytes += body.length;
+    if (request.method !== 'HEAD' && range !== 'bytes=0-0') origin.sentBytes += body.length;
     response.writeHead(first === undefined ? 200 : 206, {
       'content-type': 'application/octet-stream',
       'content-length': body.length,

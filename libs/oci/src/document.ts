@@ -48,6 +48,9 @@ const INDEX_TYPES = [
 /** The Accept header of a request for a manifest. */
 export const MANIFEST_ACCEPT = [...MANIFEST_TYPES, ...INDEX_TYPES].join(', ');
 
+/** Media types of the documents that are read here. */
+export const MANIFEST_MEDIA_TYPES: readonly string[] = [...MANIFEST_TYPES, ...INDEX_TYPES];
+
 type Fields = Partial<Record<string, unknown>>;
 
 /**

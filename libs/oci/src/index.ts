@@ -2,6 +2,7 @@ export { parseChallenges } from './challenge.ts';
 export type { Challenge } from './challenge.ts';
 export {
   MANIFEST_ACCEPT,
+  MANIFEST_MEDIA_TYPES,
   MAX_DESCRIPTORS,
   MAX_DOCUMENT_BYTES,
   parseDescriptor,

@@ -8,6 +8,8 @@ import { Dispatchers } from './dispatchers.ts';
 import type { HostTls } from './dispatchers.ts';
 import { exchange } from './exchange.ts';
 import type { ExchangeRequest } from './exchange.ts';
+import { head } from './head.ts';
+import type { HeadAnswer } from './head.ts';
 import { OriginReader } from './origin-reader.ts';
 import { probe } from './probe.ts';
 import type { ProgressFloorOptions } from './progress-floor.ts';
@@ -42,7 +44,10 @@ export interface OriginClientOptions {
 }
 
 /** An Origin over http and https; disposing it cuts what is under way. */
-export type OriginClient = Origin & AsyncDisposable;
+export interface OriginClient extends Origin, AsyncDisposable {
+  /** @see head */
+  head(request: OriginRequest, options: { signal: AbortSignal }): Promise<HeadAnswer>;
+}
 
 export function createOriginClient(options: OriginClientOptions): OriginClient {
   const { tracer, headerTimeoutMs = 15_000 } = options;
@@ -77,6 +82,8 @@ export function createOriginClient(options: OriginClientOptions): OriginClient {
   return {
     probe: (request: OriginRequest, { signal }: { signal: AbortSignal }): Promise<OriginProbe> =>
       probes.ask(request, { signal }),
+    head: (request: OriginRequest, { signal }: { signal: AbortSignal }): Promise<HeadAnswer> =>
+      head(requester, request, { signal }),
     fetch: async (
       request: OriginRequest,
       range: ByteRange | undefined,

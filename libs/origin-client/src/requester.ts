@@ -20,6 +20,8 @@ export interface Asked {
   readonly method: 'GET' | 'HEAD';
   readonly range?: string | undefined;
   readonly ifRange?: string | undefined;
+  /** A redirect is an answer like any other. */
+  readonly staysHere?: boolean;
 }
 
 /**
@@ -58,7 +60,7 @@ export class Requester {
         ? await this.#options.exchange({ method, url, headers: own }, { signal })
         : await this.#sendAnonymously({ method, url, headers: own }, signal);
       const location = REDIRECTS.has(answer.status) ? headerOf(answer.headers, 'location') : undefined;
-      if (location === undefined) return answer;
+      if (location === undefined || asked.staysHere === true) return answer;
       answer.body.discard(contentLengthOf(answer.headers));
       if (redirects >= this.#options.maxRedirects) {
         throw new OriginUnreachableError(request.url, `more than ${this.#options.maxRedirects} redirects`);

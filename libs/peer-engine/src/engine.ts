@@ -1,8 +1,8 @@
 import type { ByteRange, PieceRecord } from '@d7y/piece';
-import { parseRangeHeader } from '@d7y/piece';
+import { hashedUrl, parseRangeHeader } from '@d7y/piece';
 import { DirectStream } from './direct-stream.ts';
 import type { EngineComponents, EngineOptions, TaskWatch } from './engine-options.ts';
-import { RangeNotSatisfiableError, TaskAbandonedError } from './errors.ts';
+import { PrivateElsewhereError, RangeNotSatisfiableError, TaskAbandonedError } from './errors.ts';
 import { heldContentOf, type TaskExplanation } from './explanation.ts';
 import type { Journal } from './journal.ts';
 import type { StoredTask } from './ports/task-store.ts';
@@ -186,7 +186,7 @@ export class Engine implements TaskOpener, AsyncDisposable {
   }
 
   async #openComplete(stored: StoredTask, request: TaskRequest, signal: AbortSignal): Promise<TaskStream> {
-    await this.#checkAccess(stored.isPrivate, request, signal);
+    await this.#checkAccess(stored.isPrivate, stored, request, signal);
     // A scheduler that has us fetch what we hold does not know that we hold it.
     if (request.needBackToSource) await announceComplete(stored, request, this.#components, this.#stop.signal);
     return new TaskReader({
@@ -209,7 +209,7 @@ export class Engine implements TaskOpener, AsyncDisposable {
   /** @returns undefined when the task ended without what this caller wants: start another one */
   async #join(task: Task, request: TaskRequest, signal: AbortSignal): Promise<TaskStream | undefined> {
     const resolved = await untilResolved(task.resolved, signal);
-    await this.#checkAccess(task.isPrivate, request, signal);
+    await this.#checkAccess(task.isPrivate || task.stored?.isPrivate === true, task.stored, request, signal);
     if (resolved.kind === 'unknownLength') {
       const { url, headers, credentials } = request;
       const origin = this.#components.origin;
@@ -241,9 +241,19 @@ export class Engine implements TaskOpener, AsyncDisposable {
     });
   }
 
-  /** Private content goes only to callers whom the origin accepts; callers with credentials were accepted at the door. */
-  async #checkAccess(isPrivate: boolean, request: TaskRequest, signal: AbortSignal): Promise<void> {
-    if (!isPrivate || Object.keys(request.credentials).length > 0) return;
+  /** Private content goes only to callers whom the origin accepts; who brings credentials, or was `isAccepted`, was accepted at the door. */
+  async #checkAccess(
+    isPrivate: boolean,
+    stored: StoredTask | undefined,
+    request: TaskRequest,
+    signal: AbortSignal,
+  ): Promise<void> {
+    if (!isPrivate) return;
+    // Ids that callers choose, or that are digests, may stand for content of several addresses.
+    if (stored !== undefined && stored.url !== hashedUrl(request.url, request.filteredQueryParams)) {
+      throw new PrivateElsewhereError(stored.taskId);
+    }
+    if (request.isAccepted === true || Object.keys(request.credentials).length > 0) return;
     const { url, headers, credentials } = request;
     await this.#components.origin.probe({ url, headers, credentials }, { signal });
   }

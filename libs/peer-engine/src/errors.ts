@@ -42,3 +42,13 @@ export class TaskAbandonedError extends DfError {
     super(`task ${taskId} was abandoned: ${reason}`);
   }
 }
+
+/** What is here under this id is private content of another address: a right to read the one is none to read the other. */
+export class PrivateElsewhereError extends DfError {
+  override readonly name = 'PrivateElsewhereError';
+  readonly code = 'PRIVATE_ELSEWHERE';
+  readonly retryable = false;
+  constructor(taskId: string) {
+    super(`task ${taskId} is private content of another address than the one asked for`);
+  }
+}

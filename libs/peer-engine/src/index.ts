@@ -1,4 +1,5 @@
 export {
+  PrivateElsewhereError,
   RangeNotSatisfiableError,
   TaskAbandonedError,
   TaskDigestMismatchError,

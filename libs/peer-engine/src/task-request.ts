@@ -18,6 +18,8 @@ export interface TaskRequest {
   readonly headers: Readonly<Record<string, string>>;
   /** Secret headers for the origin (authorization, cookie …), lower-case. They never leave this host but to the origin. */
   readonly credentials: Readonly<Record<string, Secret>>;
+  /** The front end answers for the caller: it may have what is here of private content without the origin being asked. */
+  readonly isAccepted?: boolean;
   /** `algorithm:encoded` of the whole content, when the caller knows it and the URL does not say. */
   readonly digest?: string | undefined;
   /** The caller's Range header as received; resolved against the content length. */

@@ -19,9 +19,11 @@ import {
 } from '@d7y/peer-engine';
 import type { ByteRange } from '@d7y/piece';
 import { trace } from '@opentelemetry/api';
+import type { HeadOrigin } from './access/access-policy.ts';
 import { type RegistryProxyConfig, REGISTRY_PROXY_DEFAULTS, type ProxyRule } from './config.ts';
 import { listenProxy } from './listen.ts';
 import type { ProxyMetrics } from './metrics.ts';
+import type { RegistryKnowledge } from './registry-knowledge.ts';
 import { createRegistryProxy, type RegistryProxyOptions } from './registry-proxy.ts';
 
 /** How a fake task goes; every part has a default that succeeds. */
@@ -83,7 +85,7 @@ export class FakeEngine implements TaskOpener {
 }
 
 /** An origin that accepts whom a test says. */
-export class FakeOrigin implements Origin {
+export class FakeOrigin implements Origin, HeadOrigin {
   readonly probes: OriginRequest[] = [];
   /** Status for one request; 200 for success. */
   answer: (request: OriginRequest) => number = () => 200;
@@ -93,6 +95,19 @@ export class FakeOrigin implements Origin {
     const status = this.answer(request);
     if (status !== 200) throw new OriginStatusError(request.url, status, { 'www-authenticate': 'Basic realm="fake"' });
     return { contentLength: 1, acceptsRanges: true, headers: {} };
+  }
+
+  readonly heads: OriginRequest[] = [];
+  /** What a HEAD tells of the content. */
+  describe: (request: OriginRequest) => { contentLength?: number; headers?: Record<string, string> } = () => ({});
+
+  async head(
+    request: OriginRequest,
+  ): Promise<{ contentLength: number | undefined; headers: Readonly<Record<string, string>> }> {
+    this.heads.push(request);
+    const { headers = {}, contentLength } = this.describe(request);
+    await this.probe(request);
+    return { contentLength, headers };
   }
 
   readonly fetched: { request: OriginRequest; range: ByteRange | undefined }[] = [];
@@ -155,6 +170,10 @@ export class FakeRegistry implements AsyncDisposable {
     return (this.#server.address() as AddressInfo).port;
   }
 
+  get isListening(): boolean {
+    return this.#server.listening;
+  }
+
   get authority(): string {
     return `127.0.0.1:${this.port}`;
   }
@@ -186,7 +205,15 @@ export interface ProxyUnderTest extends AsyncDisposable {
 export async function startProxy(
   config: Partial<RegistryProxyConfig> = {},
   rules: readonly ProxyRule[] = [BLOB_RULE],
-  { drainMs = 1000, ...more }: { drainMs?: number } & Partial<RegistryProxyOptions> = {},
+  {
+    drainMs = 1000,
+    knowledge,
+    ...more
+  }: {
+    drainMs?: number;
+    /** Made once the origin is there. */
+    knowledge?: (origin: FakeOrigin) => RegistryKnowledge;
+  } & Partial<Omit<RegistryProxyOptions, 'knowledge'>> = {},
 ): Promise<ProxyUnderTest> {
   const engine = new FakeEngine();
   const origin = new FakeOrigin();
@@ -199,6 +226,7 @@ export async function startProxy(
     engine,
     origin,
     config: { ...REGISTRY_PROXY_DEFAULTS, ...config },
+    ...(knowledge === undefined ? {} : { knowledge: knowledge(origin) }),
     rules,
     logger: { info: log('info'), warn: log('warn') },
     tracer: trace.getTracer('test'),

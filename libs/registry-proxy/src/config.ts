@@ -43,10 +43,18 @@ export interface RegistryProxyConfig {
   /** How long an upstream may take to send the head of its answer, and then between two parts of its body. */
   readonly upstreamHeaderTimeoutMs: number;
   readonly upstreamIdleTimeoutMs: number;
-  /** How long a repository counts as public once the origin served it to nobody in particular. */
+  /** Answer for manifests and tags; otherwise they pass through. */
+  readonly manifests: boolean;
+  /** How long the registry is not asked again what a tag means. */
+  readonly tagTtlMs: number;
+  /** How long its last answer is believed while it is down. */
+  readonly tagStaleTtlMs: number;
+  /** How long a repository counts as public once the origin served it to nobody in particular; and while the origin is down. */
   readonly publicTtlMs: number;
-  /** How long a caller whom the origin accepted for a private blob stays accepted. */
+  readonly publicWhenDownMs: number;
+  /** How long a caller whom the origin accepted for private content stays accepted; and while the origin is down. */
   readonly acceptedTtlMs: number;
+  readonly acceptedWhenDownMs: number;
 }
 
 export const REGISTRY_PROXY_DEFAULTS = {
@@ -60,8 +68,13 @@ export const REGISTRY_PROXY_DEFAULTS = {
   serverIp: '127.0.0.1',
   upstreamHeaderTimeoutMs: 30_000,
   upstreamIdleTimeoutMs: 60_000,
+  manifests: true,
+  tagTtlMs: 30_000,
+  tagStaleTtlMs: 30 * 24 * 3600_000,
   publicTtlMs: 5 * 60_000,
+  publicWhenDownMs: 30 * 24 * 3600_000,
   acceptedTtlMs: 5 * 60_000,
+  acceptedWhenDownMs: 24 * 3600_000,
 } as const satisfies RegistryProxyConfig;
 
 /** The policy for an upstream, by its authority: `host:port` before `host`. */

@@ -1,5 +1,7 @@
-export { AccessPolicy } from './access.ts';
-export type { Access, AccessRequest } from './access.ts';
+export { AccessPolicy } from './access/access-policy.ts';
+export type { AccessMode, AccessPolicyOptions, HeadOrigin } from './access/access-policy.ts';
+export { contentOf } from './access/access-request.ts';
+export type { Access, AccessRequest, Credentials } from './access/access-request.ts';
 export { policyFor, REGISTRY_PROXY_DEFAULTS } from './config.ts';
 export type { ProxyRule, RegistryPolicy, RegistryProxyConfig } from './config.ts';
 export { ProxyRequestError, UpstreamUnreachableError } from './errors.ts';
@@ -9,6 +11,8 @@ export { listenProxy } from './listen.ts';
 export type { ListeningProxy, ListenProxyOptions } from './listen.ts';
 export type { TagDirectory, TagKey, TagRecord } from './manifests/tag-directory.ts';
 export type { ProxyMetrics, ServedFrom } from './metrics.ts';
+export { RegistryKnowledge } from './registry-knowledge.ts';
+export type { RegistryKnowledgeOptions } from './registry-knowledge.ts';
 export { createRegistryProxy } from './registry-proxy.ts';
 export type { RegistryProxy, RegistryProxyOptions } from './registry-proxy.ts';
 export type { ProxyLogger } from './request-log.ts';

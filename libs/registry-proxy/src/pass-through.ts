@@ -31,7 +31,7 @@ export class PassThrough {
 
   /**
    * Answers `response` with what the upstream says to the request.
-   * @returns status and bytes of the answer's body
+   * @returns status, WWW-Authenticate and bytes of the answer's body
    * @throws {UpstreamUnreachableError} no answer: nothing was sent to the client yet. What breaks later destroys the
    * client's connection, so that nobody takes a part for the whole.
    * @throws {UpstreamRefusedError}
@@ -40,7 +40,7 @@ export class PassThrough {
     carried: Carried,
     response: ServerResponse,
     { signal }: { signal: AbortSignal },
-  ): Promise<{ readonly status: number; readonly bytes: number }> {
+  ): Promise<{ readonly status: number; readonly challenge: string | undefined; readonly bytes: number }> {
     const answer = await this.#ask(carried, signal);
     let bytes = 0;
     const answered = endToEndHeaders(answer.headers);
@@ -61,7 +61,12 @@ export class PassThrough {
       response.destroy();
       throw error;
     }
-    return { status: answer.statusCode, bytes };
+    const challenge = answer.headers['www-authenticate'];
+    return {
+      status: answer.statusCode,
+      challenge: Array.isArray(challenge) ? challenge.join(', ') : challenge,
+      bytes,
+    };
   }
 
   async #ask(carried: Carried, signal: AbortSignal): Promise<Dispatcher.ResponseData> {

@@ -2,20 +2,24 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Origin, TaskOpener } from '@d7y/peer-engine';
 import type { UpstreamGuard } from '@d7y/service-kit';
 import type { Tracer } from '@opentelemetry/api';
-import type { AccessPolicy } from './access.ts';
+import type { HeadOrigin } from './access/access-policy.ts';
 import type { ProxyCredentials } from './admission/proxy-auth.ts';
 import type { ProxyRule, RegistryProxyConfig } from './config.ts';
+import type { TagDirectory } from './manifests/tag-directory.ts';
 import type { ProxyMetrics } from './metrics.ts';
+import type { RegistryKnowledge } from './registry-knowledge.ts';
 import type { ProxyLogger } from './request-log.ts';
 import { RequestHandler } from './request-handler.ts';
 
 export interface RegistryProxyOptions {
   readonly engine: TaskOpener;
   /** Asked whether content is public, and whether it accepts a caller. */
-  readonly origin: Origin;
+  readonly origin: Origin & HeadOrigin;
   readonly config: RegistryProxyConfig;
   /** Shared with whoever else in this process decides for callers, so that the origin is asked once; an own one unless given. */
-  readonly access?: AccessPolicy;
+  readonly knowledge?: RegistryKnowledge;
+  /** What other daemons know of tags; nothing unless given. */
+  readonly tagDirectory?: TagDirectory | undefined;
   /** The first that matches decides; what none matches passes straight through. */
   readonly rules: readonly ProxyRule[];
   /** Which upstreams may be reached; shared with the origin client. Everything but metadata services and the like unless given. */

@@ -2,13 +2,15 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { OriginStatusError, RangeNotSatisfiableError, type TaskRequest, type TaskStream } from '@d7y/peer-engine';
 import { portOf, UpstreamGuard, UpstreamRefusedError } from '@d7y/service-kit';
 import { context } from '@opentelemetry/api';
-import { AccessPolicy } from './access.ts';
+import type { Access } from './access/access-request.ts';
 import { ProxyAuth } from './admission/proxy-auth.ts';
 import { RequestRate } from './admission/request-rate.ts';
 import { parseDragonflyHeaders } from './dragonfly-headers.ts';
 import { deliverPastFullDisk } from './full-disk.ts';
+import { ManifestFront } from './manifests/manifest-front.ts';
 import { type Carried, PassThrough } from './pass-through.ts';
 import { refusalOf, sendRefusal } from './refusal.ts';
+import { RegistryKnowledge } from './registry-knowledge.ts';
 import type { RegistryProxyOptions } from './registry-proxy.ts';
 import { RequestLog } from './request-log.ts';
 import { type RoutedTask, routeOf } from './route.ts';
@@ -18,8 +20,6 @@ import { tunnelOf } from './modes/intercepted-sockets.ts';
 import { rewriteForPrefix } from './modes/path-prefix.ts';
 import { UpstreamAgents } from './upstream-agents.ts';
 
-/** How long the origin may take to say whether content is public, or a caller accepted. */
-const ACCESS_PROBE_TIMEOUT_MS = 20_000;
 /** Priority LEVEL3: this peer goes to the origin itself; no seed could. */
 const PRIORITY_OF_PRIVATE = 3;
 
@@ -42,17 +42,20 @@ export class RequestHandler implements AsyncDisposable {
   readonly #auth: ProxyAuth;
   readonly #rate: RequestRate;
   readonly #options: RegistryProxyOptions;
-  readonly #access: AccessPolicy;
+  readonly #knowledge: RegistryKnowledge;
+  readonly #manifests: ManifestFront;
 
   constructor(options: RegistryProxyOptions) {
-    const { origin, config } = options;
+    const { engine, origin, config, tagDirectory: directory } = options;
     this.#options = options;
     this.#guard = options.guard ?? new UpstreamGuard();
     this.#auth = new ProxyAuth(options.credentials);
     this.#rate = new RequestRate(config.requestsPerSec);
     this.#agents = new UpstreamAgents(config.registries, this.#guard);
     this.#passThrough = new PassThrough(config, this.#agents);
-    this.#access = options.access ?? new AccessPolicy({ ...config, origin, probeTimeoutMs: ACCESS_PROBE_TIMEOUT_MS });
+    const knowledge = options.knowledge ?? new RegistryKnowledge({ origin, config });
+    this.#knowledge = knowledge;
+    this.#manifests = new ManifestFront({ engine, origin, knowledge, directory, config });
   }
 
   /** Answers one request, whatever happens; never rejects. */
@@ -95,36 +98,50 @@ export class RequestHandler implements AsyncDisposable {
     log.mode(target.mode);
     const headers = this.#auth.admit(request.headers, target.mode);
     if (target.isNamed) this.#guard.checkNamed(target.upstream.hostname, portOf(target.upstream));
-    const route = routeOf({ method: request.method, headers, target, asked }, rules);
+    const route = routeOf({ method: request.method, headers, target, asked }, rules, config);
     const { prefix, upstream } = target;
     const rewrite: Carried['rewrite'] =
       prefix === undefined ? undefined : (_, answered) => rewriteForPrefix(answered, { upstream, prefix });
+    const carry = (to: URL) => this.#carry(exchange, { request, headers, upstream: to, rewrite });
+    const front = { ...exchange, carry: () => carry(route.upstream) };
     if (route.kind === 'direct') {
       log.direct(route.why);
-      await this.#carry(exchange, { request, headers, upstream: route.upstream, rewrite });
+      if (this.#manifests.isBase(request.method, route.upstream)) {
+        await this.#manifests.serveBase(route.upstream.origin, headers, front);
+      } else {
+        await carry(route.upstream);
+      }
       return;
     }
     metrics.requestViaDfdaemon();
+    if (route.kind === 'manifest') {
+      exchange.sentBytes += await this.#manifests.serve(route.manifest, front);
+      return;
+    }
     try {
       await this.#serve(exchange, route.task);
     } catch (error) {
       if (exchange.response.headersSent || !this.#mayPassThrough(error, exchange.signal)) throw error;
       // A pull must not fail because the swarm did: once more, without it.
       log.direct(`fallback: ${error instanceof Error ? error.message : String(error)}`);
-      await this.#carry(exchange, { request, headers, upstream: new URL(route.task.url), rewrite });
+      await carry(new URL(route.task.url));
     }
   }
 
-  async #carry(exchange: Exchange, carried: Carried): Promise<void> {
+  async #carry(
+    exchange: Exchange,
+    carried: Carried,
+  ): Promise<{ readonly status: number; readonly challenge: string | undefined }> {
     const { response, signal } = exchange;
-    const { bytes } = await this.#passThrough.carry(carried, response, { signal });
-    exchange.sentBytes += bytes;
+    const answer = await this.#passThrough.carry(carried, response, { signal });
+    exchange.sentBytes += answer.bytes;
+    return answer;
   }
 
   async #serve(exchange: Exchange, task: RoutedTask): Promise<void> {
     const { response, log, signal } = exchange;
     const { engine, origin, config } = this.#options;
-    const access = await this.#access.decide(task.access, { signal });
+    const access = await this.#knowledge.access.decide(task.access, { signal });
     await using stream = await engine.open(this.#taskRequestOf(task, access), { signal });
     log.task(stream.taskId, stream.fromCache);
     try {
@@ -143,10 +160,7 @@ export class RequestHandler implements AsyncDisposable {
     }
   }
 
-  #taskRequestOf(
-    task: RoutedTask,
-    access: { isPrivate: boolean; credentials: TaskRequest['credentials'] },
-  ): TaskRequest {
+  #taskRequestOf(task: RoutedTask, access: Access): TaskRequest {
     const { config } = this.#options;
     const { asked } = task;
     return {
@@ -156,10 +170,13 @@ export class RequestHandler implements AsyncDisposable {
       filteredQueryParams: task.filteredQueryParams,
       requestedPieceLength: asked.pieceLength,
       contentForCalculatingTaskId: asked.contentForCalculatingTaskId,
-      enableTaskIdBasedBlobDigest: asked.enableTaskIdBasedBlobDigest ?? config.enableTaskIdBasedBlobDigest,
+      // By its digest alone private content would be found through any repository, also of a registry that accepts everybody.
+      enableTaskIdBasedBlobDigest:
+        !access.isPrivate && (asked.enableTaskIdBasedBlobDigest ?? config.enableTaskIdBasedBlobDigest),
       priority: access.isPrivate ? PRIORITY_OF_PRIVATE : asked.priority,
       headers: task.access.headers,
       credentials: access.credentials,
+      isAccepted: access.isAccepted,
       rangeHeader: task.rangeHeader,
       prefetch: task.rangeHeader !== undefined && (asked.prefetch ?? config.prefetch),
       disableBackToSource: config.disableBackToSource,

@@ -73,6 +73,12 @@ export class RequestLog {
     this.#why = why;
   }
 
+  /** Answered from memory. */
+  known(why: string): void {
+    this.#from = 'local';
+    this.#why = why;
+  }
+
   task(taskId: string, fromCache: boolean): void {
     this.#taskId = taskId;
     this.#from = fromCache ? 'local' : 'source';

@@ -1,14 +1,16 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { blobDigestOf } from '@d7y/piece';
-import type { AccessRequest } from './access.ts';
-import type { ProxyRule } from './config.ts';
+import { type AccessRequest, contentOf } from './access/access-request.ts';
+import type { ProxyRule, RegistryProxyConfig } from './config.ts';
 import type { DragonflyHeaders } from './dragonfly-headers.ts';
 import { splitCredentials } from './http-headers.ts';
+import { manifestOf, type RoutedManifest } from './manifests/routed-manifest.ts';
 import type { Target } from './target.ts';
 
 /** Where a request goes. */
 export type Route =
   | { readonly kind: 'direct'; readonly upstream: URL; readonly why: string }
+  | { readonly kind: 'manifest'; readonly upstream: URL; readonly manifest: RoutedManifest }
   | { readonly kind: 'task'; readonly upstream: URL; readonly task: RoutedTask };
 
 /** A request for content that the swarm carries. */
@@ -33,21 +35,27 @@ export interface AskedOf {
 }
 
 /** Decides by method, target and headers alone. */
-export function routeOf({ method, headers, target, asked }: AskedOf, rules: readonly ProxyRule[]): Route {
+export function routeOf(
+  { method, headers, target, asked }: AskedOf,
+  rules: readonly ProxyRule[],
+  { manifests }: Pick<RegistryProxyConfig, 'manifests'>,
+): Route {
   const { upstream } = target;
   const rule = rules.find(({ regex }) => regex.test(`${upstream.origin}${upstream.pathname}`));
   const direct = (why: string): Route => ({ kind: 'direct', upstream, why });
-  if (rule === undefined && !asked.useP2p) return direct('no rule');
   if (rule?.direct) return direct('rule says direct');
-  if (method !== 'GET') return direct('not GET');
   if (hasBody(headers)) return direct('request with a body');
+  const download = new URL(upstream);
+  if (rule?.useTls) download.protocol = 'https:';
+  if (rule?.redirect !== undefined) download.host = rule.redirect;
+  const manifest = manifests ? manifestOf({ method, headers }, download) : undefined;
+  if (manifest !== undefined) return { kind: 'manifest', upstream: download, manifest };
+  if (rule === undefined && !asked.useP2p) return direct('no rule');
+  if (method !== 'GET') return direct('not GET');
   const rangeHeader = rangeOf(headers);
   // Several ranges at once would need a multipart answer; who asks for that is rare, and the origin can give it.
   if (rangeHeader?.includes(',')) return direct('several ranges');
 
-  const download = new URL(upstream);
-  if (rule?.useTls) download.protocol = 'https:';
-  if (rule?.redirect !== undefined) download.host = rule.redirect;
   const filteredQueryParams = asked.filteredQueryParams ?? rule?.filteredQueryParams ?? [];
   const signing = new Set(filteredQueryParams.filter((name) => name !== 'ns'));
   const blobDigest = blobDigestOf(download.href);
@@ -63,9 +71,7 @@ export function routeOf({ method, headers, target, asked }: AskedOf, rules: read
       rangeHeader,
       access: {
         url: download.href,
-        upstream: download.origin,
-        scope: /\/v2\/(.+)\/blobs\//.exec(download.pathname)?.[1] ?? download.pathname,
-        digest: blobDigest,
+        ...contentOf(download),
         ...split,
         signature: [...download.searchParams]
           .filter(([name]) => signing.has(name))

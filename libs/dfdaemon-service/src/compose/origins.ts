@@ -1,16 +1,15 @@
 import { createOriginClient } from '@d7y/origin-client';
-import type { Origin } from '@d7y/peer-engine';
 import type { RegistryPolicy } from '@d7y/registry-proxy';
 import { UpstreamGuard } from '@d7y/service-kit';
 import { originTls, registryPolicies } from '../config/registry-policies.ts';
-import { countedOrigin } from '../observe/counted-origin.ts';
+import { type AskedOrigin, countedOrigin } from '../observe/counted-origin.ts';
 import type { DaemonMetrics } from '../observe/daemon-metrics.ts';
 import { VERSION } from '../version.ts';
 import type { Runtime } from './runtime.ts';
 
 /** Where content comes from in the first place. */
 export interface Origins {
-  readonly origin: Origin;
+  readonly origin: AskedOrigin;
   /** How single registries are reached, by `host` or `host:port`. */
   readonly policies: ReadonlyMap<string, RegistryPolicy>;
   /** Which upstreams are connected to, by whatever part of this daemon. */

@@ -1,22 +1,24 @@
+import { join, resolve } from 'node:path';
 import type { TaskOpener } from '@d7y/peer-engine';
 import {
-  AccessPolicy,
   createRegistryProxy,
   listenProxy,
   type ListeningProxy,
   REGISTRY_PROXY_DEFAULTS,
+  RegistryKnowledge,
 } from '@d7y/registry-proxy';
 import type { DaemonMetrics } from '../observe/daemon-metrics.ts';
 import { listening } from './listening.ts';
 import type { Origins } from './origins.ts';
 import type { Runtime } from './runtime.ts';
 
-/** How long an origin may take to say whether content is public, or a caller accepted. */
-const ACCESS_PROBE_TIMEOUT_MS = 20_000;
-
 /** Decides for the proxy and for local programs alike who may have what. */
-export function createAccess({ origin }: Origins): AccessPolicy {
-  return new AccessPolicy({ ...REGISTRY_PROXY_DEFAULTS, origin, probeTimeoutMs: ACCESS_PROBE_TIMEOUT_MS });
+export async function openRegistryKnowledge(
+  { config, logger, stack }: Runtime,
+  { origin }: Origins,
+): Promise<RegistryKnowledge> {
+  const path = join(resolve(config.storage.dir), 'registries.json');
+  return stack.use(await RegistryKnowledge.open(path, { origin, config: REGISTRY_PROXY_DEFAULTS, logger }));
 }
 
 /**
@@ -29,17 +31,17 @@ export async function startProxy(
   parts: {
     readonly engine: TaskOpener;
     readonly origins: Origins;
-    readonly access: AccessPolicy;
+    readonly knowledge: RegistryKnowledge;
     readonly metrics: DaemonMetrics;
   },
 ): Promise<ListeningProxy> {
   const { server, registryMirror, ...keys } = config.proxy;
-  const { engine, origins, access, metrics } = parts;
+  const { engine, origins, knowledge, metrics } = parts;
   const proxy = stack.use(
     createRegistryProxy({
       engine,
       origin: origins.origin,
-      access,
+      knowledge,
       guard: origins.guard,
       credentials: server.basicAuth,
       config: {

@@ -13,7 +13,7 @@ import { serveLocalSocket } from './local-socket.ts';
 import { serveOperators } from './operators.ts';
 import { createOrigins } from './origins.ts';
 import { servePieces, serveUploadRpc } from './peers.ts';
-import { createAccess, startProxy } from './proxy.ts';
+import { openRegistryKnowledge, startProxy } from './proxy.ts';
 import { createRpcParts } from './rpc-parts.ts';
 import { createRuntime, type DfdaemonOverrides } from './runtime.ts';
 import { collectGarbageRegularly, openStorage } from './storage.ts';
@@ -84,7 +84,8 @@ export async function startDfdaemon(
   const opener = new CountedEngine(engine, metrics);
   const ownVouchers = new OwnVouchers(store, hostId, (taskId) => engine.watch(taskId));
   swarm.links.tellAgainFrom(ownVouchers);
-  const access = createAccess(origins);
+  const knowledge = await openRegistryKnowledge(runtime, origins);
+  const { access } = knowledge;
 
   // What other daemons get from here.
   const pieceServing = await servePieces(runtime, { store, engine, metrics });
@@ -108,7 +109,7 @@ export async function startDfdaemon(
     });
   };
   const socketPath = await serveLocalSocket(runtime, parts, swarm, status);
-  const proxy = await startProxy(runtime, { engine: opener, origins, access, metrics });
+  const proxy = await startProxy(runtime, { engine: opener, origins, knowledge, metrics });
   swarm.announced.proxy = proxy.port;
 
   // Health comes last: whoever sees it may use all the rest.

@@ -52,7 +52,7 @@ async function setUp(options: { disableShared?: boolean } = {}) {
     decide: async (request: AccessRequest) => {
       asked.push(request);
       const isPrivate = Object.keys(request.credentials).length > 0;
-      return { isPrivate, credentials: request.credentials };
+      return { isPrivate, credentials: request.credentials, isAccepted: isPrivate };
     },
   };
   const scheduler = {

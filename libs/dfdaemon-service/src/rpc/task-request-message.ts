@@ -1,7 +1,7 @@
 import type { common } from '@d7y/api';
 import type { TaskRequest } from '@d7y/peer-engine';
 import { DEFAULT_FILTERED_QUERY_PARAMS, DfError, toRangeHeader } from '@d7y/piece';
-import { type Access, type AccessPolicy, splitCredentials } from '@d7y/registry-proxy';
+import { type Access, type AccessPolicy, contentOf, splitCredentials } from '@d7y/registry-proxy';
 
 /** A request that this daemon cannot serve as it stands. */
 export class InvalidDownloadError extends DfError {
@@ -41,9 +41,7 @@ export async function authorisedTaskRequest(
   const decision: Access = await access.decide(
     {
       url: download.url,
-      upstream: url.origin,
-      scope: /\/v2\/(.+)\/blobs\//.exec(url.pathname)?.[1] ?? url.pathname,
-      digest: download.url,
+      ...contentOf(url),
       headers,
       credentials,
       signature: [...url.searchParams].filter(([name]) => signing.has(name)).map(([name, value]) => `${name}=${value}`),
@@ -57,10 +55,12 @@ export async function authorisedTaskRequest(
     filteredQueryParams,
     requestedPieceLength: download.pieceLength ? Number(download.pieceLength) : undefined,
     contentForCalculatingTaskId: download.contentForCalculatingTaskId,
-    enableTaskIdBasedBlobDigest: download.enableTaskIdBasedBlobDigest,
+    // By its digest alone private content would be found through any repository, also of a registry that accepts everybody.
+    enableTaskIdBasedBlobDigest: !decision.isPrivate && download.enableTaskIdBasedBlobDigest,
     priority: decision.isPrivate ? PRIORITY_OF_PRIVATE : download.priority,
     headers,
     credentials: decision.credentials,
+    isAccepted: decision.isAccepted,
     digest: download.digest === '' ? undefined : download.digest,
     rangeHeader,
     disableBackToSource: download.disableBackToSource,

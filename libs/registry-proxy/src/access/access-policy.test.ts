@@ -1,8 +1,9 @@
 import { OriginStatusError } from '@d7y/peer-engine';
 import { Secret } from '@d7y/service-kit';
 import { describe, expect, it } from '@jest/globals';
-import { FakeOrigin } from './_fakes.ts';
-import { AccessPolicy, type AccessRequest } from './access.ts';
+import { FakeOrigin } from '../_fakes.ts';
+import { AccessPolicy } from './access-policy.ts';
+import type { AccessRequest } from './access-request.ts';
 
 const signal = new AbortController().signal;
 
@@ -11,9 +12,11 @@ function policy(origin: FakeOrigin) {
   const access = new AccessPolicy({
     origin,
     publicTtlMs: 1000,
+    publicWhenDownMs: 10_000,
     acceptedTtlMs: 1000,
+    acceptedWhenDownMs: 5_000,
     probeTimeoutMs: 1000,
-    now: () => clock.ms,
+    clock: () => clock.ms,
   });
   return { clock, access };
 }
@@ -46,7 +49,11 @@ describe('AccessPolicy', () => {
   it('leaves a caller without credentials to the engine', async () => {
     const origin = new FakeOrigin();
     const { access } = policy(origin);
-    expect(await access.decide(request(), { signal })).toEqual({ isPrivate: false, credentials: {} });
+    expect(await access.decide(request(), { signal })).toEqual({
+      isPrivate: false,
+      credentials: {},
+      isAccepted: false,
+    });
     expect(origin.probes).toHaveLength(0);
   });
 

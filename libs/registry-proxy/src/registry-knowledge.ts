@@ -1,0 +1,72 @@
+import { type AccessMode, AccessPolicy, type HeadOrigin } from './access/access-policy.ts';
+import type { Credentials } from './access/access-request.ts';
+import type { RegistryProxyConfig } from './config.ts';
+import { BaseAnswers } from './manifests/base-answers.ts';
+import { MemoryFile } from './manifests/memory-file.ts';
+import { TagBook } from './manifests/tag-book.ts';
+
+/** How long the origin may take to say whether content is public, or a caller accepted. */
+const PROBE_TIMEOUT_MS = 20_000;
+const MAX_ENTRIES = 20_000;
+
+export interface RegistryKnowledgeOptions {
+  readonly origin: HeadOrigin;
+  readonly config: Pick<
+    RegistryProxyConfig,
+    'publicTtlMs' | 'publicWhenDownMs' | 'acceptedTtlMs' | 'acceptedWhenDownMs'
+  >;
+  readonly mode?: AccessMode;
+  /** As whom callers without credentials of their own act at an upstream; nobody unless given. */
+  readonly nodeCredentials?: (upstream: string) => Credentials;
+  /** Unix time in ms; for tests. */
+  readonly clock?: () => number;
+}
+
+/**
+ * What this daemon knows of registries: what their tags mean, what they show to anybody, whom they accepted. Shared by everybody in the
+ * process who decides for callers, so that a registry is asked once.
+ */
+export class RegistryKnowledge implements AsyncDisposable {
+  readonly access: AccessPolicy;
+  readonly tags: TagBook;
+  readonly bases: BaseAnswers;
+  readonly #file: MemoryFile | undefined;
+
+  /** @param file where to keep what outlives the process */
+  constructor(options: RegistryKnowledgeOptions, file?: MemoryFile) {
+    const { clock = Date.now, config } = options;
+    const common = { maxEntries: MAX_ENTRIES, clock, changed: file?.changed ?? (() => undefined) };
+    this.access = new AccessPolicy({ ...options, ...config, ...common, probeTimeoutMs: PROBE_TIMEOUT_MS });
+    this.tags = new TagBook(common);
+    this.bases = new BaseAnswers(common);
+    this.#file = file;
+  }
+
+  /** Knowledge that is kept in a file; what the last process knew is known again. */
+  static async open(
+    path: string,
+    options: RegistryKnowledgeOptions & { readonly logger: { warn(fields: object, message: string): void } },
+  ): Promise<RegistryKnowledge> {
+    const file = new MemoryFile(path, options.logger);
+    const remembered = await file.load();
+    const knowledge = new RegistryKnowledge(options, file);
+    const { access, tags, bases } = knowledge;
+    for (const record of remembered?.tags ?? []) tags.setPublic(record, record, record.seenAtMs);
+    for (const { upstream, scope, record, seenAtMs } of remembered?.repositories ?? []) {
+      access.visibility.set(upstream, scope, record, seenAtMs);
+    }
+    for (const { upstream, challenge, seenAtMs } of remembered?.registries ?? []) {
+      bases.learn(upstream, challenge, seenAtMs);
+    }
+    file.holds(() => ({
+      tags: [...tags.remembered()],
+      repositories: [...access.visibility.remembered()],
+      registries: [...bases.remembered()],
+    }));
+    return knowledge;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#file?.[Symbol.asyncDispose]();
+  }
+}
