@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { create } from '@bufbuild/protobuf';
 import { common } from '@d7y/api';
 import type {
@@ -259,7 +260,7 @@ export class FakeCluster {
   async #fetch(
     { tcpPort, taskId, number, expected }: Parameters<Parents['fetchPiece']>[0],
     sink: PieceSink,
-    { signal, limiters }: Parameters<Parents['fetchPiece']>[2],
+    { signal, limiters, sha256 }: Parameters<Parents['fetchPiece']>[2],
   ): Promise<ReceivedPiece> {
     const { hostId, engine, store } = this.#at(tcpPort);
     this.asked.set(hostId, (this.asked.get(hostId) ?? 0) + 1);
@@ -280,7 +281,8 @@ export class FakeCluster {
     const bytesPerSec = this.rates.get(hostId);
     const cutAt = behaviour === 'cutting' ? Math.floor(bytes.length / 2) : undefined;
     await transfer(bytes, expected.start, sink, { signal, limiters, bytesPerSec, cutAt });
-    return { number, offset: expected.start, length: expected.length, digest: pieceDigestOf(bytes) };
+    const hash = sha256 ? createHash('sha256').update(bytes).digest('hex') : undefined;
+    return { number, offset: expected.start, length: expected.length, digest: pieceDigestOf(bytes), sha256: hash };
   }
 }
 

@@ -1,4 +1,4 @@
-import type { Parent, PieceAnnouncement } from '@d7y/peer-protocol';
+import type { Parent, PieceAnnouncement, PieceSink, SinkFile } from '@d7y/peer-protocol';
 import type { PieceRecord } from '@d7y/piece';
 import { pieceRange, PieceSet } from '@d7y/piece';
 import type { PieceCandidateParent } from '@d7y/swarm';
@@ -353,19 +353,51 @@ export class PeerFetcher {
 
   /** A piece that was claimed for it. */
   #begin(number: number, state: ParentState): void {
-    const { progress, onStoreFailure } = this.#init;
-    const race = new PieceRace(number, pieceRange(progress.layout, number), async (position, bytes) => {
-      try {
-        await progress.stored.write(position, bytes);
-      } catch (error) {
-        this.#storeFailure = error;
-        onStoreFailure(error);
-        throw error;
-      }
-    });
+    const { progress } = this.#init;
+    const race = new PieceRace(number, pieceRange(progress.layout, number), this.#sink());
     this.#races.set(number, { race, runners: new Set(), asked: new Set() });
     this.#run(number, state);
     this.#checks ??= setInterval(() => this.#check(), CHECK_MS).unref();
+  }
+
+  /** The store, which tells by itself when it fails. */
+  #sink(): PieceSink {
+    const { stored } = this.#init.progress;
+    const write: PieceSink['write'] = async (position, bytes) => {
+      try {
+        await stored.write(position, bytes);
+      } catch (error) {
+        throw this.#storeFailed(error);
+      }
+    };
+    const open = stored.openFile?.bind(stored);
+    if (open === undefined) return { write };
+    const openFile = async (): Promise<SinkFile> => {
+      try {
+        const file = await open();
+        return {
+          fd: file.fd,
+          wrote: () => undefined,
+          recover: async (error) => {
+            try {
+              await file.recover(error);
+            } catch (translated) {
+              throw this.#storeFailed(translated);
+            }
+          },
+          [Symbol.dispose]: () => file[Symbol.dispose](),
+        };
+      } catch (error) {
+        throw this.#storeFailed(error);
+      }
+    };
+    return { write, openFile };
+  }
+
+  #storeFailed(error: unknown): unknown {
+    this.#storeFailure = error;
+    this.#init.onStoreFailure(error);
+    return error;
   }
 
   #run(number: number, state: ParentState): void {

@@ -1,4 +1,4 @@
-import type { PieceSink } from '@d7y/peer-protocol';
+import type { PieceSink, SinkFile } from '@d7y/peer-protocol';
 import type { ByteRange } from '@d7y/piece';
 import { DfError } from '@d7y/piece';
 import type { TransferState } from './lateness.ts';
@@ -32,16 +32,16 @@ export class PieceRace {
   readonly pieceNumber: number;
   readonly range: ByteRange;
   readonly runners = new Set<Runner>();
-  readonly #write: PieceSink['write'];
+  readonly #store: PieceSink;
   #writer: Runner | undefined;
   #handover: Promise<void> = Promise.resolve();
   #isOver = false;
 
-  /** @param write to the store, by position in the task */
-  constructor(pieceNumber: number, range: ByteRange, write: PieceSink['write']) {
+  /** @param store where the winner's bytes go */
+  constructor(pieceNumber: number, range: ByteRange, store: PieceSink) {
     this.pieceNumber = pieceNumber;
     this.range = range;
-    this.#write = write;
+    this.#store = store;
   }
 
   /** It is decided, or was taken away: nobody may join. */
@@ -51,16 +51,39 @@ export class PieceRace {
 
   /** Where the bytes of a runner go. */
   sinkOf(runner: Runner): PieceSink {
-    return {
-      write: async (position, bytes) => {
-        const length = bytes.reduce((sum, { byteLength }) => sum + byteLength, 0);
-        runner.meter.reached(position - this.range.start + length);
-        if (this.#writer !== runner) await runner.meter.during(this.#takeOver(runner));
-        // Once it has the right, only a runner that was told to stop loses it, and not before this write has landed.
-        if (runner.stop.signal.aborted) throw new RaceLostError(this.pieceNumber);
-        await runner.meter.during(this.#write(position, bytes));
-      },
+    const write: PieceSink['write'] = async (position, bytes) => {
+      const length = bytes.reduce((sum, { byteLength }) => sum + byteLength, 0);
+      runner.meter.reached(position - this.range.start + length);
+      await this.#acquire(runner);
+      await runner.meter.during(this.#store.write(position, bytes));
     };
+    return this.#store.openFile === undefined ? { write } : { write, openFile: () => this.#openFile(runner) };
+  }
+
+  async #openFile(runner: Runner): Promise<SinkFile> {
+    await this.#acquire(runner);
+    const file = await (this.#store.openFile as () => Promise<SinkFile>)();
+    if (!runner.stop.signal.aborted) {
+      const wrote = (bytes: number, ms: number): void => {
+        file.wrote(bytes, ms);
+        runner.meter.waited(ms);
+      };
+      return {
+        fd: file.fd,
+        wrote,
+        recover: (error) => file.recover(error),
+        [Symbol.dispose]: () => file[Symbol.dispose](),
+      };
+    }
+    file[Symbol.dispose]();
+    throw new RaceLostError(this.pieceNumber);
+  }
+
+  /** Waits for the right to write. */
+  async #acquire(runner: Runner): Promise<void> {
+    if (this.#writer !== runner) await runner.meter.during(this.#takeOver(runner));
+    // Once it has the right, only a runner that was told to stop loses it, and not before its last write has landed.
+    if (runner.stop.signal.aborted) throw new RaceLostError(this.pieceNumber);
   }
 
   /** The runner has the whole piece, and it is right. @returns false when another one was first */

@@ -64,6 +64,12 @@ export class TransferMeter implements ByteLimiter {
     this.#moveMarks();
   }
 
+  /** So much time, in ms, was our own, spent elsewhere than in `during`. */
+  waited(ms: number): void {
+    // What `during` counts at the same time is not counted twice.
+    if (this.#ownWaits === 0) this.#ownMs += ms;
+  }
+
   /** The time until `work` settles is not the sender's. */
   async during<T>(work: Promise<T>): Promise<T> {
     if (this.#ownWaits++ === 0) this.#ownSinceMs = this.#clock();

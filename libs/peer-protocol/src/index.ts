@@ -34,12 +34,14 @@ export type { PieceServer, PieceServerLimits, PieceServerOptions } from './piece
 export { syncPiecesStream } from './piece-sync.ts';
 export type { PieceServerAddress, PieceSyncRequest, PieceWatch, TaskPieces } from './piece-sync.ts';
 export type {
+  FetchPieceOptions,
   PieceClient,
   PieceRequest,
   PieceSink,
   PieceSource,
   PieceUpload,
   ReceivedPiece,
+  SinkFile,
   TaskKind,
 } from './piece-transfer.ts';
 export type { ProgressFloor } from './progress-floor.ts';

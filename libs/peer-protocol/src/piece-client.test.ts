@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { describe, expect, it } from '@jest/globals';
 import { encodeClose, encodeError } from '@d7y/piece-codec';
 import type { BufferPool } from '@d7y/service-kit';
@@ -121,6 +122,41 @@ describe('createPieceClient', () => {
     const seen: Buffer[] = [];
     await fetch(parent, bytes.length, { onBytes: (run) => seen.push(Buffer.from(run)) });
     expect(Buffer.concat(seen).equals(bytes)).toBe(true);
+  });
+
+  it('computes the SHA-256 of the piece when it is asked to', async () => {
+    const bytes = content(MIB);
+    await using parent = await parentSending(headerOf(bytes), bytes);
+    const client = createPieceClient({ packetId: 0, bufferPool: createPool() });
+    const sink = new MemorySink(OFFSET, bytes.length);
+    const piece = await client.fetchPiece(requestTo(parent, bytes.length), sink, { signal: NEVER, sha256: true });
+    expect(piece.sha256).toBe(createHash('sha256').update(bytes).digest('hex'));
+    expect((await fetch(parent, bytes.length)).sha256).toBeUndefined();
+  });
+
+  it('draws every byte on all limiters, and reads nothing while one makes it wait', async () => {
+    const bytes = content(4 * MIB);
+    await using parent = await parentSending(headerOf(bytes), bytes);
+    const grants: (() => void)[] = [];
+    let drawn = 0;
+    const total = { take: (count: number) => void (drawn += count) };
+    const strict = { take: () => new Promise<void>((resolve) => grants.push(resolve)) };
+    const client = createPieceClient({ packetId: 0, bufferPool: createPool(64 * KIB) });
+    const sink = new MemorySink(OFFSET, bytes.length);
+    const limiters = [total, strict];
+    const piece = client.fetchPiece(requestTo(parent, bytes.length), sink, { signal: NEVER, limiters });
+    while (drawn < bytes.length) {
+      await until(() => grants.length === 1);
+      const before = drawn;
+      await new Promise((resolve) => setImmediate(resolve));
+      expect(drawn).toBe(before);
+      grants.shift()?.();
+      await until(() => drawn > before || drawn >= bytes.length);
+    }
+    for (const grant of grants) grant();
+    await piece;
+    expect(drawn).toBeGreaterThanOrEqual(bytes.length);
+    expect(sink.bytes.equals(bytes)).toBe(true);
   });
 
   it('writes in batches as large as the pool has buffers', async () => {

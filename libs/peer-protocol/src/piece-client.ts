@@ -1,3 +1,4 @@
+import { createHash, type Hash } from 'node:crypto';
 import * as net from 'node:net';
 import { crc32 } from 'node:zlib';
 import { pieceDigest } from '@d7y/piece';
@@ -14,7 +15,7 @@ import {
   PieceTransferError,
 } from './errors.ts';
 import { addressOf } from './grpc-connection.ts';
-import type { PieceClient, PieceRequest, PieceSink, ReceivedPiece } from './piece-transfer.ts';
+import type { FetchPieceOptions, PieceClient, PieceRequest, PieceSink, ReceivedPiece } from './piece-transfer.ts';
 import type { ProgressFloor } from './progress-floor.ts';
 import { ProgressWatch } from './progress-floor.ts';
 
@@ -41,9 +42,9 @@ const ENDED = new Error('the transfer has ended');
 /** A client of piece servers; it has no state of its own. */
 export function createPieceClient(options: PieceClientOptions): PieceClient {
   return {
-    async fetchPiece(request, sink, { signal, onBytes }) {
-      signal.throwIfAborted();
-      return new PieceReception(options, request, sink, signal, onBytes).run();
+    async fetchPiece(request, sink, fetchOptions) {
+      fetchOptions.signal.throwIfAborted();
+      return new PieceReception(options, request, sink, fetchOptions).run();
     },
   };
 }
@@ -57,7 +58,8 @@ class PieceReception {
   readonly #request: PieceRequest;
   readonly #sink: PieceSink;
   readonly #signal: AbortSignal;
-  readonly #onBytes: ((bytes: Uint8Array) => void) | undefined;
+  readonly #fetch: FetchPieceOptions;
+  readonly #sha256: Hash | undefined;
   readonly #attempt: { parentAddress: string; taskId: string; pieceNumber: number };
   readonly #decoder = new PieceAnswerDecoder();
   readonly #scratch = Buffer.allocUnsafe(SCRATCH_BYTES);
@@ -74,21 +76,18 @@ class PieceReception {
   #meta: PieceMetadata | undefined;
   #received = 0;
   #isEnded = false;
+  /** Limits that have not granted yet what has arrived. */
+  #drawing: Promise<unknown> | undefined;
   #crc = 0;
   #socket: net.Socket | undefined;
 
-  constructor(
-    options: PieceClientOptions,
-    request: PieceRequest,
-    sink: PieceSink,
-    signal: AbortSignal,
-    onBytes: ((bytes: Uint8Array) => void) | undefined,
-  ) {
+  constructor(options: PieceClientOptions, request: PieceRequest, sink: PieceSink, fetch: FetchPieceOptions) {
     this.#options = options;
     this.#request = request;
     this.#sink = sink;
-    this.#signal = signal;
-    this.#onBytes = onBytes;
+    this.#signal = fetch.signal;
+    this.#fetch = fetch;
+    this.#sha256 = fetch.sha256 ? createHash('sha256') : undefined;
     this.#attempt = {
       parentAddress: addressOf({ host: request.ip, port: request.tcpPort }),
       taskId: request.taskId,
@@ -105,9 +104,10 @@ class PieceReception {
       this.#socket = this.#connect(frame);
       await this.#done.promise;
       this.#stop();
+      await this.#drawing;
       await this.#writer?.flushed();
       const { offset, length, digest } = this.#meta as PieceMetadata;
-      return { number, offset, length, digest };
+      return { number, offset, length, digest, sha256: this.#sha256?.digest('hex') };
     } finally {
       this.#signal.removeEventListener('abort', onAbort);
       this.#stop();
@@ -153,9 +153,38 @@ class PieceReception {
     } catch (error) {
       this.#fail(error);
     }
-    const mayGoOn = !this.#isEnded && this.#waiting === undefined && this.#writer?.hasRoom === true;
-    if (!mayGoOn) this.#progress?.setPaused(true);
-    return mayGoOn;
+    this.#draw(bytes);
+    const mayRead = this.#mayRead;
+    if (!mayRead) this.#progress?.setPaused(true);
+    return mayRead;
+  }
+
+  /** There is room for more bytes, and no limit forbids them. */
+  get #mayRead(): boolean {
+    const hasRoom = this.#waiting === undefined && this.#writer?.hasRoom === true;
+    return !this.#isEnded && this.#drawing === undefined && hasRoom;
+  }
+
+  /** Draws bytes that have arrived on the limits; until they are granted nothing more is read. */
+  #draw(bytes: number): void {
+    const { limiters = [] } = this.#fetch;
+    if (limiters.length === 0) return;
+    let waits: Promise<void>[];
+    try {
+      waits = limiters.flatMap((limiter) => limiter.take(bytes, { signal: this.#ended.signal }) ?? []);
+    } catch (error) {
+      return this.#fail(error);
+    }
+    if (waits.length === 0) return;
+    const drawing = Promise.all(waits);
+    this.#drawing = drawing;
+    drawing.then(
+      () => {
+        this.#drawing = undefined;
+        this.#resume();
+      },
+      (error: unknown) => this.#fail(error),
+    );
   }
 
   /** @returns what follows the description of the piece */
@@ -233,7 +262,8 @@ class PieceReception {
     this.#crc = crc32(run, this.#crc);
     this.#received += run.length;
     this.#progress?.received(run.length);
-    this.#onBytes?.(run);
+    this.#sha256?.update(run);
+    this.#fetch.onBytes?.(run);
     const isLast = this.#received === this.#meta?.length;
     if (isLast) this.#verify();
     this.#writer?.advance(run.length);
@@ -249,7 +279,7 @@ class PieceReception {
     } catch (error) {
       this.#fail(error);
     }
-    if (this.#isEnded || this.#waiting !== undefined || this.#writer?.hasRoom !== true) return;
+    if (!this.#mayRead) return;
     this.#progress?.setPaused(false);
     this.#socket?.resume();
   }

@@ -7,7 +7,7 @@ import {
   PieceRequestDecoder,
   UnknownTagError,
 } from '@d7y/piece-codec';
-import type { BufferPool, Logger } from '@d7y/service-kit';
+import type { BufferPool, ByteLimiter, Logger } from '@d7y/service-kit';
 import { withTimeout } from '@d7y/service-kit';
 import type { PieceRefusal } from './errors.ts';
 import type { PieceServerLimits } from './piece-server.ts';
@@ -21,6 +21,7 @@ export interface PieceServerConnectionInit {
   readonly bufferPool: BufferPool;
   readonly limits: PieceServerLimits;
   readonly slots: UploadSlots;
+  readonly limiter?: ByteLimiter | undefined;
   readonly logger: Logger;
 }
 
@@ -183,6 +184,7 @@ export class PieceServerConnection {
         if (read === 0) throw new Error(`the store ended ${upload.length - from} bytes early`);
         await sending;
         progress.sentBytes = from;
+        await this.#draw(read);
         const run = half.subarray(0, read);
         sending = from === 0 ? this.#write(header, run) : this.#write(run);
         sending.catch(() => undefined); // awaited below; it must not count as unobserved meanwhile
@@ -193,6 +195,15 @@ export class PieceServerConnection {
       await sending;
     }
     progress.sentBytes = from;
+  }
+
+  /** A wait for the limit is not the child's fault: the stall timeout stands still meanwhile. */
+  async #draw(bytes: number): Promise<void> {
+    const wait = this.#init.limiter?.take(bytes, { signal: this.#gone.signal });
+    if (wait === undefined) return;
+    this.#socket.setTimeout(0);
+    await wait;
+    this.#socket.setTimeout(this.#init.limits.sendStallTimeoutMs);
   }
 
   /** Resolves when the kernel has taken the bytes. Several parts leave in one system call. */

@@ -69,6 +69,27 @@ describe('startPieceServer', () => {
     expect(source.closed).toEqual([{ number: 1, sentBytes: 3 * MIB, error: undefined }]);
   });
 
+  it('draws every byte it sends on the limiter, and waits for it', async () => {
+    const source = new MemorySource(4 * MIB, [content(MIB)]);
+    const drawn: number[] = [];
+    let grant = (): void => undefined;
+    const limiter = {
+      take: (bytes: number) => {
+        drawn.push(bytes);
+        return drawn.length === 1 ? new Promise<void>((resolve) => (grant = resolve)) : undefined;
+      },
+    };
+    await using server = await start(source, { limiter });
+    const child = connect(server.port);
+    child.socket.write(request(0));
+    await until(() => drawn.length === 1);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect([drawn.length, child.receivedBytes()]).toEqual([1, 0]);
+    grant();
+    expect(parse(await child.received).body).toHaveLength(MIB);
+    expect(drawn.reduce((sum, bytes) => sum + bytes, 0)).toBe(MIB);
+  });
+
   it('goes on sending to a child that half-closed when it had the description', async () => {
     const bytes = content(16 * MIB);
     const source = new MemorySource(16 * MIB, [bytes]);

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import * as net from 'node:net';
-import type { BufferPool, Logger } from '@d7y/service-kit';
+import type { BufferPool, ByteLimiter, Logger } from '@d7y/service-kit';
 import type { PieceSource } from './piece-transfer.ts';
 import { PieceServerConnection } from './piece-server-connection.ts';
 import { UploadSlots } from './upload-slots.ts';
@@ -42,6 +42,8 @@ export interface PieceServerOptions {
   readonly port: number;
   readonly source: PieceSource;
   readonly bufferPool: BufferPool;
+  /** Drawn on for each chunk that is sent. */
+  readonly limiter?: ByteLimiter | undefined;
   readonly limits?: Partial<PieceServerLimits> | undefined;
   readonly logger: Logger;
 }

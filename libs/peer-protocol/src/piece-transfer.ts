@@ -1,3 +1,5 @@
+import type { ByteLimiter } from '@d7y/service-kit';
+
 /** Where a received piece's bytes go. */
 export interface PieceSink {
   /**
@@ -5,6 +7,20 @@ export interface PieceSink {
    * At most two calls are outstanding per transfer.
    */
   write(position: number, bytes: readonly Uint8Array[]): Promise<void>;
+  /**
+   * Opens the file behind `write`, once per transfer and when its first bytes are there, for a client that writes from another thread.
+   * Absent where there is no file. The client disposes the file when it will write no more.
+   */
+  openFile?(): Promise<SinkFile>;
+}
+
+/** A file that is open for writing, at the positions of the task, until disposed. */
+export interface SinkFile extends Disposable {
+  readonly fd: number;
+  /** Bytes were written, which took so long, in ms. */
+  wrote(bytes: number, ms: number): void;
+  /** A write failed. Resolves when it is worth trying again, rejects with what the transfer is to fail with. */
+  recover(error: unknown): Promise<void>;
 }
 
 /** A piece as a parent describes it in front of its bytes. */
@@ -14,6 +30,8 @@ export interface ReceivedPiece {
   readonly length: number;
   /** As the parent claims, and equal to what arrived; empty when the parent gave none. */
   readonly digest: string;
+  /** 64 hex digits; present when it was asked for. */
+  readonly sha256: string | undefined;
 }
 
 /** What the piece server needs to know of one piece in order to send it. */
@@ -69,6 +87,8 @@ export interface PieceRequest {
 export interface PieceClient {
   /**
    * Receives one piece into a sink, a batch at a time. When it rejects, bytes may have reached the sink: they do not count.
+   * @param options.limiters drawn on for each chunk as it arrives; while one makes it wait, nothing is read
+   * @param options.sha256 compute the piece's SHA-256 as well
    * @param options.onBytes sees every run of bytes as it arrives, in order; the buffer is valid only during the call
    * @throws {PieceDigestMismatchError} the bytes do not hash to what the parent announced
    * @throws {PieceMismatchError} the parent describes another piece than the one asked for
@@ -77,9 +97,12 @@ export interface PieceClient {
    * @throws {PieceTransferError} no connection, no answer in time, a broken or short answer
    * @throws what the sink threw, or the reason of the signal
    */
-  fetchPiece(
-    request: PieceRequest,
-    sink: PieceSink,
-    options: { signal: AbortSignal; onBytes?: ((bytes: Uint8Array) => void) | undefined },
-  ): Promise<ReceivedPiece>;
+  fetchPiece(request: PieceRequest, sink: PieceSink, options: FetchPieceOptions): Promise<ReceivedPiece>;
+}
+
+export interface FetchPieceOptions {
+  readonly signal: AbortSignal;
+  readonly limiters?: readonly ByteLimiter[] | undefined;
+  readonly sha256?: boolean | undefined;
+  readonly onBytes?: ((bytes: Uint8Array) => void) | undefined;
 }

@@ -1,6 +1,6 @@
 import type { FileHandle } from 'node:fs/promises';
 import { rename, unlink } from 'node:fs/promises';
-import type { StoredTask } from '@d7y/peer-engine';
+import type { StoredTask, TaskFile } from '@d7y/peer-engine';
 import type { PieceRecord, PieceSet, ReadonlyPieceSet, TaskLayout } from '@d7y/piece';
 import { pieceRange } from '@d7y/piece';
 import type { ChangeJournal } from './change-journal.ts';
@@ -137,6 +137,30 @@ export class DiskTask implements StoredTask {
     } catch (error) {
       throw translateDiskFull(error, this.#file.path, length);
     }
+  }
+
+  async openFile(): Promise<TaskFile> {
+    const done = Promise.withResolvers<void>();
+    const opened = Promise.withResolvers<number>();
+    let hasRecovered = false;
+    this.#isDirty = true;
+    const using = this.#use((handle) => {
+      opened.resolve(handle.fd);
+      return done.promise;
+    });
+    using.catch(opened.reject);
+    return {
+      fd: await opened.promise,
+      recover: async (error) => {
+        const mayTry = !hasRecovered && (await this.#isRelieved(error));
+        hasRecovered = true;
+        if (!mayTry) throw translateDiskFull(error, this.#file.path, 0);
+      },
+      [Symbol.dispose]: () => {
+        this.#isDirty = true; // also where a sync came between
+        done.resolve();
+      },
+    };
   }
 
   async read(position: number, target: Uint8Array): Promise<number> {
@@ -333,10 +357,14 @@ export class DiskTask implements StoredTask {
     try {
       await work();
     } catch (error) {
-      // Nothing is gained by what the task cannot end with, so it asks for all that is missing.
-      if (!isDiskFull(error) || this.#isRemoved || !(await this.#context.relieve(this.missingBytes))) throw error;
+      if (!(await this.#isRelieved(error))) throw error;
       await work();
     }
+  }
+
+  /** The disk was full, and others have left it for us. Nothing is gained by what the task cannot end with, so it asks for all that is missing. */
+  async #isRelieved(error: unknown): Promise<boolean> {
+    return isDiskFull(error) && !this.#isRemoved && (await this.#context.relieve(this.missingBytes));
   }
 
   async #use<T>(work: (handle: FileHandle) => Promise<T>): Promise<T> {

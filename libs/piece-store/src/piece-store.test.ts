@@ -1,4 +1,4 @@
-import { readdirSync, readlinkSync } from 'node:fs';
+import { readdirSync, readlinkSync, writeSync } from 'node:fs';
 import { readdir, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
@@ -13,6 +13,7 @@ import {
   taskIdNumber,
   writePiece,
 } from '@d7y/peer-engine/conformance';
+import type { DiskTask } from './disk-task.ts';
 import { openTestStore, scratchDirectory } from './_store-under-test.ts';
 import { storePaths, taskPath } from './store-paths.ts';
 
@@ -47,6 +48,21 @@ describe('PieceStore', () => {
     await using directory = await scratchDirectory();
     await using store = await openTestStore(directory.path);
     await expect(store.create({ ...newTask(1, 10), taskId: '../../../../etc/passwd' })).rejects.toThrow(RangeError);
+  });
+
+  it('lends the open file to another thread, and keeps it open until it is given back', async () => {
+    await using directory = await scratchDirectory();
+    await using store = await openTestStore(directory.path, { maxOpenFiles: 1 });
+    const task = await store.create(newTask(1, 10_000));
+    const other = await store.create(newTask(2, 10_000));
+    using file = await (task as DiskTask).openFile();
+    await writePiece(other, 0);
+    await other.read(0, Buffer.alloc(10));
+    writeSync(file.fd, pattern(1, 4_096), 0, 4_096, 4_096);
+    expect(await readAll(task, 4_096, 4_096)).toEqual(pattern(1, 4_096));
+    const failure = (code: string) => Object.assign(new Error('write failed'), { code });
+    await expect(file.recover(failure('ENOSPC'))).rejects.toThrow(NoSpaceError);
+    await expect(file.recover(failure('EIO'))).rejects.toMatchObject({ code: 'EIO' });
   });
 
   it('gives everything back after it was closed and opened', async () => {

@@ -1,6 +1,11 @@
 import type { ByteRange } from '@d7y/piece';
-import type { PeerRegistration, PieceAnnouncement, PieceSink, ReceivedPiece } from '@d7y/peer-protocol';
-import type { ByteLimiter } from '@d7y/service-kit';
+import type {
+  FetchPieceOptions,
+  PeerRegistration,
+  PieceAnnouncement,
+  PieceSink,
+  ReceivedPiece,
+} from '@d7y/peer-protocol';
 
 /** What a host sends, and could, in bits per second; 0 where it does not say. */
 export interface HostLoad {
@@ -27,6 +32,7 @@ export interface Parents {
   /**
    * Fetches one piece from a piece server; its CRC has matched what the parent announced. When it settles, no write is under way any more.
    * @param options.limiters drawn on for each chunk as it arrives
+   * @param options.sha256 compute that of the piece, too
    */
   fetchPiece(
     request: {
@@ -37,7 +43,7 @@ export interface Parents {
       readonly expected: ByteRange;
     },
     sink: PieceSink,
-    options: { signal: AbortSignal; limiters?: readonly ByteLimiter[] },
+    options: Omit<FetchPieceOptions, 'onBytes'>,
   ): Promise<ReceivedPiece>;
   /**
    * Tells a seed to fetch a task, as a scheduler would.

@@ -41,6 +41,11 @@ export interface StoredTask extends NewTask {
   piece(pieceNumber: number): PieceRecord | undefined;
   /** Writes bytes at a position in the task; they count only once their piece is recorded. */
   write(position: number, bytes: readonly Uint8Array[]): Promise<void>;
+  /**
+   * Opens the content for another thread, which reads and writes by descriptor, at positions in the task. What is written by it counts as
+   * what is written by `write`. Absent where there is no file.
+   */
+  openFile?(): Promise<TaskFile>;
   /** Reads at least one byte into `target` from a position in the task; 0 only at its end. */
   read(position: number, target: Uint8Array): Promise<number>;
   /** Declares a piece complete, or amends its record. Visible at once, on disk with the next batch. */
@@ -53,6 +58,16 @@ export interface StoredTask extends NewTask {
   setPinned(isPinned: boolean): Promise<void>;
   /** Keeps the task from eviction until disposed, and counts as use. */
   retain(): Disposable;
+}
+
+/** Content of a task as an open file; the descriptor is valid until disposed. */
+export interface TaskFile extends Disposable {
+  readonly fd: number;
+  /**
+   * A write through the descriptor failed. Resolves when there is room now, and it is worth trying again.
+   * @throws the error in the words of the port: {@link NoSpaceError} where that is so
+   */
+  recover(error: unknown): Promise<void>;
 }
 
 /** The disk, or the share of it that is ours, is full. */
