@@ -36,6 +36,10 @@ export interface RegistryProxyConfig {
   readonly disableBackToSource: boolean;
   /** Fetch the whole of what a range is asked of, unless X-Dragonfly-Prefetch says otherwise. */
   readonly prefetch: boolean;
+  /** Hosts whose CONNECTs are read here, as patterns; undefined: those that a rule could match. Nothing without an authority. */
+  readonly intercept: readonly string[] | undefined;
+  /** How long both sides of a tunnel may be silent. */
+  readonly tunnelIdleTimeoutMs: number;
   /** Requests a second, those within CONNECT included; more are answered 429. */
   readonly requestsPerSec: number;
   /** Value of X-Dragonfly-Server-IP. */
@@ -64,6 +68,8 @@ export const REGISTRY_PROXY_DEFAULTS = {
   enableTaskIdBasedBlobDigest: false,
   disableBackToSource: false,
   prefetch: false,
+  intercept: undefined,
+  tunnelIdleTimeoutMs: 5 * 60_000,
   requestsPerSec: 4000,
   serverIp: '127.0.0.1',
   upstreamHeaderTimeoutMs: 30_000,

@@ -16,3 +16,6 @@ export type { RegistryKnowledgeOptions } from './registry-knowledge.ts';
 export { createRegistryProxy } from './registry-proxy.ts';
 export type { RegistryProxy, RegistryProxyOptions } from './registry-proxy.ts';
 export type { ProxyLogger } from './request-log.ts';
+export { AuthorityError, CertificateAuthority } from './intercept/authority.ts';
+export { keepAuthority, readAuthority } from './intercept/authority-files.ts';
+export type { AuthorityFiles } from './intercept/authority-files.ts';

@@ -1,6 +1,6 @@
 import { createServer } from 'node:http';
 import type { Duplex } from 'node:stream';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import type { RegistryProxy } from './registry-proxy.ts';
 
 export interface ListenProxyOptions {
@@ -25,7 +25,7 @@ export interface ListeningProxy extends AsyncDisposable {
  * @throws the error of listen(), such as EADDRINUSE
  */
 export async function listenProxy(
-  proxy: Pick<RegistryProxy, 'handle'>,
+  proxy: Pick<RegistryProxy, 'handle' | 'connect'>,
   options: ListenProxyOptions,
 ): Promise<ListeningProxy> {
   const { host, port, headerTimeoutMs = 30_000, idleTimeoutMs = 5 * 60_000, drainMs = 10_000 } = options;
@@ -40,6 +40,13 @@ export async function listenProxy(
     proxy.handle,
   );
   server.on('clientError', refuseUnreadable);
+  const tunnels = new Set<Duplex>();
+  server.on('connect', (request, socket, head) => {
+    tunnels.add(socket);
+    socket.once('close', () => tunnels.delete(socket));
+    // What comes out of an intercepted CONNECT is a connection like any other, with the same limits.
+    proxy.connect(request, socket as Socket, head, (inside) => server.emit('connection', inside));
+  });
   server.setTimeout(idleTimeoutMs);
   let isDraining = false;
   server.on('request', (_request, response) => {
@@ -57,7 +64,10 @@ export async function listenProxy(
       isDraining = true;
       const { promise: closed, resolve: onClosed } = Promise.withResolvers<void>();
       server.close(() => onClosed());
-      const deadline = setTimeout(() => server.closeAllConnections(), drainMs);
+      const deadline = setTimeout(() => {
+        server.closeAllConnections();
+        for (const socket of tunnels) socket.destroy();
+      }, drainMs);
       await closed;
       clearTimeout(deadline);
     },

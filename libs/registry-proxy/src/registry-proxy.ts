@@ -1,10 +1,13 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import type { Origin, TaskOpener } from '@d7y/peer-engine';
 import type { UpstreamGuard } from '@d7y/service-kit';
 import type { Tracer } from '@opentelemetry/api';
 import type { HeadOrigin } from './access/access-policy.ts';
 import type { ProxyCredentials } from './admission/proxy-auth.ts';
 import type { ProxyRule, RegistryProxyConfig } from './config.ts';
+import type { CertificateAuthority } from './intercept/authority.ts';
 import type { TagDirectory } from './manifests/tag-directory.ts';
 import type { ProxyMetrics } from './metrics.ts';
 import type { RegistryKnowledge } from './registry-knowledge.ts';
@@ -26,6 +29,8 @@ export interface RegistryProxyOptions {
   readonly guard?: UpstreamGuard;
   /** Asked of every client; nobody is asked unless given. */
   readonly credentials?: ProxyCredentials | undefined;
+  /** Signs for intercepted hosts; without one every CONNECT is a plain tunnel. */
+  readonly authority?: CertificateAuthority | undefined;
   readonly logger: ProxyLogger;
   readonly tracer: Tracer;
   readonly metrics: ProxyMetrics;
@@ -34,12 +39,15 @@ export interface RegistryProxyOptions {
 /** The proxy in front of the engine, as a request handler of node:http. */
 export interface RegistryProxy extends AsyncDisposable {
   readonly handle: (request: IncomingMessage, response: ServerResponse) => void;
+  /** For the event of the same name. @param serve takes over a socket that carries decrypted requests */
+  readonly connect: (request: IncomingMessage, socket: Socket, head: Buffer, serve: (socket: Duplex) => void) => void;
 }
 
 export function createRegistryProxy(options: RegistryProxyOptions): RegistryProxy {
   const handler = new RequestHandler(options);
   return {
     handle: (request, response) => void handler.handle(request, response),
+    connect: (request, socket, head, serve) => void handler.connect.handle(request, socket, head, serve),
     [Symbol.asyncDispose]: () => handler[Symbol.asyncDispose](),
   };
 }

@@ -5,6 +5,9 @@ import { context } from '@opentelemetry/api';
 import type { Access } from './access/access-request.ts';
 import { ProxyAuth } from './admission/proxy-auth.ts';
 import { RequestRate } from './admission/request-rate.ts';
+import { LeafCertificates } from './intercept/leaf-certificates.ts';
+import { interceptionOf } from './intercept/interception.ts';
+import { ConnectMode } from './modes/connect.ts';
 import { parseDragonflyHeaders } from './dragonfly-headers.ts';
 import { deliverPastFullDisk } from './full-disk.ts';
 import { ManifestFront } from './manifests/manifest-front.ts';
@@ -36,6 +39,7 @@ interface Exchange {
 
 /** Answers the requests of all modes: admits them, finds out where they go, and brings what they ask for. */
 export class RequestHandler implements AsyncDisposable {
+  readonly connect: ConnectMode;
   readonly #passThrough: PassThrough;
   readonly #agents: UpstreamAgents;
   readonly #guard: UpstreamGuard;
@@ -53,6 +57,15 @@ export class RequestHandler implements AsyncDisposable {
     this.#rate = new RequestRate(config.requestsPerSec);
     this.#agents = new UpstreamAgents(config.registries, this.#guard);
     this.#passThrough = new PassThrough(config, this.#agents);
+    this.connect = new ConnectMode({
+      ...options,
+      guard: this.#guard,
+      auth: this.#auth,
+      rate: this.#rate,
+      interception: interceptionOf(config.intercept, options.rules),
+      certificates: options.authority && new LeafCertificates(options.authority, Date.now),
+      tunnelIdleTimeoutMs: config.tunnelIdleTimeoutMs,
+    });
     const knowledge = options.knowledge ?? new RegistryKnowledge({ origin, config });
     this.#knowledge = knowledge;
     this.#manifests = new ManifestFront({ engine, origin, knowledge, directory, config });

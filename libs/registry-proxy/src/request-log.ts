@@ -41,7 +41,7 @@ export class RequestLog {
   readonly #method: string;
   #from: ServedFrom = 'direct';
   #why = '';
-  #mode: ProxyMode | undefined;
+  #mode: ProxyMode | 'connect' | undefined;
   #taskId: string | undefined;
   #traffic: TaskTraffic | undefined;
 
@@ -63,7 +63,7 @@ export class RequestLog {
     metrics.requestReceived();
   }
 
-  mode(mode: ProxyMode): void {
+  mode(mode: ProxyMode | 'connect'): void {
     this.#mode = mode;
     this.span.setAttribute('d7y.proxy_mode', mode);
   }

@@ -1,12 +1,17 @@
 import { join, resolve } from 'node:path';
 import type { TaskOpener } from '@d7y/peer-engine';
 import {
+  AuthorityError,
+  type CertificateAuthority,
   createRegistryProxy,
+  keepAuthority,
   listenProxy,
   type ListeningProxy,
+  readAuthority,
   REGISTRY_PROXY_DEFAULTS,
   RegistryKnowledge,
 } from '@d7y/registry-proxy';
+import { describeSystemError, StartError } from '@d7y/service-kit';
 import type { DaemonMetrics } from '../observe/daemon-metrics.ts';
 import { listening } from './listening.ts';
 import type { Origins } from './origins.ts';
@@ -27,7 +32,7 @@ export async function openRegistryKnowledge(
  * @throws {StartError}
  */
 export async function startProxy(
-  { config, identity, logger, telemetry, stack }: Runtime,
+  runtime: Runtime,
   parts: {
     readonly engine: TaskOpener;
     readonly origins: Origins;
@@ -35,8 +40,10 @@ export async function startProxy(
     readonly metrics: DaemonMetrics;
   },
 ): Promise<ListeningProxy> {
+  const { config, identity, logger, telemetry, stack } = runtime;
   const { server, registryMirror, ...keys } = config.proxy;
   const { engine, origins, knowledge, metrics } = parts;
+  const authority = await authorityOf(runtime);
   const proxy = stack.use(
     createRegistryProxy({
       engine,
@@ -44,6 +51,7 @@ export async function startProxy(
       knowledge,
       guard: origins.guard,
       credentials: server.basicAuth,
+      authority,
       config: {
         ...REGISTRY_PROXY_DEFAULTS,
         mirrorAddr: registryMirror.addr,
@@ -52,6 +60,8 @@ export async function startProxy(
         enableTaskIdBasedBlobDigest: registryMirror.enableTaskIDBasedBlobDigest,
         disableBackToSource: keys.disableBackToSource,
         prefetch: keys.prefetch,
+        intercept: server.intercept,
+        tunnelIdleTimeoutMs: keys.idleTimeout,
         requestsPerSec: server.requestRateLimit,
         serverIp: identity.ip,
       },
@@ -83,4 +93,32 @@ export async function startProxy(
 
 function isLoopback(ip: string): boolean {
   return ip.startsWith('127.') || ip === '::1';
+}
+
+/**
+ * What signs for intercepted hosts, where there are any: never another authority than the one that is configured.
+ * @throws {StartError}
+ */
+async function authorityOf({ config, identity, logger }: Runtime): Promise<CertificateAuthority | undefined> {
+  const { caCert, caKey, intercept } = config.proxy.server;
+  const wanted = intercept === undefined ? caCert !== undefined : intercept.length > 0;
+  if (!wanted) return undefined;
+  const directory = join(resolve(config.storage.dir), 'proxy-ca');
+  let certificatePath = caCert ?? directory;
+  try {
+    const files =
+      caCert === undefined || caKey === undefined
+        ? await keepAuthority(directory, `Dragonfly proxy of ${identity.hostname}`, Date.now())
+        : { certificatePath: caCert, keyPath: caKey };
+    ({ certificatePath } = files);
+    const authority = await readAuthority(files, Date.now());
+    logger.info({ certificatePath }, 'connections to intercepted hosts need clients that trust this certificate');
+    return authority;
+  } catch (error) {
+    const reason =
+      error instanceof AuthorityError ? `${certificatePath}: ${error.message}` : describeSystemError(error);
+    throw new StartError(`the authority for intercepted hosts cannot be used: ${reason ?? certificatePath}`, {
+      cause: error,
+    });
+  }
 }

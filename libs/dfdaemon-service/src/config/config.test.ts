@@ -69,6 +69,7 @@ proxy:
     ['upload: { server: { cert: /a.pem } }', /upload\.server\.cert.*encryption/],
     ['proxy: { server: { basicAuth: { username: a } } }', /proxy\.server\.basicAuth\.password/],
     ['proxy: { server: { basicAuth: { username: "a:b", password: c } } }', /without a colon/],
+    ['proxy: { server: { caCert: /a.pem } }', /both caCert and caKey/],
     ['proxy: { server: { listen: [{ ip: 127.0.0.1 }] } }', /listen.*port/],
     ['gc: { policy: { diskLowThresholdPercent: 90 } }', /diskLowThresholdPercent/],
     ['download: { protocol: quic }', /QUIC/],

@@ -34,7 +34,6 @@ const KNOWN_ELSEWHERE: readonly string[] = [
   ...['requestHeader', 'enableCacheTemporaryRedirect', 'cacheTemporaryRedirectTTL'].map((key) => `backend.${key}`),
   ...['putConcurrentChunkCount', 'putChunkSize', 'putTimeout', 'enableHickoryDNS'].map((key) => `backend.${key}`),
   ...['persistentTaskTTL', 'persistentCacheTaskTTL', 'pageCacheIdleTimeout'].map((key) => `gc.policy.${key}`),
-  ...['caCert', 'caKey'].map((key) => `proxy.server.${key}`),
   ...['prefetchBandwidthLimit', 'readBufferSize'].map((key) => `proxy.${key}`),
 ];
 
@@ -70,6 +69,10 @@ export function readDfdaemonConfig(options: ReadDfdaemonConfigOptions): ConfigRe
     throw new ConfigError([
       `${name}: gc.policy.diskLowThresholdPercent: ${low} must be less than diskHighThresholdPercent ${high}`,
     ]);
+  }
+  const { caCert, caKey } = config.proxy.server;
+  if ((caCert === undefined) !== (caKey === undefined)) {
+    throw new ConfigError([`${name}: proxy.server: expected both caCert and caKey, or neither`]);
   }
   for (const [index, { url, host }] of config.proxy.registries.entries()) {
     if (url === undefined && host === undefined) {

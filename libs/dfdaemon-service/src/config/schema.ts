@@ -162,6 +162,14 @@ export function dfdaemonSchema(directories: Directories) {
         listen: z.array(z.object({ ip: ipAddress().default('127.0.0.1'), port: port() })).default([]),
         /** Requests a second; more are answered 429. */
         requestRateLimit: z.number().int().min(1).default(4000),
+        /**
+         * Hosts whose CONNECT is read here instead of passed through: patterns such as ghcr.io or *.docker.io. Without it, and with caCert: those
+         * that a rule could match; without both: none.
+         */
+        intercept: z.array(z.string().min(1)).optional(),
+        /** PEM files of the authority that signs for intercepted hosts; without them one is made in the storage directory. */
+        caCert: z.string().min(1).optional(),
+        caKey: z.string().min(1).optional(),
         /** Asked of every client of the proxy. */
         basicAuth: z
           .object({
