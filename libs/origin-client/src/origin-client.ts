@@ -2,7 +2,6 @@ import type { Origin, OriginBody, OriginProbe, OriginRequest } from '@d7y/peer-e
 import type { ByteRange } from '@d7y/piece';
 import { type Logger, UpstreamGuard } from '@d7y/service-kit';
 import type { Tracer } from '@opentelemetry/api';
-import { AnonymousTokens } from './anonymous-tokens.ts';
 import type { Authenticator } from './authenticator.ts';
 import { Dispatchers } from './dispatchers.ts';
 import type { HostTls } from './dispatchers.ts';
@@ -13,6 +12,7 @@ import type { HeadAnswer } from './head.ts';
 import { OriginReader } from './origin-reader.ts';
 import { probe } from './probe.ts';
 import type { ProgressFloorOptions } from './progress-floor.ts';
+import { RegistryTokens } from './registry-tokens.ts';
 import { Requester } from './requester.ts';
 import type { RetryPolicyOptions } from './retry-policy.ts';
 import { RETRY_DEFAULTS } from './retry-policy.ts';
@@ -39,7 +39,7 @@ export interface OriginClientOptions {
   readonly maxConnectionsPerOrigin?: number;
   /** Default 10. */
   readonly maxRedirects?: number;
-  /** For callers without credentials; by default the tokens that registries give to anybody. */
+  /** For callers who bring no token; by default what registries' token servers give, to anybody or for a password. */
   readonly authenticator?: Authenticator;
 }
 
@@ -64,9 +64,14 @@ export function createOriginClient(options: OriginClientOptions): OriginClient {
   const userAgent = options.userAgent ?? 'dragonfly';
   const authenticator =
     options.authenticator ??
-    new AnonymousTokens({
-      get: (url, { signal }) =>
-        send({ method: 'GET', url, headers: { accept: 'application/json', 'user-agent': userAgent } }, { signal }),
+    new RegistryTokens({
+      get: (url, authorization, { signal }) => {
+        const headers = {
+          ...{ accept: 'application/json', 'user-agent': userAgent },
+          ...(authorization === undefined ? {} : { authorization: authorization.reveal() }),
+        };
+        return send({ method: 'GET', url, headers }, { signal });
+      },
       logger: options.logger,
       clock: retry.clock,
     });

@@ -1,7 +1,7 @@
 import type { OriginRequest } from '@d7y/peer-engine';
 import { OriginUnreachableError } from '@d7y/peer-engine';
-import type { Secret } from '@d7y/service-kit';
-import type { Authenticator } from './authenticator.ts';
+import { Secret } from '@d7y/service-kit';
+import type { Account, Authenticator } from './authenticator.ts';
 import type { Exchange, ExchangeRequest } from './exchange.ts';
 import { contentLengthOf, headerOf, headersToSend } from './header-rules.ts';
 
@@ -56,9 +56,11 @@ export class Requester {
     for (let redirects = 0; ; redirects++) {
       const own = isAtHome ? { ...headers, ...credentials } : headers;
       const { method } = asked;
-      const answer = hasCredentials
-        ? await this.#options.exchange({ method, url, headers: own }, { signal })
-        : await this.#sendAnonymously({ method, url, headers: own }, signal);
+      const asWhom = isAtHome || !hasCredentials ? accountOf(credentials) : 'itself';
+      const answer =
+        asWhom === 'itself'
+          ? await this.#options.exchange({ method, url, headers: own }, { signal })
+          : await this.#sendAs(asWhom, { method, url, headers: own }, signal);
       const location = REDIRECTS.has(answer.status) ? headerOf(answer.headers, 'location') : undefined;
       if (location === undefined || asked.staysHere === true) return answer;
       answer.body.discard(contentLengthOf(answer.headers));
@@ -77,20 +79,20 @@ export class Requester {
     }
   }
 
-  async #sendAnonymously(request: ExchangeRequest, signal: AbortSignal): Promise<Exchange> {
+  async #sendAs(account: Account, request: ExchangeRequest, signal: AbortSignal): Promise<Exchange> {
     const { exchange, authenticator } = this.#options;
     const attempt = (authorization: Secret | undefined) => {
       if (authorization === undefined) return exchange(request, { signal });
       const headers = { ...request.headers, authorization: authorization.reveal() };
       return exchange({ ...request, headers }, { signal });
     };
-    const known = authenticator.known(request.url);
+    const known = authenticator.known(request.url, account);
     const first = await attempt(known);
     const challenge = first.status === 401 ? headerOf(first.headers, 'www-authenticate') : undefined;
     if (challenge === undefined) return first;
     let answer: Secret | undefined;
     try {
-      answer = await authenticator.answer(request.url, challenge, known, { signal });
+      answer = await authenticator.answer(request.url, challenge, { account, refused: known }, { signal });
     } catch (error) {
       first.body.discard(contentLengthOf(first.headers));
       throw error;
@@ -99,6 +101,17 @@ export class Requester {
     first.body.discard(contentLengthOf(first.headers));
     return attempt(answer);
   }
+}
+
+/**
+ * As whom a token may be asked for: nobody in particular, or the account whose password the caller brings. A caller with anything else proves
+ * itself, and its refusal is its own.
+ */
+function accountOf(credentials: Readonly<Record<string, string>>): Account | 'itself' {
+  const { authorization, ...others } = credentials;
+  if (Object.keys(others).length > 0) return 'itself';
+  if (authorization === undefined) return undefined;
+  return /^basic /i.test(authorization) ? new Secret(authorization) : 'itself';
 }
 
 /** `user:password@` of a URL, as the header that stands for it. */
