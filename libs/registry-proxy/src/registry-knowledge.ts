@@ -4,10 +4,13 @@ import type { RegistryProxyConfig } from './config.ts';
 import { BaseAnswers } from './manifests/base-answers.ts';
 import { MemoryFile } from './manifests/memory-file.ts';
 import { TagBook } from './manifests/tag-book.ts';
+import type { TagRecord } from './manifests/tag-directory.ts';
 
 /** How long the origin may take to say whether content is public, or a caller accepted. */
 const PROBE_TIMEOUT_MS = 20_000;
 const MAX_ENTRIES = 20_000;
+/** Tags that the swarm is told of again at a start. */
+const MAX_RETOLD = 1000;
 
 export interface RegistryKnowledgeOptions {
   readonly origin: HeadOrigin;
@@ -64,6 +67,11 @@ export class RegistryKnowledge implements AsyncDisposable {
       registries: [...bases.remembered()],
     }));
     return knowledge;
+  }
+
+  /** What the swarm should hear of again after a restart, oldest first. */
+  newestTags(): readonly TagRecord[] {
+    return [...this.tags.remembered()].sort((a, b) => a.seenAtMs - b.seenAtMs).slice(-MAX_RETOLD);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

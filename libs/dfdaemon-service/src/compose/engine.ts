@@ -42,7 +42,11 @@ export function createEngine(
         random: Math.random,
         uuid: randomUUID,
       },
-      { ...DEFAULT_ENGINE_OPTIONS, concurrentPieceCount: config.download.concurrentPieceCount },
+      {
+        ...DEFAULT_ENGINE_OPTIONS,
+        concurrentPieceCount: config.download.concurrentPieceCount,
+        forwardCredentials: config.download.forwardCredentials,
+      },
     ),
   );
 }

@@ -8,6 +8,7 @@ import type { DaemonMetrics } from '../observe/daemon-metrics.ts';
 import { swarmService } from '../rpc/swarm-service.ts';
 import { LONG_STREAMS, uploadService } from '../rpc/upload-service.ts';
 import { ChildTraces } from '../upload/child-traces.ts';
+import { unauthenticatedPieces } from '../upload/unauthenticated-pieces.ts';
 import { Uploads } from '../upload/uploads.ts';
 import { VERSION } from '../version.ts';
 import { listening } from './listening.ts';
@@ -36,7 +37,7 @@ export async function servePieces(
       startPieceServer({
         host: config.storage.server.ip ?? anyAddress,
         port: config.storage.server.tcpPort,
-        source: uploads,
+        source: unauthenticatedPieces(uploads, store, { servesPrivate: config.proxy.access !== 'strict' }),
         bufferPool: bufferPool(runtime, 1 / 4),
         logger,
       }),

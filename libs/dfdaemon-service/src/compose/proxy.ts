@@ -10,20 +10,37 @@ import {
   readAuthority,
   REGISTRY_PROXY_DEFAULTS,
   RegistryKnowledge,
+  type TagDirectory,
 } from '@d7y/registry-proxy';
 import { describeSystemError, StartError } from '@d7y/service-kit';
+import { nodeCredentials } from '../config/node-credentials.ts';
+import type { DfdaemonConfig } from '../config/schema.ts';
 import type { DaemonMetrics } from '../observe/daemon-metrics.ts';
 import { listening } from './listening.ts';
 import type { Origins } from './origins.ts';
 import type { Runtime } from './runtime.ts';
 
-/** Decides for the proxy and for local programs alike who may have what. */
+/** What this daemon knows of registries: decides for the proxy and for local programs alike who may have what. */
 export async function openRegistryKnowledge(
   { config, logger, stack }: Runtime,
-  { origin }: Origins,
+  { origin, policies }: Origins,
 ): Promise<RegistryKnowledge> {
   const path = join(resolve(config.storage.dir), 'registries.json');
-  return stack.use(await RegistryKnowledge.open(path, { origin, config: REGISTRY_PROXY_DEFAULTS, logger }));
+  const options = {
+    ...{ origin, logger, mode: config.proxy.access },
+    config: accessTimes(config),
+    nodeCredentials: nodeCredentials(config, policies),
+  };
+  return stack.use(await RegistryKnowledge.open(path, options));
+}
+
+function accessTimes({ proxy: { accessTTL } }: DfdaemonConfig) {
+  return {
+    publicTtlMs: accessTTL.public,
+    publicWhenDownMs: accessTTL.publicWhenDown,
+    acceptedTtlMs: accessTTL.accepted,
+    acceptedWhenDownMs: accessTTL.acceptedWhenDown,
+  };
 }
 
 /**
@@ -38,22 +55,28 @@ export async function startProxy(
     readonly origins: Origins;
     readonly knowledge: RegistryKnowledge;
     readonly metrics: DaemonMetrics;
+    readonly tagDirectory: TagDirectory;
   },
 ): Promise<ListeningProxy> {
   const { config, identity, logger, telemetry, stack } = runtime;
   const { server, registryMirror, ...keys } = config.proxy;
-  const { engine, origins, knowledge, metrics } = parts;
+  const { engine, origins, knowledge, metrics, tagDirectory } = parts;
   const authority = await authorityOf(runtime);
   const proxy = stack.use(
     createRegistryProxy({
       engine,
       origin: origins.origin,
       knowledge,
+      tagDirectory,
       guard: origins.guard,
       credentials: server.basicAuth,
       authority,
       config: {
         ...REGISTRY_PROXY_DEFAULTS,
+        ...accessTimes(config),
+        manifests: keys.manifests.enable,
+        tagTtlMs: keys.manifests.tagTTL,
+        tagStaleTtlMs: keys.manifests.staleTTL,
         mirrorAddr: registryMirror.addr,
         dynamic: registryMirror.dynamic,
         registries: origins.policies,

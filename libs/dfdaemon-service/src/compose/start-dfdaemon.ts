@@ -86,6 +86,7 @@ export async function startDfdaemon(
   swarm.links.tellAgainFrom(ownVouchers);
   const knowledge = await openRegistryKnowledge(runtime, origins);
   const { access } = knowledge;
+  for (const record of knowledge.newestTags()) swarm.links.record(record);
 
   // What other daemons get from here.
   const pieceServing = await servePieces(runtime, { store, engine, metrics });
@@ -109,7 +110,7 @@ export async function startDfdaemon(
     });
   };
   const socketPath = await serveLocalSocket(runtime, parts, swarm, status);
-  const proxy = await startProxy(runtime, { engine: opener, origins, knowledge, metrics });
+  const proxy = await startProxy(runtime, { engine: opener, origins, knowledge, metrics, tagDirectory: swarm.links });
   swarm.announced.proxy = proxy.port;
 
   // Health comes last: whoever sees it may use all the rest.

@@ -74,21 +74,12 @@ export function readDfdaemonConfig(options: ReadDfdaemonConfigOptions): ConfigRe
   if ((caCert === undefined) !== (caKey === undefined)) {
     throw new ConfigError([`${name}: proxy.server: expected both caCert and caKey, or neither`]);
   }
-  for (const [index, { url, host }] of config.proxy.registries.entries()) {
-    if (url === undefined && host === undefined) {
-      throw new ConfigError([`${name}: proxy.registries[${index}]: expected url or host`]);
+  for (const [index, { url, host, username, password }] of config.proxy.registries.entries()) {
+    const key = `${name}: proxy.registries[${index}]`;
+    if (url === undefined && host === undefined) throw new ConfigError([`${key}: expected url or host`]);
+    if ((username === undefined) !== (password === undefined)) {
+      throw new ConfigError([`${key}: expected username and password together`]);
     }
   }
-  const withCredentials = config.proxy.registries.some(
-    ({ username, password }) => (username ?? password) !== undefined,
-  );
-  return {
-    config,
-    warnings: [
-      ...warnings,
-      ...(withCredentials
-        ? [`${name}: proxy.registries: username and password have no effect here and are ignored`]
-        : []),
-    ],
-  };
+  return { config, warnings };
 }

@@ -96,6 +96,8 @@ export function dfdaemonSchema(directories: Directories) {
       outputRoots: z.array(z.string().startsWith('/', { error: 'expected an absolute path' })).default([]),
       protocol: z.literal('tcp', { error: 'expected tcp: pieces over QUIC are not available' }).default('tcp'),
       concurrentPieceCount: z.number().int().min(1).max(64).default(8),
+      /** Tell schedulers the credentials of callers, so that stock seeds can fetch private content; whoever reads there gets them. */
+      forwardCredentials: z.boolean().default(false),
     }),
     upload: section({
       server: section({
@@ -204,6 +206,23 @@ export function dfdaemonSchema(directories: Directories) {
         enableTaskIDBasedBlobDigest: z.boolean().default(false),
       }),
       registries: z.array(registry).default([]),
+      /** What callers of private content prove: nothing (public), that the registry accepts them (probe), the same and pieces over TLS (strict). */
+      access: z.enum(['public', 'probe', 'strict']).default('probe'),
+      /** How long what a registry said of access holds: while it answers, and while it is down. */
+      accessTTL: section({
+        public: duration().default(5 * MINUTE),
+        publicWhenDown: duration().default(720 * HOUR),
+        accepted: duration().default(5 * MINUTE),
+        acceptedWhenDown: duration().default(24 * HOUR),
+      }),
+      manifests: section({
+        /** Answer for manifests and tags. */
+        enable: z.boolean().default(true),
+        /** How long a registry is not asked again what a tag means. */
+        tagTTL: duration().default(30 * SECOND),
+        /** How long its last answer is believed while it is down. */
+        staleTTL: duration().default(720 * HOUR),
+      }),
       disableBackToSource: z.boolean().default(false),
       headerTimeout: duration().default(30 * SECOND),
       idleTimeout: duration().default(5 * MINUTE),
