@@ -44,6 +44,16 @@ describe('startFileOrigin', () => {
     expect(answer).toMatchObject({ status: 416, headers: { 'content-range': 'bytes */1000000' } });
   });
 
+  it('counts every byte of the body that anybody got, but for one of a probe', async () => {
+    const url = origin.publish('/file', { bytes: BYTES });
+    for (const range of ['bytes=0-0', 'bytes=0-0', 'bytes=0-9']) await download(url, { range });
+    await download(url);
+    expect(origin.log.bodyBytes('/file')).toBe(1 + 10 + BYTES.length);
+    const single = origin.publish('/single', { bytes: Buffer.of(7) });
+    await download(single, { range: 'bytes=0-0' });
+    expect(origin.log.bodyBytes('/single')).toBe(1);
+  });
+
   it('leaves probes of one byte out of the coverage', async () => {
     const url = origin.publish('/file', { bytes: BYTES });
     await download(url, { range: 'bytes=0-0' });

@@ -92,6 +92,16 @@ export class RequestLog {
     );
   }
 
+  /**
+   * Body bytes sent of the resource at `path`, to whomever, by whatever method. Beside other answers one that is of a single byte is not
+   * counted: somebody has to find out that the resource is there.
+   */
+  bodyBytes(path: string): number {
+    const entries = this.requests.filter((entry) => entry.path === path && entry.sentBytes > 0);
+    const probe = entries.length > 1 && entries.some(isProbe) ? 1 : 0;
+    return entries.reduce((sum, { sentBytes }) => sum + sentBytes, -probe);
+  }
+
   #coverage(entries: readonly RecordedRequest[], sizeBytes: number): Coverage {
     return coverageOf(
       entries
