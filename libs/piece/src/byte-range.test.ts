@@ -42,7 +42,7 @@ describe('parseRangeHeader', () => {
     ['bytes=1-2,x', { kind: 'whole' }],
     ['bytes=0x1-2', { kind: 'whole' }],
     ['items=0-1', { kind: 'whole' }],
-    [`bytes=${Array(33).fill('0-0').join()}`, { kind: 'whole' }],
+    [`bytes=${Array(129).fill('0-0').join()}`, { kind: 'whole' }],
   ])('reads %j of ten bytes', (header, expected) => {
     expect(parseRangeHeader(header, 10)).toEqual(expected);
   });

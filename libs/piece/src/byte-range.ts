@@ -16,7 +16,7 @@ export type RangeRequest =
 
 const WHOLE: RangeRequest = { kind: 'whole' };
 /** More than this many ranges in one header is taken for abuse and answered with the whole content (RFC 9110 §14.2). */
-const MAX_RANGES = 32;
+const MAX_RANGES = 128;
 
 /**
  * Resolves a Range header against the length of the content.

@@ -12,12 +12,13 @@ import {
   type OriginProbe,
   type OriginRequest,
   OriginStatusError,
+  RangeNotSatisfiableError,
   type TaskOpener,
   type TaskRequest,
   type TaskStream,
   type TaskTraffic,
 } from '@d7y/peer-engine';
-import type { ByteRange } from '@d7y/piece';
+import { type ByteRange, parseRangeHeader } from '@d7y/piece';
 import { trace } from '@opentelemetry/api';
 import type { HeadOrigin } from './access/access-policy.ts';
 import { type RegistryProxyConfig, REGISTRY_PROXY_DEFAULTS, type ProxyRule } from './config.ts';
@@ -29,7 +30,6 @@ import { createRegistryProxy, type RegistryProxyOptions } from './registry-proxy
 /** How a fake task goes; every part has a default that succeeds. */
 export interface FakeTask {
   readonly content?: Uint8Array;
-  readonly range?: ByteRange;
   readonly responseHeaders?: Record<string, string>;
   readonly fromCache?: boolean;
   readonly traffic?: TaskTraffic;
@@ -57,14 +57,16 @@ export class FakeEngine implements TaskOpener {
     this.requests.push(request);
     const task = typeof this.task === 'function' ? this.task(request) : this.task;
     const content = task.content ?? Buffer.from('hello, swarm');
-    const body =
-      task.range === undefined ? content : content.subarray(task.range.start, task.range.start + task.range.length);
+    const asked = parseRangeHeader(task.hideLength ? undefined : request.rangeHeader, content.length);
+    if (asked.kind === 'unsatisfiable') throw new RangeNotSatisfiableError(content.length);
+    const range = asked.kind === 'ranges' ? asked.ranges[0] : undefined;
+    const body = range === undefined ? content : content.subarray(range.start, range.start + range.length);
     const limit = Math.min(task.failAfterBytes ?? Infinity, task.endAfterBytes ?? Infinity, body.length);
     const chunkBytes = task.chunkBytes ?? 64 * 1024;
     return {
       taskId: TASK_ID,
       contentLength: task.hideLength ? undefined : content.length,
-      range: task.range,
+      range,
       responseHeaders: task.responseHeaders ?? { 'content-type': 'application/octet-stream' },
       fromCache: task.fromCache ?? false,
       firstByte: task.firstByte ?? (async () => undefined),
@@ -277,4 +279,9 @@ export function ask(
 /** Waits for a condition that another connection brings about. */
 export async function until(condition: () => boolean): Promise<void> {
   while (!condition()) await new Promise((resolve) => setImmediate(resolve));
+}
+
+/** How often a property is tried: some cases each time, many with D7Y_TEST_FULL=1. */
+export function fuzz(numRuns: number, fullRuns: number): { numRuns: number; seed?: number } {
+  return process.env['D7Y_TEST_FULL'] === '1' ? { numRuns: fullRuns } : { numRuns, seed: 20_261_120 };
 }

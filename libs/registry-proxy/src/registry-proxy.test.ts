@@ -1,7 +1,7 @@
 import { request as httpRequest } from 'node:http';
 import { connect } from 'node:net';
 import { createHash } from 'node:crypto';
-import { NoSpaceError, OriginStatusError, OriginUnreachableError, RangeNotSatisfiableError } from '@d7y/peer-engine';
+import { NoSpaceError, OriginStatusError, OriginUnreachableError } from '@d7y/peer-engine';
 import { describe, expect, it } from '@jest/globals';
 import { ask, BLOB_RULE, FakeRegistry, startProxy, TASK_ID, until } from './_fakes.ts';
 
@@ -105,43 +105,6 @@ describe('a blob through the engine', () => {
     proxy.engine.task = { traffic: { backToSource: 1, remotePeer: 11, localPeer: 0 } };
     await ask(proxy.port, BLOB);
     expect(proxy.logs[0]?.fields).toMatchObject({ from: 'remote' });
-  });
-});
-
-describe('ranges', () => {
-  it('answers a range with 206 and its place', async () => {
-    await using proxy = await startProxy();
-    proxy.engine.task = { range: { start: 7, length: 5 } };
-    const answer = await ask(proxy.port, BLOB, { headers: { range: 'bytes=7-' } });
-    expect(answer.status).toBe(206);
-    expect(answer.headers).toMatchObject({ 'content-range': 'bytes 7-11/12', 'content-length': '5' });
-    expect(answer.body.toString()).toBe('swarm');
-    expect(proxy.engine.requests[0]?.rangeHeader).toBe('bytes=7-');
-  });
-
-  it('answers a range past the end with 416 and the length', async () => {
-    await using proxy = await startProxy();
-    proxy.engine.task = () => {
-      throw new RangeNotSatisfiableError(12);
-    };
-    const answer = await ask(proxy.port, BLOB, { headers: { range: 'bytes=99-' } });
-    expect(answer.status).toBe(416);
-    expect(answer.headers['content-range']).toBe('bytes */12');
-  });
-
-  it('lets the upstream answer several ranges at once', async () => {
-    await using registry = await FakeRegistry.start((_, response) => response.writeHead(206).end('multipart'));
-    await using proxy = await startProxy();
-    const answer = await ask(proxy.port, `${BLOB}?ns=${registry.authority}`, { headers: { range: 'bytes=0-1,4-5' } });
-    expect(answer.body.toString()).toBe('multipart');
-    expect(registry.requests[0]?.headers.range).toBe('bytes=0-1,4-5');
-    expect(proxy.engine.requests).toHaveLength(0);
-  });
-
-  it('gives the whole to a caller whose range depends on a validator', async () => {
-    await using proxy = await startProxy();
-    await ask(proxy.port, BLOB, { headers: { range: 'bytes=7-', 'if-range': '"x"' } });
-    expect(proxy.engine.requests[0]?.rangeHeader).toBeUndefined();
   });
 });
 
@@ -333,7 +296,7 @@ describe('trouble', () => {
     proxy.origin.content = content;
     proxy.engine.task = { content, failAfterBytes: 500, failure };
     expect((await ask(proxy.port, BLOB)).body).toEqual(content);
-    proxy.engine.task = { content, range: { start: 300, length: 600 }, failAfterBytes: 200, failure };
+    proxy.engine.task = { content, failAfterBytes: 200, failure };
     const part = await ask(proxy.port, BLOB, { headers: { range: 'bytes=300-899', authorization: 'Basic b2s=' } });
     expect(part.body).toEqual(content.subarray(300, 900));
     expect(proxy.origin.fetched.map(({ range }) => range)).toEqual([

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { OriginStatusError, RangeNotSatisfiableError, type TaskRequest, type TaskStream } from '@d7y/peer-engine';
 import { portOf, UpstreamGuard, UpstreamRefusedError } from '@d7y/service-kit';
@@ -12,6 +13,8 @@ import { parseDragonflyHeaders } from './dragonfly-headers.ts';
 import { deliverPastFullDisk } from './full-disk.ts';
 import { ManifestFront } from './manifests/manifest-front.ts';
 import { type Carried, PassThrough } from './pass-through.ts';
+import { type Deliverable, MultipartRanges } from './ranges/multipart.ts';
+import { openRanged } from './ranges/open-ranged.ts';
 import { refusalOf, sendRefusal } from './refusal.ts';
 import { RegistryKnowledge } from './registry-knowledge.ts';
 import type { RegistryProxyOptions } from './registry-proxy.ts';
@@ -155,25 +158,39 @@ export class RequestHandler implements AsyncDisposable {
     const { response, log, signal } = exchange;
     const { engine, origin, config } = this.#options;
     const access = await this.#knowledge.access.decide(task.access, { signal });
-    await using stream = await engine.open(this.#taskRequestOf(task, access), { signal });
+    const open = (rangeHeader: string | undefined): Promise<TaskStream> =>
+      engine.open(this.#taskRequestOf(task, access, rangeHeader), { signal });
+    const { stream: opened, parts } = await openRanged(open, task.range, task.blobDigest);
+    await using stream = opened;
     log.task(stream.taskId, stream.fromCache);
     try {
       await firstByteOf(stream, signal);
-      const answer = taskAnswerOf(stream, { blobDigest: task.blobDigest, serverIp: config.serverIp });
-      response.writeHead(answer.status, answer.headers);
       const { url, headers } = task.access;
       const rest = { url, headers, credentials: access.credentials };
       const onFull = (): void => log.direct('the disk is full: the rest comes from the origin');
-      const body: Pick<TaskStream, 'deliver'> = config.disableBackToSource
-        ? stream
-        : { deliver: (write) => deliverPastFullDisk(stream, origin, rest, { signal, onFull }, write) };
-      await sendTask(body, response, answer.bytes, (bytes) => (exchange.sentBytes += bytes), { signal });
+      const bodyOf = (part: TaskStream): Deliverable =>
+        config.disableBackToSource
+          ? part
+          : { deliver: (write) => deliverPastFullDisk(part, origin, rest, { signal, onFull }, write) };
+      const one = taskAnswerOf(stream, { blobDigest: task.blobDigest, serverIp: config.serverIp });
+      const several =
+        parts === undefined || stream.contentLength === undefined
+          ? undefined
+          : new MultipartRanges(parts, {
+              contentLength: stream.contentLength,
+              contentType: stream.responseHeaders['content-type'],
+              boundary: randomUUID().replaceAll('-', ''),
+            });
+      response.writeHead(one.status, several?.headers(one.headers) ?? one.headers);
+      const body = several?.body(stream, open, bodyOf) ?? bodyOf(stream);
+      const sent = (bytes: number): number => (exchange.sentBytes += bytes);
+      await sendTask(body, response, several?.bytes ?? one.bytes, sent, { signal });
     } finally {
       log.traffic(stream.traffic());
     }
   }
 
-  #taskRequestOf(task: RoutedTask, access: Access): TaskRequest {
+  #taskRequestOf(task: RoutedTask, access: Access, rangeHeader: string | undefined): TaskRequest {
     const { config } = this.#options;
     const { asked } = task;
     return {
@@ -190,8 +207,8 @@ export class RequestHandler implements AsyncDisposable {
       headers: task.access.headers,
       credentials: access.credentials,
       isAccepted: access.isAccepted,
-      rangeHeader: task.rangeHeader,
-      prefetch: task.rangeHeader !== undefined && (asked.prefetch ?? config.prefetch),
+      rangeHeader,
+      prefetch: rangeHeader !== undefined && (asked.prefetch ?? config.prefetch),
       disableBackToSource: config.disableBackToSource,
       needBackToSource: false,
     };

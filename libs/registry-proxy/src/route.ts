@@ -5,6 +5,7 @@ import type { ProxyRule, RegistryProxyConfig } from './config.ts';
 import type { DragonflyHeaders } from './dragonfly-headers.ts';
 import { splitCredentials } from './http-headers.ts';
 import { manifestOf, type RoutedManifest } from './manifests/routed-manifest.ts';
+import type { WantedRange } from './ranges/open-ranged.ts';
 import type { Target } from './target.ts';
 
 /** Where a request goes. */
@@ -21,7 +22,7 @@ export interface RoutedTask {
   readonly asked: DragonflyHeaders;
   /** `algorithm:encoded` when the URL is that of a registry blob. */
   readonly blobDigest: string | undefined;
-  readonly rangeHeader: string | undefined;
+  readonly range: WantedRange;
   readonly access: AccessRequest;
 }
 
@@ -52,10 +53,6 @@ export function routeOf(
   if (manifest !== undefined) return { kind: 'manifest', upstream: download, manifest };
   if (rule === undefined && !asked.useP2p) return direct('no rule');
   if (method !== 'GET') return direct('not GET');
-  const rangeHeader = rangeOf(headers);
-  // Several ranges at once would need a multipart answer; who asks for that is rare, and the origin can give it.
-  if (rangeHeader?.includes(',')) return direct('several ranges');
-
   const filteredQueryParams = asked.filteredQueryParams ?? rule?.filteredQueryParams ?? [];
   const signing = new Set(filteredQueryParams.filter((name) => name !== 'ns'));
   const blobDigest = blobDigestOf(download.href);
@@ -68,7 +65,7 @@ export function routeOf(
       filteredQueryParams,
       asked,
       blobDigest,
-      rangeHeader,
+      range: { header: headers.range, ifRange: textOf(headers['if-range']) },
       access: {
         url: download.href,
         ...contentOf(download),
@@ -81,9 +78,8 @@ export function routeOf(
   };
 }
 
-/** A Range that depends on a validator is ignored, as RFC 9110 §13.1.5 allows: whoever sends one can take the whole. */
-function rangeOf(headers: IncomingHttpHeaders): string | undefined {
-  return headers['if-range'] === undefined ? headers.range : undefined;
+function textOf(header: string | string[] | undefined): string | undefined {
+  return Array.isArray(header) ? header[0] : header;
 }
 
 function hasBody(headers: IncomingHttpHeaders): boolean {
