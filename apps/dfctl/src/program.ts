@@ -51,7 +51,7 @@ export function createProgram(actions: Actions, output: OutputConfiguration): Co
     'explain',
     'Tells what the daemon does with a URL: which rule, which task, which parents and why not the others, where each byte came from.',
   )
-    .argument('<url>', 'as a client of the proxy would ask for it', url)
+    .argument('<url>', 'as a client of the proxy would ask for it, or a path and query as the log shows them', url)
     .action((text: string, values: CommonValues) => actions.explain(text, common(values)));
   command(
     program,
@@ -76,7 +76,7 @@ function taskId(text: string): string {
 }
 
 function url(text: string): string {
-  if (!/^https?:$/.test(URL.parse(text)?.protocol ?? ''))
-    throw new InvalidArgumentError('It must be an http or https URL.');
+  if (!text.startsWith('/') && !/^https?:$/.test(URL.parse(text)?.protocol ?? ''))
+    throw new InvalidArgumentError('It must be an http or https URL, or a path as a registry mirror gets it.');
   return text;
 }

@@ -6,6 +6,7 @@ import type { UpstreamGuard } from '@d7y/service-kit';
 import type { Tracer } from '@opentelemetry/api';
 import type { HeadOrigin } from './access/access-policy.ts';
 import type { ProxyCredentials } from './admission/proxy-auth.ts';
+import type { RouteExplanation } from './explain-route.ts';
 import type { ProxyRule, RegistryProxyConfig } from './config.ts';
 import type { CertificateAuthority } from './intercept/authority.ts';
 import type { TagDirectory } from './manifests/tag-directory.ts';
@@ -41,6 +42,8 @@ export interface RegistryProxy extends AsyncDisposable {
   readonly handle: (request: IncomingMessage, response: ServerResponse) => void;
   /** For the event of the same name. @param serve takes over a socket that carries decrypted requests */
   readonly connect: (request: IncomingMessage, socket: Socket, head: Buffer, serve: (socket: Duplex) => void) => void;
+  /** @see explainRoute */
+  explain(url: string): RouteExplanation;
 }
 
 export function createRegistryProxy(options: RegistryProxyOptions): RegistryProxy {
@@ -48,6 +51,7 @@ export function createRegistryProxy(options: RegistryProxyOptions): RegistryProx
   return {
     handle: (request, response) => void handler.handle(request, response),
     connect: (request, socket, head, serve) => void handler.connect.handle(request, socket, head, serve),
+    explain: (url) => handler.explain(url),
     [Symbol.asyncDispose]: () => handler[Symbol.asyncDispose](),
   };
 }

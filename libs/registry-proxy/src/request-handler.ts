@@ -1,15 +1,15 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { OriginStatusError, RangeNotSatisfiableError, type TaskRequest, type TaskStream } from '@d7y/peer-engine';
+import { OriginStatusError, RangeNotSatisfiableError, type TaskStream } from '@d7y/peer-engine';
 import { portOf, UpstreamGuard, UpstreamRefusedError } from '@d7y/service-kit';
 import { context } from '@opentelemetry/api';
-import type { Access } from './access/access-request.ts';
 import { ProxyAuth } from './admission/proxy-auth.ts';
 import { RequestRate } from './admission/request-rate.ts';
 import { LeafCertificates } from './intercept/leaf-certificates.ts';
 import { interceptionOf } from './intercept/interception.ts';
 import { ConnectMode } from './modes/connect.ts';
 import { parseDragonflyHeaders } from './dragonfly-headers.ts';
+import { explainRoute, type RouteExplanation } from './explain-route.ts';
 import { deliverPastFullDisk } from './full-disk.ts';
 import { ManifestFront } from './manifests/manifest-front.ts';
 import { type Carried, PassThrough } from './pass-through.ts';
@@ -22,12 +22,10 @@ import { RequestLog } from './request-log.ts';
 import { type RoutedTask, routeOf } from './route.ts';
 import { sendTask, taskAnswerOf } from './serve-task.ts';
 import { targetOf } from './target.ts';
+import { taskRequestOf } from './task-request.ts';
 import { tunnelOf } from './modes/intercepted-sockets.ts';
 import { rewriteForPrefix } from './modes/path-prefix.ts';
 import { UpstreamAgents } from './upstream-agents.ts';
-
-/** Priority LEVEL3: this peer goes to the origin itself; no seed could. */
-const PRIORITY_OF_PRIVATE = 3;
 
 /** A request under way. */
 interface Exchange {
@@ -100,6 +98,11 @@ export class RequestHandler implements AsyncDisposable {
     });
   }
 
+  /** @see explainRoute */
+  explain(url: string): RouteExplanation {
+    return explainRoute(url, { ...this.#options, guard: this.#guard });
+  }
+
   [Symbol.asyncDispose](): Promise<void> {
     return this.#agents[Symbol.asyncDispose]();
   }
@@ -159,7 +162,7 @@ export class RequestHandler implements AsyncDisposable {
     const { engine, origin, config } = this.#options;
     const access = await this.#knowledge.access.decide(task.access, { signal });
     const open = (rangeHeader: string | undefined): Promise<TaskStream> =>
-      engine.open(this.#taskRequestOf(task, access, rangeHeader), { signal });
+      engine.open(taskRequestOf(task, access, rangeHeader, config), { signal });
     const { stream: opened, parts } = await openRanged(open, task.range, task.blobDigest);
     await using stream = opened;
     log.task(stream.taskId, stream.fromCache);
@@ -188,30 +191,6 @@ export class RequestHandler implements AsyncDisposable {
     } finally {
       log.traffic(stream.traffic());
     }
-  }
-
-  #taskRequestOf(task: RoutedTask, access: Access, rangeHeader: string | undefined): TaskRequest {
-    const { config } = this.#options;
-    const { asked } = task;
-    return {
-      url: task.url,
-      tag: asked.tag,
-      application: asked.application,
-      filteredQueryParams: task.filteredQueryParams,
-      requestedPieceLength: asked.pieceLength,
-      contentForCalculatingTaskId: asked.contentForCalculatingTaskId,
-      // By its digest alone private content would be found through any repository, also of a registry that accepts everybody.
-      enableTaskIdBasedBlobDigest:
-        !access.isPrivate && (asked.enableTaskIdBasedBlobDigest ?? config.enableTaskIdBasedBlobDigest),
-      priority: access.isPrivate ? PRIORITY_OF_PRIVATE : asked.priority,
-      headers: task.access.headers,
-      credentials: access.credentials,
-      isAccepted: access.isAccepted,
-      rangeHeader,
-      prefetch: rangeHeader !== undefined && (asked.prefetch ?? config.prefetch),
-      disableBackToSource: config.disableBackToSource,
-      needBackToSource: false,
-    };
   }
 
   /** What the origin refuses, it refuses without the swarm too; the rest is worth one plain try. */

@@ -10,6 +10,7 @@ import {
   readAuthority,
   REGISTRY_PROXY_DEFAULTS,
   RegistryKnowledge,
+  type RegistryProxy,
   type TagDirectory,
 } from '@d7y/registry-proxy';
 import { describeSystemError, StartError } from '@d7y/service-kit';
@@ -45,7 +46,7 @@ function accessTimes({ proxy: { accessTTL } }: DfdaemonConfig) {
 
 /**
  * The proxy, on all its addresses.
- * @returns the first of them: the one that others are told of
+ * @returns the port of the first of them, the one that others are told of
  * @throws {StartError}
  */
 export async function startProxy(
@@ -57,7 +58,7 @@ export async function startProxy(
     readonly metrics: DaemonMetrics;
     readonly tagDirectory: TagDirectory;
   },
-): Promise<ListeningProxy> {
+): Promise<Pick<RegistryProxy, 'explain'> & { readonly port: number }> {
   const { config, identity, logger, telemetry, stack } = runtime;
   const { server, registryMirror, ...keys } = config.proxy;
   const { engine, origins, knowledge, metrics, tagDirectory } = parts;
@@ -111,7 +112,7 @@ export async function startProxy(
   if (server.basicAuth === undefined && [server, ...server.listen].some(({ ip }) => !isLoopback(ip))) {
     logger.warn('the proxy can be used by whoever reaches its port: proxy.server.basicAuth is not set');
   }
-  return first;
+  return { port: first.port, explain: (url) => proxy.explain(url) };
 }
 
 function isLoopback(ip: string): boolean {

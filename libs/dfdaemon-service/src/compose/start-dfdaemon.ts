@@ -5,6 +5,7 @@ import type { DfdaemonConfig } from '../config/schema.ts';
 import { OwnVouchers } from '../link/own-vouchers.ts';
 import { CountedEngine } from '../observe/counted-engine.ts';
 import { DaemonMetrics } from '../observe/daemon-metrics.ts';
+import { type Explanation, explanationOf } from '../observe/explanation.ts';
 import { StatsFile } from '../observe/stats-file.ts';
 import { type DaemonStatus, statusOf } from '../observe/status.ts';
 import { VERSION } from '../version.ts';
@@ -109,9 +110,16 @@ export async function startDfdaemon(
       uploadedBytes: () => uploads.totalBytes,
     });
   };
-  const socketPath = await serveLocalSocket(runtime, parts, swarm, status);
   const proxy = await startProxy(runtime, { engine: opener, origins, knowledge, metrics, tagDirectory: swarm.links });
   swarm.announced.proxy = proxy.port;
+  const explain = (url: string): Explanation =>
+    explanationOf(url, {
+      route: proxy.explain,
+      task: (taskId) => engine.explain(taskId),
+      schedulers: (taskId) => swarm.directory.statusFor(taskId),
+      seeds: (taskId) => swarm.seeds.ordered(taskId),
+    });
+  const socketPath = await serveLocalSocket(runtime, parts, swarm, { status, explain });
 
   // Health comes last: whoever sees it may use all the rest.
   for (const service of [dfdaemon.DfdaemonUpload, dfdaemon.DfdaemonDownload])

@@ -111,6 +111,12 @@ export class SchedulerDirectory implements Schedulers, OwnSchedulers, AsyncDispo
     return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
   }
 
+  /** All of them, in the order in which they are asked about a task. */
+  statusFor(taskId: string): readonly SchedulerStatus[] {
+    const byAddress = new Map(this.status().map((status) => [status.address, status]));
+    return this.#ring.ordered(taskId).flatMap((address) => byAddress.get(address) ?? []);
+  }
+
   status(): readonly SchedulerStatus[] {
     return [...this.#entries.values()].map(({ client, state, isOurs }) => ({
       address: client.address,
