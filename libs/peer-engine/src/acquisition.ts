@@ -256,6 +256,7 @@ export class Acquisition {
         return;
       case 'originEnded':
         if (event.error !== undefined) this.#originFailed(event.error);
+        else if (this.#originGranted && this.#init.progress.missing().size > 0) this.#startOrigin();
         else if (!this.#isGettingSomething()) this.#moveOn('pieces that peers were fetching are missing');
         return;
       case 'storeFailed':

@@ -2,6 +2,7 @@ import { hashedUrl, peerIdOf } from '@d7y/piece';
 import type { EngineComponents } from './engine-options.ts';
 import type { StoredTask } from './ports/task-store.ts';
 import type { TaskRequest } from './task-request.ts';
+import { pieceLengthOfRequest } from './task-request.ts';
 
 /** Time a scheduler has for the whole of it, in ms. */
 const DEADLINE_MS = 5_000;
@@ -31,7 +32,7 @@ export async function announceComplete(
       digest: stored.digest,
       filteredQueryParams: request.filteredQueryParams,
       requestHeaders: {},
-      requestedPieceLength: request.requestedPieceLength,
+      requestedPieceLength: pieceLengthOfRequest(request),
       priority: request.priority,
       range: undefined,
       contentLength: layout.contentLength,

@@ -56,10 +56,15 @@ export class Progress {
     return this.#awaited.has(number);
   }
 
-  /** Wanted, not here and not under way, in ascending order; while somebody waits for some of them, only those. */
+  /** Wanted, not here and not under way, in ascending order; until everything that somebody waits for is here, only of that. */
   missing(): PieceSet {
-    const awaited = this.#missingOf(this.#awaited);
-    return awaited.size > 0 || this.#awaited.size === this.#wanted.size ? awaited : this.#missingOf(this.#wanted);
+    return this.#missingOf(this.#isAwaitedHere ? this.#wanted : this.#awaited);
+  }
+
+  get #isAwaitedHere(): boolean {
+    if (this.#awaited.size === this.#wanted.size) return false;
+    for (const number of this.#awaited) if (!this.stored.finishedPieces.has(number)) return false;
+    return true;
   }
 
   #missingOf(pieces: PieceSet): PieceSet {

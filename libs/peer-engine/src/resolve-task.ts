@@ -7,6 +7,7 @@ import type { OriginProbe, OriginRequest } from './ports/origin.ts';
 import { OriginStatusError, OriginUnreachableError } from './ports/origin.ts';
 import type { SchedulerConnection } from './ports/schedulers.ts';
 import type { TaskRequest } from './task-request.ts';
+import { pieceLengthOfRequest } from './task-request.ts';
 
 /** What must be known of a task before its first piece can be fetched. */
 export type Resolution =
@@ -63,7 +64,7 @@ export async function resolveTask(
     return found;
   }
   if (probe.contentLength === undefined) return { kind: 'unknownLength', probe };
-  const layout = createLayout(probe.contentLength, request.requestedPieceLength);
+  const layout = createLayout(probe.contentLength, pieceLengthOfRequest(request));
   const responseHeaders = { ...probe.headers, 'accept-ranges': probe.acceptsRanges ? 'bytes' : 'none' };
   return { kind: 'known', layout, responseHeaders, opened: undefined };
 
@@ -85,7 +86,7 @@ export async function resolveTask(
         void announcement.failed('the origin cannot be reached');
         return undefined;
       }
-      const layout = createLayout(contentLength, request.requestedPieceLength);
+      const layout = createLayout(contentLength, pieceLengthOfRequest(request));
       return {
         kind: 'known',
         layout,
@@ -105,7 +106,7 @@ export async function resolveTask(
       try {
         const either = AbortSignal.any([signal, AbortSignal.timeout(timeouts.seedMs)]);
         const { contentLength } = await parents.triggerSeed(seed, registration, { signal: either });
-        const layout = createLayout(contentLength, request.requestedPieceLength);
+        const layout = createLayout(contentLength, pieceLengthOfRequest(request));
         return { kind: 'known', layout, responseHeaders: {}, opened: undefined };
       } catch {
         signal.throwIfAborted();

@@ -34,6 +34,18 @@ export interface TaskRequest {
   readonly needBackToSource: boolean;
 }
 
+/**
+ * Piece length that the caller insists on, in bytes; undefined where it is not part of the id: all who share an id must cut its content
+ * alike.
+ */
+export function pieceLengthOfRequest(request: TaskRequest): number | undefined {
+  if (request.contentForCalculatingTaskId !== undefined) return undefined;
+  const digest = request.enableTaskIdBasedBlobDigest ? blobDigestOf(request.url) : undefined;
+  return digest !== undefined && taskIdOfRequest(request) === digest.slice('sha256:'.length)
+    ? undefined
+    : request.requestedPieceLength;
+}
+
 /** Id of the task that the request belongs to. @throws {TypeError} when the URL does not parse */
 export function taskIdOfRequest(request: TaskRequest): string {
   return taskIdOf({ ...request, pieceLength: request.requestedPieceLength });

@@ -23,7 +23,7 @@ import type { Reputation } from './reputation.ts';
 import type { Resolution } from './resolve-task.ts';
 import { resolveTask } from './resolve-task.ts';
 import type { TaskRequest } from './task-request.ts';
-import { digestOfRequest, taskIdOfRequest } from './task-request.ts';
+import { digestOfRequest, pieceLengthOfRequest, taskIdOfRequest } from './task-request.ts';
 
 /** What callers join: pieces being fetched into the store, or a length that nobody knows. */
 export type Resolved =
@@ -476,7 +476,7 @@ export class Task {
       digest: this.#digest,
       filteredQueryParams: request.filteredQueryParams,
       requestHeaders: this.#options.forwardCredentials ? { ...request.headers, ...revealed(request) } : request.headers,
-      requestedPieceLength: request.requestedPieceLength,
+      requestedPieceLength: pieceLengthOfRequest(request),
       priority: this.isPrivate ? PRIORITY_SELF : request.priority,
       range: undefined,
       contentLength: layout?.contentLength,

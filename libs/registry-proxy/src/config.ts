@@ -40,6 +40,8 @@ export interface RegistryProxyConfig {
   readonly intercept: readonly string[] | undefined;
   /** How long both sides of a tunnel may be silent. */
   readonly tunnelIdleTimeoutMs: number;
+  /** Piece length in bytes of content whose id does not name its digest, unless the client asks for one; undefined: by the length of the content. */
+  readonly pieceLength: number | undefined;
   /** Requests a second, those within CONNECT included; more are answered 429. */
   readonly requestsPerSec: number;
   /** Value of X-Dragonfly-Server-IP. */
@@ -70,6 +72,7 @@ export const REGISTRY_PROXY_DEFAULTS = {
   prefetch: false,
   intercept: undefined,
   tunnelIdleTimeoutMs: 5 * 60_000,
+  pieceLength: undefined,
   requestsPerSec: 4000,
   serverIp: '127.0.0.1',
   upstreamHeaderTimeoutMs: 30_000,

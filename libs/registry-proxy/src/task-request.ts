@@ -19,7 +19,7 @@ export function taskRequestOf(
     tag: asked.tag,
     application: asked.application,
     filteredQueryParams: task.filteredQueryParams,
-    requestedPieceLength: asked.pieceLength,
+    requestedPieceLength: asked.pieceLength ?? config.pieceLength,
     contentForCalculatingTaskId: asked.contentForCalculatingTaskId,
     // By its digest alone private content would be found through any repository, also of a registry that accepts everybody.
     enableTaskIdBasedBlobDigest:

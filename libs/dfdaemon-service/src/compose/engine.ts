@@ -1,5 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { DEFAULT_ENGINE_OPTIONS, Engine, type TaskStore } from '@d7y/peer-engine';
+import { DEFAULT_ENGINE_OPTIONS, Engine, type EngineOptions, type TaskStore } from '@d7y/peer-engine';
+import { RateLimiter } from '@d7y/service-kit';
+import type { DfdaemonConfig } from '../config/schema.ts';
 import type { DaemonMetrics } from '../observe/daemon-metrics.ts';
 import type { Origins } from './origins.ts';
 import { bufferPool, type Runtime } from './runtime.ts';
@@ -20,13 +22,19 @@ export function createEngine(
   return stack.use(
     new Engine(
       {
-        host: identity,
+        host: { ...identity, idc: config.host.idc, location: config.host.location },
         store,
         origin: origins.origin,
         schedulers: swarm.directory,
         seeds: swarm.seeds,
         parents: swarm.parents,
         link: swarm.links,
+        limits: {
+          download: limiter(config.download.bandwidthLimit),
+          origin: limiter(config.download.backToSourceBandwidthLimit),
+          prefetch: limiter(config.proxy.prefetchBandwidthLimit),
+          perParentBytesPerSec: config.download.perPeerRateLimit,
+        },
         readBuffers: bufferPool(runtime, 1 / 2),
         tracer: telemetry.tracer,
         logger,
@@ -42,11 +50,27 @@ export function createEngine(
         random: Math.random,
         uuid: randomUUID,
       },
-      {
-        ...DEFAULT_ENGINE_OPTIONS,
-        concurrentPieceCount: config.download.concurrentPieceCount,
-        forwardCredentials: config.download.forwardCredentials,
-      },
+      engineOptions(config),
     ),
   );
+}
+
+function engineOptions({ download, scheduler }: DfdaemonConfig): EngineOptions {
+  const { timeouts } = DEFAULT_ENGINE_OPTIONS;
+  return {
+    ...DEFAULT_ENGINE_OPTIONS,
+    concurrentPieceCount: download.concurrentPieceCount,
+    maxScheduleCount: scheduler.maxScheduleCount,
+    revalidateMs: download.revalidateInterval,
+    forwardCredentials: download.forwardCredentials,
+    timeouts: {
+      ...timeouts,
+      instructionMs: scheduler.scheduleTimeout,
+      starvationMs: download.collectedPieceTimeout,
+    },
+  };
+}
+
+function limiter(bytesPerSec: number | undefined): RateLimiter | undefined {
+  return bytesPerSec === undefined ? undefined : new RateLimiter({ bytesPerSec });
 }

@@ -40,7 +40,12 @@ export async function serveLocalSocket(
       grpc: (router) =>
         void router.service(
           dfdaemon.DfdaemonDownload,
-          downloadService({ ...rpc, outputRoots, leave: (options) => directory.leave(options) }),
+          downloadService({
+            ...rpc,
+            outputRoots,
+            pieceLength: config.download.pieceSize,
+            leave: (options) => directory.leave(options),
+          }),
         ),
       http: createHttpHandler([
         {

@@ -86,6 +86,7 @@ export async function startProxy(
         prefetch: keys.prefetch,
         intercept: server.intercept,
         tunnelIdleTimeoutMs: keys.idleTimeout,
+        pieceLength: config.download.pieceSize,
         requestsPerSec: server.requestRateLimit,
         serverIp: identity.ip,
       },

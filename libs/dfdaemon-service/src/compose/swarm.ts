@@ -36,7 +36,11 @@ export async function createSwarmAccess(runtime: Runtime): Promise<SwarmAccess> 
   const parents = countedParents(
     parentsOverNetwork({
       clients: parentClients,
-      pieceClient: createPieceClient({ bufferPool: bufferPool(runtime, 1 / 4), packetId: packetIdOf(hostId) }),
+      pieceClient: createPieceClient({
+        bufferPool: bufferPool(runtime, 1 / 4),
+        packetId: packetIdOf(hostId),
+        headerTimeoutMs: config.download.pieceTimeout,
+      }),
       hostId,
       logger,
       lifetime: lifetime.signal,

@@ -52,10 +52,27 @@ proxy:
     expect(config.proxy.rules[0]?.regex.source).toBe('blobs\\/.*');
   });
 
+  it('takes limits by both families of names, and 0 as none', () => {
+    const { config } = read(`
+download: { totalRateLimit: 1Gi, perPeerRateLimit: 200Mi, backToSourceBandwidthLimit: 0, pieceSize: 4Mi, pieceTimeout: 360s }
+scheduler: { scheduleTimeout: 3h, maxScheduleCount: 7 }
+proxy: { prefetchBandwidthLimit: 10GB }
+`);
+    expect(config.download).toMatchObject({
+      bandwidthLimit: 2 ** 30,
+      perPeerRateLimit: 200 * 2 ** 20,
+      pieceSize: 4 * 2 ** 20,
+      pieceTimeout: 60_000,
+    });
+    expect(config.download.backToSourceBandwidthLimit).toBeUndefined();
+    expect(config.scheduler).toMatchObject({ scheduleTimeout: 60_000, maxScheduleCount: 7 });
+    expect(config.proxy.prefetchBandwidthLimit).toBe(1e10);
+  });
+
   it('warns of a key that has an effect elsewhere only', () => {
-    const { warnings } = read('download: { pieceTimeout: 40s }');
+    const { warnings } = read('backend: { enableHickoryDNS: true }');
     expect(warnings).toHaveLength(1);
-    expect(warnings[0]).toContain('download.pieceTimeout');
+    expect(warnings[0]).toContain('backend.enableHickoryDNS');
   });
 
   it('names the nearest key for one it does not know', () => {
@@ -70,6 +87,7 @@ proxy:
     ['proxy: { server: { listen: [{ ip: 127.0.0.1 }] } }', /listen.*port/],
     ['gc: { policy: { diskLowThresholdPercent: 90 } }', /diskLowThresholdPercent/],
     ['download: { protocol: quic }', /QUIC/],
+    ['download: { pieceSize: 1Mi }', /download\.pieceSize.*4MiB to 64MiB/],
     ['scheduler: { addrs: [nonsense] }', /scheduler\.addrs.*host:port/],
     ['proxy: { rules: [{ regex: "(" }] }', /regular expression/],
     ['proxy: { registries: [{ insecure: true }] }', /expected url or host/],

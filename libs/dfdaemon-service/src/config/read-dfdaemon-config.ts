@@ -9,6 +9,7 @@ const ALIASES: Readonly<Record<string, string>> = {
   'proxy.registryMirror.url': 'proxy.registryMirror.addr',
   'proxy.proxies': 'proxy.rules',
   'scheduler.manager.refreshInterval': 'dynconfig.refreshInterval',
+  'download.totalRateLimit': 'download.bandwidthLimit',
   'storage.taskExpireTime': 'gc.policy.taskTTL',
   'storage.diskGCThresholdPercent': 'gc.policy.diskHighThresholdPercent',
   'gc.policy.distThreshold': 'gc.policy.diskThreshold',
@@ -21,20 +22,14 @@ const ALIASES: Readonly<Record<string, string>> = {
 const KNOWN_ELSEWHERE: readonly string[] = [
   ...['pluginDir', 'cacheDir', 'adaptiveRateLimit'].map((key) => `server.${key}`),
   ...['requestRateLimit', 'requestBufferSize'].flatMap((key) => [`download.server.${key}`, `upload.server.${key}`]),
-  ...['bandwidthLimit', 'backToSourceBandwidthLimit', 'pieceTimeout', 'collectedPieceTimeout'].map(
-    (key) => `download.${key}`,
-  ),
-  ...['pieceSize', 'totalRateLimit', 'perPeerRateLimit'].map((key) => `download.${key}`),
   ...['manager', 'security', 'stats', 'pprofPort', 'containerRuntime'],
-  ...['manager', 'scheduleTimeout', 'maxScheduleCount', 'enableBackToSource', 'retryLimit', 'retryInterval'].map(
-    (key) => `scheduler.${key}`,
-  ),
+  ...['manager', 'enableBackToSource', 'retryLimit', 'retryInterval'].map((key) => `scheduler.${key}`),
   ...['quicPort', 'tcpFastopen'].map((key) => `storage.server.${key}`),
   ...['writePieceTimeout', 'writeBufferSize', 'readBufferSize', 'cacheCapacity'].map((key) => `storage.${key}`),
   ...['requestHeader', 'enableCacheTemporaryRedirect', 'cacheTemporaryRedirectTTL'].map((key) => `backend.${key}`),
   ...['putConcurrentChunkCount', 'putChunkSize', 'putTimeout', 'enableHickoryDNS'].map((key) => `backend.${key}`),
   ...['persistentTaskTTL', 'persistentCacheTaskTTL', 'pageCacheIdleTimeout'].map((key) => `gc.policy.${key}`),
-  ...['prefetchBandwidthLimit', 'readBufferSize'].map((key) => `proxy.${key}`),
+  'proxy.readBufferSize',
 ];
 
 export interface ReadDfdaemonConfigOptions {

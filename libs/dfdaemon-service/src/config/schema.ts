@@ -16,6 +16,15 @@ const refused = (reason: string) => z.undefined({ error: reason }).optional();
 const noPeerTls = refused(
   'encryption between daemons and to schedulers is not available, remove the key or protect the network',
 );
+/** Bytes per second; undefined, or 0, for no limit. */
+const rateLimit = () =>
+  byteRate()
+    .transform((bytesPerSec) => (bytesPerSec > 0 ? bytesPerSec : undefined))
+    .optional();
+
+/** Daemons of this protocol wait for minutes or hours where a pull here has somebody else to ask. */
+const atMostAMinute = (ms: number): number => Math.min(ms, MINUTE);
+
 /** `80` and `0.8` both mean 80 percent. */
 const percent = () =>
   z
@@ -96,7 +105,27 @@ export function dfdaemonSchema(directories: Directories) {
       outputRoots: z.array(z.string().startsWith('/', { error: 'expected an absolute path' })).default([]),
       protocol: z.literal('tcp', { error: 'expected tcp: pieces over QUIC are not available' }).default('tcp'),
       concurrentPieceCount: z.number().int().min(1).max(64).default(8),
-      /** Tell schedulers the credentials of callers, so that stock seeds can fetch private content; whoever reads there gets them. */
+      /** Bytes per second of everything that is fetched; no limit by default. */
+      bandwidthLimit: rateLimit(),
+      /** Of what is fetched from origins, beside bandwidthLimit. */
+      backToSourceBandwidthLimit: rateLimit(),
+      /** Of what is fetched from any one daemon, beside bandwidthLimit. */
+      perPeerRateLimit: rateLimit(),
+      /** Piece length of content that local callers ask for by a URL without a digest; it becomes part of the task's id. By the length of the content by default. */
+      pieceSize: byteSize()
+        .refine((bytes) => bytes >= 4 * MIB && bytes <= 64 * MIB, { error: 'expected 4MiB to 64MiB' })
+        .optional(),
+      /** Longest wait for a parent to begin with a piece; a late piece is asked of others long before. At most a minute counts. */
+      pieceTimeout: duration()
+        .default(10 * SECOND)
+        .transform(atMostAMinute),
+      /** Longest time in which the parents at hand neither announce nor bring anything. At most a minute counts. */
+      collectedPieceTimeout: duration()
+        .default(10 * SECOND)
+        .transform(atMostAMinute),
+      /** How long content of a URL without a digest is used before its origin is asked whether it is still the same. */
+      revalidateInterval: duration().default(MINUTE),
+      /** Send authorization, cookies and the like along with registrations, for stock seeds that fetch private content. Whoever runs schedulers and seeds can read them. */
       forwardCredentials: z.boolean().default(false),
     }),
     upload: section({
@@ -114,6 +143,12 @@ export function dfdaemonSchema(directories: Directories) {
       bandwidthLimit: byteRate().default(50_000_000_000),
     }),
     scheduler: section({
+      /** Longest wait for a scheduler's answer. At most a minute counts: the download goes on without it. */
+      scheduleTimeout: duration()
+        .default(15 * SECOND)
+        .transform(atMostAMinute),
+      /** Answers that one download takes from one scheduler. */
+      maxScheduleCount: z.number().int().min(1).max(100).default(5),
       announceInterval: duration().default(5 * MINUTE),
       /** Static schedulers; with a DNS name every address behind it is one. */
       addrs: z.array(hostPort()).default([]),
@@ -194,6 +229,8 @@ export function dfdaemonSchema(directories: Directories) {
       }),
       /** Fetch the whole of what a range is asked of. */
       prefetch: z.boolean().default(false),
+      /** Bytes per second of what is fetched ahead of all wishes; no limit by default. */
+      prefetchBandwidthLimit: rateLimit(),
       rules: z.array(rule).default(() => [rule.parse({ regex: 'blobs/sha256.*' })]),
       registryMirror: section({
         addr: httpUrl().default('https://index.docker.io'),

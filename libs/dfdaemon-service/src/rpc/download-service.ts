@@ -8,6 +8,8 @@ import { unimplemented } from './unimplemented.ts';
 export interface DownloadServicePorts extends DownloadTaskPorts {
   readonly admin: TaskAdmin;
   readonly outputRoots: OutputRoots;
+  /** @see DownloadRights.pieceLength */
+  readonly pieceLength?: number | undefined;
   /** Takes this host out of all schedulers. */
   readonly leave: (options: { signal: AbortSignal }) => Promise<void>;
 }
@@ -16,7 +18,11 @@ export interface DownloadServicePorts extends DownloadTaskPorts {
 export const downloadService = (
   ports: DownloadServicePorts,
 ): Partial<ServiceImpl<typeof dfdaemon.DfdaemonDownload>> => ({
-  downloadTask: downloadTask(ports, { outputRoots: ports.outputRoots, outlivesCaller: undefined }),
+  downloadTask: downloadTask(ports, {
+    outputRoots: ports.outputRoots,
+    pieceLength: ports.pieceLength,
+    outlivesCaller: undefined,
+  }),
   statTask: ({ taskId }, { signal }) => ports.admin.stat(taskId, { signal }),
   statLocalTask: ({ taskId }) => ports.admin.statLocal(taskId),
   listLocalTasks: () => ports.admin.listLocal(),

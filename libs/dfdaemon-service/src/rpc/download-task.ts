@@ -36,6 +36,8 @@ type ResponseMember = Response['response'];
 export interface DownloadRights {
   /** Where the daemon writes files for them; nowhere for callers from the network. */
   readonly outputRoots: OutputRoots | undefined;
+  /** Piece length in bytes of what they ask for without naming one, where it is part of the task's id. */
+  readonly pieceLength?: number | undefined;
   /**
    * What was begun goes on although the caller has gone, until this signal: a scheduler that dies after it told a seed to fetch
    * must not make the seed throw away what is under way.
@@ -67,7 +69,8 @@ export const downloadTask = (ports: DownloadTaskPorts, rights: DownloadRights) =
     using left = linkedSignal(context.signal);
     const lifetime = download.needPieceContent ? undefined : rights.outlivesCaller;
     try {
-      const request = await authorisedTaskRequest(download, ports.access, { signal: left.signal });
+      const asked = await authorisedTaskRequest(download, ports.access, { signal: left.signal });
+      const request = { ...asked, requestedPieceLength: asked.requestedPieceLength ?? rights.pieceLength };
       await using held = new HeldStream(ports, await ports.engine.open(request, { signal: lifetime ?? left.signal }));
       const { stream, stored } = held;
       const ids = {

@@ -63,6 +63,8 @@ export async function authorisedTaskRequest(
     isAccepted: decision.isAccepted,
     digest: download.digest === '' ? undefined : download.digest,
     rangeHeader,
+    prefetch: download.prefetch,
+    concurrentPieceCount: download.concurrentPieceCount,
     disableBackToSource: download.disableBackToSource,
     needBackToSource: download.needBackToSource,
   };

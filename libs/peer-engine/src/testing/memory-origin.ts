@@ -1,5 +1,5 @@
 import type { ByteRange } from '@d7y/piece';
-import type { Origin, OriginBody, OriginProbe, OriginRequest } from '../ports/origin.ts';
+import type { Origin, OriginBody, OriginProbe, OriginRequest, OriginValidators } from '../ports/origin.ts';
 import { OriginStatusError, OriginUnreachableError } from '../ports/origin.ts';
 
 /** Content as the origin keeps it, and how it behaves. */
@@ -23,6 +23,7 @@ export interface OriginCall {
   readonly headers: Readonly<Record<string, string>>;
   /** Names only. */
   readonly credentials: readonly string[];
+  readonly pinned: OriginValidators | undefined;
 }
 
 const CHUNK_BYTES = 64 * 1024;
@@ -96,12 +97,12 @@ export class MemoryOrigin implements Origin {
 
   async #admit(
     kind: OriginCall['kind'],
-    { url, headers, credentials }: OriginRequest,
+    { url, headers, credentials, pinned }: OriginRequest,
     range: ByteRange | undefined,
     signal: AbortSignal,
   ): Promise<{ call: OriginCall; content: OriginContent }> {
     signal.throwIfAborted();
-    const call: OriginCall = { kind, url, range, headers, credentials: Object.keys(credentials) };
+    const call: OriginCall = { kind, url, range, headers, credentials: Object.keys(credentials), pinned };
     this.calls.push(call);
     await this.onCall(call, { signal });
     signal.throwIfAborted();
