@@ -55,6 +55,11 @@ export class ParentStandings {
     return this.#typicalRate;
   }
 
+  /** What a single transfer from the host may bring: what earlier ones did, else what those from others do; undefined while nobody knows. */
+  expectedBytesPerSec(hostId: string): number | undefined {
+    return this.#hosts.get(hostId)?.rate ?? this.#typicalRate;
+  }
+
   /** Has the host tell its load until disposed. */
   use(parent: Parent): Disposable {
     const standing = this.#of(parent.hostId);

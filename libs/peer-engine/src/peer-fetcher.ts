@@ -411,6 +411,7 @@ export class PeerFetcher {
       ...{ settled, state },
       meter: new TransferMeter(clock, limiters),
       stop: new AbortController(),
+      expectedBytesPerSec: standings.expectedBytesPerSec(state.parent.hostId) ?? this.#init.latePolicy.floorBytesPerSec,
       isLate: false,
     };
     under.race.runners.add(runner);

@@ -19,6 +19,8 @@ export class RaceLostError extends DfError {
 export interface Runner {
   readonly meter: TransferMeter;
   readonly stop: AbortController;
+  /** What may be expected of it before its first byte. */
+  readonly expectedBytesPerSec: number;
   /** Resolves when no write of this transfer can come any more, whatever became of it. */
   readonly settled: Promise<void>;
 }
@@ -116,13 +118,20 @@ export class PieceRace {
     }
   }
 
+  /** How long a runner still takes; a guess before its first byte, when all it has is an answer. */
+  #estimateMs(runner: Runner): number {
+    const { bytes } = runner.meter;
+    if (bytes === 0 && runner !== this.#writer) return (this.range.length * 1000) / runner.expectedBytesPerSec;
+    return remainingMs(stateOf(this.range, runner));
+  }
+
   /** One after the other: whoever waits decides on what the one before it left. @throws {RaceLostError} */
   #takeOver(runner: Runner): Promise<void> {
     const turn = this.#handover.then(async () => {
       const holder = this.#writer;
       if (this.#isOver || runner.stop.signal.aborted) throw new RaceLostError(this.pieceNumber);
       if (holder !== undefined) {
-        if (remainingMs(stateOf(this.range, holder)) <= remainingMs(stateOf(this.range, runner))) {
+        if (this.#estimateMs(holder) <= this.#estimateMs(runner)) {
           throw new RaceLostError(this.pieceNumber);
         }
         holder.stop.abort(new RaceLostError(this.pieceNumber));

@@ -2,7 +2,7 @@ import { dfdaemon, swarm } from '@d7y/api';
 import type { Engine } from '@d7y/peer-engine';
 import { startPieceServer } from '@d7y/peer-protocol';
 import type { PieceStore } from '@d7y/piece-store';
-import { listen } from '@d7y/service-kit';
+import { listen, RateLimiter } from '@d7y/service-kit';
 import type { OwnVouchers } from '../link/own-vouchers.ts';
 import type { DaemonMetrics } from '../observe/daemon-metrics.ts';
 import { swarmService } from '../rpc/swarm-service.ts';
@@ -30,7 +30,7 @@ export async function servePieces(
 ): Promise<PieceServing> {
   const { config, telemetry, logger, anyAddress, stack } = runtime;
   const traces = new ChildTraces();
-  const { disableShared } = config.upload;
+  const { disableShared, bandwidthLimit } = config.upload;
   const uploads = new Uploads({ store, pieces: engine, traces, tracer: telemetry.tracer, metrics, disableShared });
   const { port } = stack.use(
     await listening(() =>
@@ -39,6 +39,7 @@ export async function servePieces(
         port: config.storage.server.tcpPort,
         source: unauthenticatedPieces(uploads, store, { servesPrivate: config.proxy.access !== 'strict' }),
         bufferPool: bufferPool(runtime, 1 / 4),
+        limiter: bandwidthLimit > 0 ? new RateLimiter({ bytesPerSec: bandwidthLimit }) : undefined,
         logger,
       }),
     ),
