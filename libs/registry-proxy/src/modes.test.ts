@@ -140,6 +140,7 @@ describe('path prefix mode', () => {
     });
     expect([upload.status, upload.headers.location]).toEqual([202, '/v2/registry.test/app/blobs/uploads/1?s=2']);
     expect(registry.requests.map(({ url }) => url)).toEqual([
+      '/v2/', // what the registry wants of callers
       '/v2/app/tags/list?n=2',
       '/v2/app/blobs/uploads/?mount=x&from=other',
     ]);

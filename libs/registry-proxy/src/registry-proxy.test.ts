@@ -157,7 +157,7 @@ describe('what is no blob', () => {
       else response.writeHead(307, { location: 'https://cdn.test/x', link: '</v2/_catalog?n=1>; rel="next"' }).end();
     });
     await using proxy = await startProxy({ mirrorAddr: `http://${registry.authority}` });
-    const challenge = await ask(proxy.port, '/v2/');
+    const challenge = await ask(proxy.port, `/v2/?ns=${registry.authority}`);
     expect(challenge.headers['www-authenticate']).toBe('Bearer realm="https://auth.test/t"');
     expect([challenge.status, challenge.body.toString()]).toEqual([401, 'no']);
     const moved = await ask(proxy.port, '/v2/app/tags/list');

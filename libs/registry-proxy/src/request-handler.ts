@@ -11,6 +11,7 @@ import { ConnectMode } from './modes/connect.ts';
 import { parseDragonflyHeaders } from './dragonfly-headers.ts';
 import { explainRoute, type RouteExplanation } from './explain-route.ts';
 import { deliverPastFullDisk } from './full-disk.ts';
+import { RegistryLogin } from './login/registry-login.ts';
 import { ManifestFront } from './manifests/manifest-front.ts';
 import { type Carried, PassThrough } from './pass-through.ts';
 import { type Deliverable, MultipartRanges } from './ranges/multipart.ts';
@@ -36,6 +37,8 @@ interface Exchange {
   readonly signal: AbortSignal;
   /** Body bytes sent so far. */
   sentBytes: number;
+  /** What the headers of an answer become, once it is known how the client reached its upstream. */
+  rewrite?: Carried['rewrite'];
 }
 
 /** Answers the requests of all modes: admits them, finds out where they go, and brings what they ask for. */
@@ -43,6 +46,7 @@ export class RequestHandler implements AsyncDisposable {
   readonly connect: ConnectMode;
   readonly #passThrough: PassThrough;
   readonly #agents: UpstreamAgents;
+  readonly #login: RegistryLogin;
   readonly #guard: UpstreamGuard;
   readonly #auth: ProxyAuth;
   readonly #rate: RequestRate;
@@ -58,6 +62,7 @@ export class RequestHandler implements AsyncDisposable {
     this.#rate = new RequestRate(config.requestsPerSec);
     this.#agents = new UpstreamAgents(config.registries, this.#guard);
     this.#passThrough = new PassThrough(config, this.#agents);
+    this.#login = new RegistryLogin(this.#agents, Date.now);
     this.connect = new ConnectMode({
       ...options,
       guard: this.#guard,
@@ -88,7 +93,11 @@ export class RequestHandler implements AsyncDisposable {
     } catch (error) {
       failure = error;
       if (response.headersSent) response.destroy();
-      else if (!gone.signal.aborted) sendRefusal(request, response, refusalOf(error), error);
+      else if (!gone.signal.aborted) {
+        const refusal = refusalOf(error);
+        const headers = exchange.rewrite?.(refusal.status, refusal.headers) ?? refusal.headers;
+        sendRefusal(request, response, { ...refusal, headers }, error);
+      }
     }
     log.end({
       status: response.headersSent ? response.statusCode : undefined,
@@ -117,16 +126,29 @@ export class RequestHandler implements AsyncDisposable {
     log.mode(target.mode);
     const headers = this.#auth.admit(request.headers, target.mode);
     if (target.isNamed) this.#guard.checkNamed(target.upstream.hostname, portOf(target.upstream));
-    const route = routeOf({ method: request.method, headers, target, asked }, rules, config);
+    if (config.dynamic && this.#login.serve(request, exchange.response, target, headers)) {
+      log.direct('login to this proxy');
+      return;
+    }
+    const { signal } = exchange;
+    const caller = await this.#login.callerOf(request, target, headers, { signal });
     const { prefix, upstream } = target;
-    const rewrite: Carried['rewrite'] =
-      prefix === undefined ? undefined : (_, answered) => rewriteForPrefix(answered, { upstream, prefix });
-    const carry = (to: URL) => this.#carry(exchange, { request, headers, upstream: to, rewrite });
+    exchange.rewrite = (status, answered) => {
+      const placed = prefix === undefined ? answered : rewriteForPrefix(answered, { upstream, prefix });
+      return this.#login.rewriteChallenge(request, target, status, placed);
+    };
+    const route = routeOf({ method: request.method, headers: caller.headers, target, asked }, rules, config);
+    const carry = async (to: URL) => {
+      const sent = caller.isAnonymous
+        ? await this.#login.anonymousHeaders(to, request.method, caller.headers, { signal })
+        : caller.headers;
+      return await this.#carry(exchange, { request, headers: sent, upstream: to, rewrite: exchange.rewrite });
+    };
     const front = { ...exchange, carry: () => carry(route.upstream) };
     if (route.kind === 'direct') {
       log.direct(route.why);
       if (this.#manifests.isBase(request.method, route.upstream)) {
-        await this.#manifests.serveBase(route.upstream.origin, headers, front);
+        await this.#manifests.serveBase(route.upstream.origin, caller.headers, front);
       } else {
         await carry(route.upstream);
       }

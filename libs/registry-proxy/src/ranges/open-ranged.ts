@@ -39,7 +39,7 @@ export async function openRanged(
   }
   if (task !== undefined && isCurrent(ifRange, task.stream, blobDigest)) return task;
   // Joined before the other is left: the task goes on.
-  await using first = task?.stream;
+  await using _first = task?.stream;
   const whole = await open(undefined);
   if (unsatisfiable === undefined || !isCurrent(ifRange, whole, blobDigest)) return { stream: whole, parts: undefined };
   await whole[Symbol.asyncDispose]();
