@@ -1,13 +1,14 @@
 import type { FileHandle } from 'node:fs/promises';
 import { rename, unlink } from 'node:fs/promises';
 import type { StoredTask, TaskFile } from '@d7y/peer-engine';
-import type { PieceRecord, PieceSet, ReadonlyPieceSet, TaskLayout } from '@d7y/piece';
-import { pieceRange } from '@d7y/piece';
+import type { PieceRecord, ReadonlyPieceSet, TaskLayout } from '@d7y/piece';
+import { pieceRange, PieceSet } from '@d7y/piece';
 import type { ChangeJournal } from './change-journal.ts';
 import { isDiskFull, translateDiskFull } from './disk-full.ts';
 import { ContentLostError, TaskRemovedError } from './errors.ts';
 import type { CachedFile, HandleCache } from './handle-cache.ts';
 import type { TaskChange, TaskMetadata, TaskRow } from './metadata.ts';
+import { decodeHeaders } from './metadata-rows.ts';
 import type { SpaceLedger } from './space-ledger.ts';
 
 /** Uses closer together than this are one use on disk: after a crash the order of eviction is right to this much. */
@@ -40,12 +41,14 @@ export class DiskTask implements StoredTask {
   readonly url: string;
   readonly layout: TaskLayout;
   readonly digest: string | undefined;
-  readonly responseHeaders: Readonly<Record<string, string>>;
   readonly isPrivate: boolean;
   readonly createdAtMs: number;
   readonly #context: DiskTaskContext;
   readonly #file: CachedFile;
-  readonly #finished: PieceSet;
+  readonly #headersText: string;
+  #headers: Readonly<Record<string, string>> | undefined;
+  /** Undefined while it is all of them. */
+  #pieces: PieceSet | undefined;
   #records: Map<number, PieceRecord> | undefined;
   #usedAtMs: number;
   #notedUseMs: number;
@@ -59,23 +62,27 @@ export class DiskTask implements StoredTask {
   /** The move of a removed task that is still read; nothing opens the file meanwhile. */
   #moving: Promise<void> = Promise.resolve();
 
-  constructor(row: TaskRow, pieces: PieceSet, path: string, context: DiskTaskContext) {
+  constructor(row: TaskRow, pieces: PieceSet | undefined, path: string, context: DiskTaskContext) {
     this.key = row.key;
     this.taskId = row.taskId;
     this.url = row.url;
     this.layout = row.layout;
     this.digest = row.digest;
-    this.responseHeaders = row.responseHeaders;
+    this.#headersText = row.headersText;
     this.isPrivate = row.isPrivate;
     this.createdAtMs = row.createdAtMs;
     this.#usedAtMs = this.#notedUseMs = row.usedAtMs;
     this.#isPinned = row.isPinned;
-    this.#isComplete = row.isComplete && pieces.size === row.layout.pieceCount;
+    this.#isComplete = row.isComplete;
     this.#isSuspect = row.isSuspect;
-    this.#finished = pieces;
+    this.#pieces = pieces;
     this.#file = { path };
     this.#context = context;
     context.ledger.count(this.finishedBytes);
+  }
+
+  get responseHeaders(): Readonly<Record<string, string>> {
+    return (this.#headers ??= decodeHeaders(this.#headersText));
   }
 
   get isComplete(): boolean {
@@ -111,6 +118,7 @@ export class DiskTask implements StoredTask {
   /** Bytes of all finished pieces. */
   get finishedBytes(): number {
     const { contentLength, pieceLength, pieceCount } = this.layout;
+    if (this.#pieces === undefined) return contentLength;
     const missingOfLast = this.#finished.has(pieceCount - 1) ? pieceCount * pieceLength - contentLength : 0;
     return this.#finished.size * pieceLength - missingOfLast;
   }
@@ -118,6 +126,10 @@ export class DiskTask implements StoredTask {
   /** Bytes of all pieces that are not there. */
   get missingBytes(): number {
     return this.layout.contentLength - this.finishedBytes;
+  }
+
+  get #finished(): PieceSet {
+    return (this.#pieces ??= PieceSet.upTo(this.layout.pieceCount));
   }
 
   piece(pieceNumber: number): PieceRecord | undefined {

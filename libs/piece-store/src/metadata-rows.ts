@@ -19,20 +19,20 @@ export function decodeTask(row: Row, nowMs: number): TaskRow | string {
   const createdAtMs = count(row['created_at_ms']);
   // The clock may have been before 1970 for a while.
   const usedAtMs = count(Math.max(0, Number(row['used_at_ms'])));
-  const responseHeaders = decodeHeaders(row['response_headers']);
+  const headersText = row['response_headers'];
   if (typeof key !== 'number' || typeof id !== 'string' || !isTaskId(id)) return 'its id is none';
   if (typeof url !== 'string' || (digest !== null && typeof digest !== 'string')) return 'its description is damaged';
   if (contentLength === undefined || !pieceLength || contentLength > pieceLength * MAX_PIECE_COUNT)
     return 'its lengths are damaged';
   if (createdAtMs === undefined || usedAtMs === undefined) return 'its times are damaged';
-  if (responseHeaders === undefined) return 'its headers are damaged';
+  if (typeof headersText !== 'string' || row['has_headers'] !== 1) return 'its headers are damaged';
   return {
     key,
     taskId: id,
     url,
     layout: createLayout(contentLength, pieceLength),
     digest: digest ?? undefined,
-    responseHeaders,
+    headersText,
     isPrivate: row['is_private'] !== 0,
     createdAtMs,
     usedAtMs: Math.min(usedAtMs, nowMs),
@@ -75,13 +75,12 @@ function count(value: unknown): number | undefined {
   return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : undefined;
 }
 
-function decodeHeaders(text: unknown): Record<string, string> | undefined {
-  try {
-    const headers: unknown = JSON.parse(String(text));
-    if (typeof headers !== 'object' || headers === null || Array.isArray(headers)) return undefined;
-    if (!Object.values(headers).every((value) => typeof value === 'string')) return undefined;
-    return headers as Record<string, string>;
-  } catch {
-    return undefined;
-  }
+/** @returns what can be understood of them */
+export function decodeHeaders(text: string): Record<string, string> {
+  const headers: unknown = JSON.parse(text);
+  if (typeof headers !== 'object' || headers === null) return {};
+  return Object.fromEntries(Object.entries(headers).filter(([, value]) => typeof value === 'string')) as Record<
+    string,
+    string
+  >;
 }

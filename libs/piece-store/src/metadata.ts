@@ -2,7 +2,9 @@ import type { NewTask } from '@d7y/peer-engine';
 import type { PieceRecord, PieceSet } from '@d7y/piece';
 
 /** A task as the metadata has it. */
-export interface TaskRow extends NewTask {
+export interface TaskRow extends Omit<NewTask, 'responseHeaders'> {
+  /** JSON of the headers, parsed when somebody needs them: a store has many more tasks than are in use. */
+  readonly headersText: string;
   /** Names this incarnation of the task: a task created again under its id gets another key. */
   readonly key: number;
   readonly createdAtMs: number;
@@ -16,8 +18,8 @@ export interface TaskRow extends NewTask {
 /** A task found at opening. */
 export interface LoadedTask {
   readonly row: TaskRow;
-  /** Of a complete task all of them, whatever their records say: those are looked at when they are needed. */
-  readonly pieces: PieceSet;
+  /** Undefined for all of them, as a complete task has; its records are looked at when they are needed. */
+  readonly pieces: PieceSet | undefined;
 }
 
 /** One change to a task. What is not named stays. */

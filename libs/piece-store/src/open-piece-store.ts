@@ -16,6 +16,9 @@ import { steadyClock } from './steady-clock.ts';
 import { emptyFolder, prepareDirectory, wipeDirectory } from './store-directory.ts';
 import { storePaths } from './store-paths.ts';
 
+/** More than these are not compared with their files in the time that an opening may take. */
+const MANY_TASKS = 2000;
+
 export interface PieceStoreOptions {
   /** The storage directory; made when it is missing. */
   readonly dir: string;
@@ -89,7 +92,10 @@ export async function openPieceStore(options: PieceStoreOptions): Promise<PieceS
       tasks,
     );
     unowned.move();
-    await store.sweep({ isRecovering: metadata.isNew, waitMs: options.compareMs ?? 200 });
+    await store.sweep({
+      isRecovering: metadata.isNew,
+      waitMs: options.compareMs ?? (tasks.length > MANY_TASKS ? 0 : 200),
+    });
     logger.info({ dir: paths.dir, tasks: tasks.length, previousEnd: metadata.previousEnd }, 'storage is open');
     return store;
   } catch (error) {

@@ -141,10 +141,8 @@ export class PieceStore implements TaskStore, AsyncDisposable {
    * @returns ids of the evicted tasks
    */
   collectGarbage(): Promise<string[]> {
-    return this.#inTurn(async () => {
-      const evicted = await this.#space.collect();
-      this.#init.metadata.noteTime(this.#init.clock());
-      return evicted;
+    return this.#space.collect().finally(() => {
+      if (this.#closing === undefined) this.#init.metadata.noteTime(this.#init.clock());
     });
   }
 
@@ -324,8 +322,7 @@ export class PieceStore implements TaskStore, AsyncDisposable {
         for (const piece of recovered.pieces) journal.add({ kind: 'piece', key: row.key, piece });
         journal.add({ kind: 'complete', key: row.key });
         journal.flush();
-        const pieces = PieceSet.upTo(row.layout.pieceCount);
-        this.#adopt({ row: { ...row, isComplete: true }, pieces }).check(row.layout.contentLength);
+        this.#adopt({ row: { ...row, isComplete: true }, pieces: undefined }).check(row.layout.contentLength);
       });
     });
   }

@@ -65,13 +65,12 @@ export class SqliteMetadata implements TaskMetadata {
         damaged.push({ key: Number(row['key']), id: String(row['id']), reason: task });
         continue;
       }
-      const pieces = task.isComplete ? PieceSet.upTo(task.layout.pieceCount) : new PieceSet();
-      loaded.set(task.key, { row: task, pieces });
+      loaded.set(task.key, { row: task, pieces: task.isComplete ? undefined : new PieceSet() });
     }
     for (const row of this.#statements.unfinishedPieces.iterate()) {
       const task = loaded.get(Number(row['task_key']));
       const piece = task === undefined ? undefined : this.#decodePiece(row, task.row);
-      if (piece !== undefined) task?.pieces.add(piece.number);
+      if (piece !== undefined) task?.pieces?.add(piece.number);
     }
     for (const { key, id, reason } of damaged) {
       this.apply([{ kind: 'remove', key }]);
@@ -81,6 +80,7 @@ export class SqliteMetadata implements TaskMetadata {
   }
 
   insert(task: NewTask, createdAtMs: number): TaskRow {
+    const headersText = JSON.stringify(task.responseHeaders);
     let key = 0;
     this.#transaction(() => {
       const replaced = this.#statements.keyOf.get(task.taskId)?.['key'];
@@ -91,15 +91,16 @@ export class SqliteMetadata implements TaskMetadata {
         task.layout.contentLength,
         task.layout.pieceLength,
         task.digest ?? null,
-        JSON.stringify(task.responseHeaders),
+        headersText,
         task.isPrivate ? 1 : 0,
         Math.round(createdAtMs),
         Math.round(createdAtMs),
       );
       key = Number(lastInsertRowid);
     });
+    const { taskId, url, layout, digest, isPrivate } = task;
     const states = { isComplete: false, isPinned: false, isSuspect: false };
-    return { ...task, ...states, key, createdAtMs, usedAtMs: createdAtMs };
+    return { key, taskId, url, layout, digest, headersText, isPrivate, ...states, createdAtMs, usedAtMs: createdAtMs };
   }
 
   apply(changes: readonly TaskChange[]): void {
@@ -228,12 +229,14 @@ export class SqliteMetadata implements TaskMetadata {
   }
 }
 
+const TASK_COLUMNS = '*, json_valid(response_headers) as has_headers';
+
 function prepare(database: DatabaseSync) {
   const sql = (text: string): StatementSync => database.prepare(text);
   return {
-    tasks: sql('select * from task'),
+    tasks: sql(`select ${TASK_COLUMNS} from task`),
     keyOf: sql('select key from task where id = ?'),
-    taskByKey: sql('select * from task where key = ?'),
+    taskByKey: sql(`select ${TASK_COLUMNS} from task where key = ?`),
     unfinishedPieces: sql(
       'select piece.* from task cross join piece on piece.task_key = task.key where task.is_complete is not 1',
     ),

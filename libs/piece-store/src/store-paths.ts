@@ -1,4 +1,4 @@
-import { join } from 'node:path';
+import { join, sep } from 'node:path';
 
 /** Where things are below the storage directory. */
 export interface StorePaths {
@@ -34,5 +34,5 @@ export function isTaskId(text: string): boolean {
 }
 
 export function taskPath(paths: StorePaths, taskId: string): string {
-  return join(paths.tasks, taskId.slice(0, 3), taskId);
+  return `${paths.tasks}${sep}${taskId.slice(0, 3)}${sep}${taskId}`;
 }

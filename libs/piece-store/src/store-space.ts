@@ -7,6 +7,8 @@ import type { DiskTask } from './disk-task.ts';
 import { StoreClosedError } from './errors.ts';
 import type { SpaceLedger } from './space-ledger.ts';
 
+/** Removed in one go, while nobody can make a task. */
+const VICTIMS_AT_ONCE = 32;
 /** After so many new bytes, or a hundredth of what tasks may take, the watermarks are looked at. */
 const MAX_CHECK_BYTES = 64 * 2 ** 20;
 
@@ -45,9 +47,19 @@ export class StoreSpace {
     return { taskCount, ...this.#usageOn(await this.#measure(), this.#init.ledger.reservedBytes()) };
   }
 
-  /** Inside `exclusively`: evicts what is too old, or too much. @returns ids of the evicted tasks */
+  /** Evicts what is too old, or too much, little by little: others get their turn between. @returns ids of the evicted tasks */
   async collect(): Promise<string[]> {
-    return this.#evict(await this.#measure(), 0);
+    const { policy, clock, exclusively, find } = this.#init;
+    const plan = planEviction(this.#evictable(), await this.#measure(), policy, clock());
+    const plannedAtMs = clock();
+    const evicted: string[] = [];
+    for (let next = 0; next < plan.length; next += VICTIMS_AT_ONCE) {
+      const some = plan.slice(next, next + VICTIMS_AT_ONCE);
+      // Who has been used since is not the least recently used any more.
+      const isIdle = ({ taskId }: Victim) => (find(taskId)?.usedAtMs ?? Infinity) <= plannedAtMs;
+      evicted.push(...(await exclusively(() => this.#carryOut(some.filter(isIdle)))));
+    }
+    return evicted;
   }
 
   /**
@@ -70,8 +82,8 @@ export class StoreSpace {
     this.#grownBytes += bytes;
     if (this.#grownBytes < this.#checkBytes || this.#checking !== undefined) return;
     this.#grownBytes = 0;
-    const { exclusively, logger } = this.#init;
-    this.#checking = exclusively(() => this.#check())
+    const { logger } = this.#init;
+    this.#checking = this.#check()
       .catch((error: unknown) => {
         if (!(error instanceof StoreClosedError)) logger.warn({ err: error }, 'eviction failed');
       })
@@ -102,7 +114,7 @@ export class StoreSpace {
     const { policy, ledger } = this.#init;
     const disk = await this.#measure();
     const { marks } = watermarks(policy, disk, ledger.usedBytes);
-    if (marks.some(({ highBytes }) => ledger.usedBytes >= highBytes)) await this.#evict(disk, 0);
+    if (marks.some(({ highBytes }) => ledger.usedBytes >= highBytes)) await this.collect();
   }
 
   #evict(disk: DiskUsage, wantedBytes: number): Promise<string[]> {

@@ -31,8 +31,8 @@ const FLOOR_PERCENT = 25;
  */
 export function watermarks(policy: EvictionPolicy, usage: DiskUsage, taskBytes: number): Watermarks {
   const { capacityBytes, thresholdBytes, highWatermarkPercent, lowWatermarkPercent } = policy;
-  const othersBytes =
-    capacityBytes === undefined ? Math.max(0, usage.totalBytes - usage.availableBytes - taskBytes) : 0;
+  // Negative where the file system compresses what we write.
+  const othersBytes = capacityBytes === undefined ? usage.totalBytes - usage.availableBytes - taskBytes : 0;
   const wholeBytes = capacityBytes ?? usage.totalBytes;
   const roomBytes = wholeBytes - othersBytes;
   const floorBytes = (roomBytes * Math.min(FLOOR_PERCENT, lowWatermarkPercent)) / 100;

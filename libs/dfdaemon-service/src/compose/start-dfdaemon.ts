@@ -8,6 +8,7 @@ import { DaemonMetrics } from '../observe/daemon-metrics.ts';
 import { type Explanation, explanationOf } from '../observe/explanation.ts';
 import { StatsFile } from '../observe/stats-file.ts';
 import { type DaemonStatus, statusOf } from '../observe/status.ts';
+import { EvictionNotices } from '../scheduler/eviction-notices.ts';
 import { VERSION } from '../version.ts';
 import { createEngine } from './engine.ts';
 import { serveLocalSocket } from './local-socket.ts';
@@ -68,7 +69,10 @@ export async function startDfdaemon(
   for (const warning of warnings) logger.warn(warning);
 
   // What is on disk, where content comes from, whom to ask, and who gets it.
-  const store = await openStorage(runtime, (taskId) => forgetTask(taskId));
+  const store = await openStorage(runtime, (taskId) => {
+    uploads.forget(taskId);
+    notices.evicted(taskId);
+  });
   const metrics = new DaemonMetrics(runtime.metrics.registry, {
     version: VERSION,
     gauges: {
@@ -81,6 +85,14 @@ export async function startDfdaemon(
   });
   const origins = await createOrigins(runtime, metrics);
   const swarm = await createSwarmAccess(runtime);
+  const notices = stack.use(
+    new EvictionNotices({
+      schedulers: swarm.directory,
+      links: swarm.links,
+      isHeld: (taskId) => store.get(taskId) !== undefined,
+      logger,
+    }),
+  );
   const engine = createEngine(runtime, { store, origins, swarm, metrics });
   const opener = new CountedEngine(engine, metrics);
   const ownVouchers = new OwnVouchers(store, hostId, (taskId) => engine.watch(taskId));
@@ -146,14 +158,4 @@ export async function startDfdaemon(
     deleteTask: (taskId, options) => parts.rpc.admin.delete(taskId, options),
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   };
-
-  /** An evicted task: its scheduler learns that it is no longer to be had here. */
-  function forgetTask(taskId: string): void {
-    uploads.forget(taskId);
-    if (swarm.links.forget(taskId)) return;
-    const [scheduler] = swarm.directory.clientsFor(taskId);
-    scheduler
-      ?.deleteTask(taskId, { signal: lifetime.signal })
-      .catch((error: unknown) => logger.debug({ taskId, err: error }, 'a scheduler was not told of an eviction'));
-  }
 }
