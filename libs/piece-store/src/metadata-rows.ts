@@ -79,8 +79,5 @@ function count(value: unknown): number | undefined {
 export function decodeHeaders(text: string): Record<string, string> {
   const headers: unknown = JSON.parse(text);
   if (typeof headers !== 'object' || headers === null) return {};
-  return Object.fromEntries(Object.entries(headers).filter(([, value]) => typeof value === 'string')) as Record<
-    string,
-    string
-  >;
+  return Object.fromEntries(Object.entries(headers).filter(([, value]) => typeof value === 'string'));
 }
