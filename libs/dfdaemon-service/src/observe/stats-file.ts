@@ -1,5 +1,4 @@
-import { open, rename, rm } from 'node:fs/promises';
-import type { Logger } from '@d7y/service-kit';
+import { type Logger, replaceFile } from '@d7y/service-kit';
 import type { DaemonStatus } from './status.ts';
 
 /** `stats.json`: what a daemon did since its start, for scripts that read files. Times are RFC 3339, sizes bytes. */
@@ -80,15 +79,10 @@ export class StatsFile implements AsyncDisposable {
 
   async #write(): Promise<void> {
     const { path, status, logger, clock = Date.now } = this.#options;
-    const temporaryPath = `${path}.new`;
     try {
-      const text = `${JSON.stringify(statsOf(await status(), clock()), undefined, 2)}\n`;
-      await using file = await open(temporaryPath, 'w', 0o644);
-      await file.writeFile(text);
-      await rename(temporaryPath, path);
+      await replaceFile(path, `${JSON.stringify(statsOf(await status(), clock()), undefined, 2)}\n`);
       this.#hasFailed = false;
     } catch (error) {
-      await rm(temporaryPath, { force: true }).catch(() => undefined);
       if (!this.#hasFailed) logger.warn({ err: error, path }, 'statistics cannot be written');
       this.#hasFailed = true;
     }

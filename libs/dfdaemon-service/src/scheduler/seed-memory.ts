@@ -1,8 +1,7 @@
-import { randomUUID } from 'node:crypto';
-import { readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import type { common } from '@d7y/api';
 import type { RememberedSeed, SeedMemory } from '@d7y/peer-engine';
-import type { Logger } from '@d7y/service-kit';
+import { type Logger, replaceFile } from '@d7y/service-kit';
 import { seedOrder } from '@d7y/swarm';
 import { z } from 'zod';
 
@@ -86,13 +85,10 @@ export class PersistentSeedMemory implements SeedMemory {
   }
 
   async #save(): Promise<void> {
-    const temporary = `${this.#path}.${randomUUID()}`;
     try {
-      await writeFile(temporary, JSON.stringify({ version: 1, seeds: this.#all }), { mode: 0o600 });
-      await rename(temporary, this.#path);
+      await replaceFile(this.#path, JSON.stringify({ version: 1, seeds: this.#all }), { mode: 0o600 });
     } catch (error) {
       this.#logger.warn({ err: error, path: this.#path }, 'seeds cannot be remembered on disk');
-      await rm(temporary, { force: true }).catch(() => undefined);
     }
   }
 }
