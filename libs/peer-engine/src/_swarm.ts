@@ -23,7 +23,7 @@ import type {
   TaskRequest,
 } from './index.ts';
 import { DEFAULT_ENGINE_OPTIONS, Engine } from './index.ts';
-import type { MemoryOrigin } from './testing/index.ts';
+import type { MemoryOrigin, MemorySwarm } from './testing/index.ts';
 import { MemoryTaskStore } from './testing/index.ts';
 
 export const MIB = 2 ** 20;
@@ -125,6 +125,8 @@ export class FakeCluster {
   readonly asked = new Map<string, number>();
   /** Bytes per second of one transfer from each host; as fast as it goes where there is none. */
   readonly rates = new Map<string, number>();
+  /** What members tell each other beyond the published protocol; nothing while undefined. */
+  swarm: MemorySwarm | undefined;
   /** Who gives leave to fetch late pieces from the origin. */
   link: SwarmLink | undefined;
   readonly seeds: RememberedSeed[] = [];
@@ -158,7 +160,7 @@ export class FakeCluster {
         schedulers: { candidates: () => (this.scheduler.isUp ? [this.scheduler] : []) },
         seeds: { ordered: () => this.seeds },
         parents: this.#parents(hostId),
-        link: this.link,
+        link: this.swarm?.linkOf(hostId) ?? this.link,
         limits,
         readBuffers: new BufferPool({ bufferBytes: MIB, maxBuffers: 16 }),
         tracer: noTelemetry().tracer,

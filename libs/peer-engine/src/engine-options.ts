@@ -76,6 +76,8 @@ export interface EngineOptions {
   /** Requests of one task to the origin at the same time. */
   readonly originConcurrency: number;
   readonly timeouts: AcquisitionTimeouts;
+  /** What readers get of content with a known digest before the whole has matched: bytes of the origin and verified pieces, or everything. */
+  readonly release: 'verified' | 'streaming';
   /** Requests for parents per conversation with a scheduler. */
   readonly maxScheduleCount: number;
   readonly late: LatePolicy;
@@ -88,6 +90,7 @@ export interface EngineOptions {
 export const DEFAULT_ENGINE_OPTIONS: EngineOptions = {
   concurrentPieceCount: 8,
   originConcurrency: 4,
+  release: 'verified',
   timeouts: {
     instructionMs: 15_000,
     starvationMs: 10_000,

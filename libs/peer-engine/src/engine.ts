@@ -2,22 +2,29 @@ import type { ByteRange, PieceRecord } from '@d7y/piece';
 import { hashedUrl, parseRangeHeader } from '@d7y/piece';
 import { DirectStream } from './direct-stream.ts';
 import type { EngineComponents, EngineOptions, TaskWatch } from './engine-options.ts';
-import { PrivateElsewhereError, RangeNotSatisfiableError, TaskAbandonedError } from './errors.ts';
+import {
+  PrivateElsewhereError,
+  RangeNotSatisfiableError,
+  TaskAbandonedError,
+  TaskDigestMismatchError,
+} from './errors.ts';
 import { heldContentOf, type TaskExplanation } from './explanation.ts';
+import { HeldDigests } from './held-digests.ts';
 import type { Journal } from './journal.ts';
+import { mayBeOffered } from './offering.ts';
 import type { StoredTask } from './ports/task-store.ts';
 import { Freshness } from './freshness.ts';
 import { ParentStandings } from './parent-standing.ts';
 import { Pulse } from './pulse.ts';
+import { ReadBytes } from './read-bytes.ts';
 import { Reputation } from './reputation.ts';
 import { announceComplete } from './announce-complete.ts';
-import type { Resolved } from './task.ts';
 import { Task } from './task.ts';
 import type { TaskOpener, TaskStream } from './task-opener.ts';
 import { TaskReader } from './task-reader.ts';
 import { watchTask } from './task-watch.ts';
 import type { TaskRequest } from './task-request.ts';
-import { taskIdOfRequest } from './task-request.ts';
+import { checkableDigestOf, taskIdOfRequest } from './task-request.ts';
 
 /** Downloads that can be told of afterwards. */
 const MAX_JOURNALS = 128;
@@ -39,6 +46,7 @@ export class Engine implements TaskOpener, AsyncDisposable {
   readonly #reputation: Reputation;
   readonly #standings: ParentStandings;
   readonly #freshness: Freshness;
+  readonly #heldDigests: HeldDigests;
   readonly #tasks = new Map<string, Task>();
   /** Of downloads under way and of the last ones. */
   readonly #journals = new Map<string, Journal>();
@@ -54,10 +62,12 @@ export class Engine implements TaskOpener, AsyncDisposable {
       perParentBytesPerSec: limits?.perParentBytesPerSec,
     });
     this.#freshness = new Freshness(components, options.revalidateMs);
+    this.#heldDigests = new HeldDigests(components.readBuffers);
   }
 
   async open(request: TaskRequest, { signal }: { signal: AbortSignal }): Promise<TaskStream> {
     const taskId = taskIdOfRequest(request);
+    const digest = checkableDigestOf(request);
     for (;;) {
       signal.throwIfAborted();
       this.#stop.signal.throwIfAborted();
@@ -70,10 +80,16 @@ export class Engine implements TaskOpener, AsyncDisposable {
         await this.delete(taskId);
         continue;
       }
-      if (held?.isComplete) return await this.#openComplete(held, request, signal);
+      if (held?.isComplete) {
+        const complete = await this.#openComplete(held, request, signal);
+        if (complete !== undefined) return complete;
+        await this.#components.store.delete(taskId);
+        continue;
+      }
       const running = this.#tasks.get(taskId);
-      if (running?.isStopping) {
-        await running.ended;
+      // Callers who expect different digests do not share one fate: each gets an attempt of its own, or the verdict on what is here by then.
+      if (running?.isStopping || (running !== undefined && !running.isOver && running.digest !== digest)) {
+        await unlessAborted(running.ended, signal);
         continue;
       }
       const task = running === undefined || running.isOver ? this.#start(request) : running;
@@ -91,7 +107,7 @@ export class Engine implements TaskOpener, AsyncDisposable {
     }
   }
 
-  /** What is here of a task and what arrives; undefined when nothing is known of it. */
+  /** What is here of a task and may be offered, and what arrives; undefined when nothing is known of it. */
   watch(taskId: string): TaskWatch | undefined {
     const stored = this.#components.store.get(taskId);
     if (stored === undefined) return undefined;
@@ -104,8 +120,9 @@ export class Engine implements TaskOpener, AsyncDisposable {
     pieceNumber: number,
     { signal }: { signal: AbortSignal },
   ): Promise<PieceRecord | undefined> {
-    const present = this.#components.store.get(taskId)?.piece(pieceNumber);
-    if (present !== undefined) return present;
+    const stored = this.#components.store.get(taskId);
+    const present = stored?.piece(pieceNumber);
+    if (stored !== undefined && present !== undefined && mayBeOffered(stored, present)) return present;
     using watch = this.watch(taskId);
     if (watch === undefined) return undefined;
     const stop = Promise.withResolvers<undefined>();
@@ -185,8 +202,17 @@ export class Engine implements TaskOpener, AsyncDisposable {
     if (oldest !== undefined) this.#journals.delete(oldest);
   }
 
-  async #openComplete(stored: StoredTask, request: TaskRequest, signal: AbortSignal): Promise<TaskStream> {
+  /**
+   * @returns undefined when the content was never checked and does not have the digest that this caller expects
+   * @throws {TaskDigestMismatchError} it was checked: it is the caller who expects something wrong
+   */
+  async #openComplete(stored: StoredTask, request: TaskRequest, signal: AbortSignal): Promise<TaskStream | undefined> {
     await this.#checkAccess(stored.isPrivate, stored, request, signal);
+    const digest = checkableDigestOf(request);
+    if (!(await this.#heldDigests.has(stored, digest, { signal }))) {
+      if (stored.digest === undefined) return undefined;
+      throw new TaskDigestMismatchError(stored.taskId, digest ?? '', stored.digest);
+    }
     // A scheduler that has us fetch what we hold does not know that we hold it.
     if (request.needBackToSource) await announceComplete(stored, request, this.#components, this.#stop.signal);
     return new TaskReader({
@@ -208,7 +234,7 @@ export class Engine implements TaskOpener, AsyncDisposable {
 
   /** @returns undefined when the task ended without what this caller wants: start another one */
   async #join(task: Task, request: TaskRequest, signal: AbortSignal): Promise<TaskStream | undefined> {
-    const resolved = await untilResolved(task.resolved, signal);
+    const resolved = await unlessAborted(task.resolved, signal);
     await this.#checkAccess(task.isPrivate || task.stored?.isPrivate === true, task.stored, request, signal);
     if (resolved.kind === 'unknownLength') {
       const { url, headers, credentials } = request;
@@ -228,6 +254,7 @@ export class Engine implements TaskOpener, AsyncDisposable {
         stored: progress.stored,
         changed: progress.changed,
         releasedEnd: (from) => progress.releasedEnd(from),
+        watchRead: (start) => new ReadBytes(progress, start),
         traffic: () => progress.received,
         waitAt: (position) => task.readers.waitAt(position),
         ended: task.failed,
@@ -272,12 +299,13 @@ function sumOfPieces(stored: StoredTask): number {
   return sum;
 }
 
-async function untilResolved(resolved: Promise<Resolved>, signal: AbortSignal): Promise<Resolved> {
+async function unlessAborted<T>(waited: Promise<T>, signal: AbortSignal): Promise<T> {
+  signal.throwIfAborted();
   const stop = Promise.withResolvers<never>();
   const abort = () => stop.reject(signal.reason as Error);
   signal.addEventListener('abort', abort, { once: true });
   try {
-    return await Promise.race([resolved, stop.promise]);
+    return await Promise.race([waited, stop.promise]);
   } finally {
     signal.removeEventListener('abort', abort);
   }

@@ -23,6 +23,28 @@ export class TaskDigestMismatchError extends DfError {
   }
 }
 
+/** The bytes of a piece are not those for which somebody vouched who fetched them from the origin. */
+export class PieceRefutedError extends DfError {
+  override readonly name = 'PieceRefutedError';
+  readonly code = 'PIECE_REFUTED';
+  readonly retryable = true;
+  readonly pieceNumber: number;
+  constructor(taskId: string, pieceNumber: number, vouched: string, actual: string) {
+    super(`piece ${pieceNumber} of task ${taskId}: ${vouched} is vouched for, got ${actual}`);
+    this.pieceNumber = pieceNumber;
+  }
+}
+
+/** Bytes that a reader was given have proved wrong: it must not be given the rest. */
+export class ReleasedBytesRefutedError extends DfError {
+  override readonly name = 'ReleasedBytesRefutedError';
+  readonly code = 'RELEASED_BYTES_REFUTED';
+  readonly retryable = true;
+  constructor(taskId: string) {
+    super(`task ${taskId}: a piece that was passed on has proved wrong; asked again, it is right`);
+  }
+}
+
 /** Neither peers nor the origin gave the content. */
 export class TaskUnavailableError extends DfError {
   override readonly name = 'TaskUnavailableError';

@@ -1,3 +1,5 @@
+import type { Hash } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import type { ByteRange, PieceRecord } from '@d7y/piece';
 import { pieceDigest, pieceRange } from '@d7y/piece';
@@ -19,6 +21,8 @@ export interface OriginFetcherInit {
   readonly concurrency: number;
   /** Drawn on for each chunk, which may belong to this piece. */
   readonly limitersFor: (pieceNumber: number) => readonly ByteLimiter[];
+  /** Whether the SHA-256 of a piece is worth computing. */
+  readonly wantsSha256: (pieceNumber: number) => boolean;
   /** Pieces that are under way and late, wherever they are coming from. */
   readonly late: () => readonly number[];
   /** Takes such a piece over, or one that is missing. @returns false when it is here, or not to be had */
@@ -167,6 +171,7 @@ class RunWriter {
   #isOwn = false;
   #inPiece = 0;
   #crc = 0;
+  #sha256: Hash | undefined;
   #startedAtMs: number;
   #batch: Uint8Array[] = [];
   #batchBytes = 0;
@@ -196,9 +201,10 @@ class RunWriter {
       const piece = pieceRange(layout, this.#number);
       const part = rest.subarray(0, piece.length - this.#inPiece);
       rest = rest.subarray(part.length);
-      if (this.#inPiece === 0) this.#isOwn = await this.#own(this.#number);
+      if (this.#inPiece === 0) await this.#beginPiece();
       if (this.#isOwn) {
         this.#crc = crc32(part, this.#crc);
+        this.#sha256?.update(part);
         this.#batch.push(part);
         this.#batchBytes += part.length;
       }
@@ -223,6 +229,12 @@ class RunWriter {
     this.#writing.catch(() => undefined);
   }
 
+  async #beginPiece(): Promise<void> {
+    this.#isOwn = await this.#own(this.#number);
+    this.#crc = 0;
+    this.#sha256 = this.#isOwn && this.#init.wantsSha256(this.#number) ? createHash('sha256') : undefined;
+  }
+
   async #finishPiece(piece: ByteRange): Promise<void> {
     const number = this.#number;
     await this.#writing;
@@ -233,6 +245,7 @@ class RunWriter {
         offset: piece.start,
         length: piece.length,
         digest: pieceDigest(this.#crc),
+        sha256: this.#sha256?.digest('hex'),
         trafficType: 'backToSource',
         isVerified: true,
         costMs: now - this.#startedAtMs,
@@ -243,7 +256,6 @@ class RunWriter {
     }
     this.#number++;
     this.#inPiece = 0;
-    this.#crc = 0;
     this.#startedAtMs = this.#init.clock();
   }
 }

@@ -17,6 +17,7 @@ import type { Parents } from './ports/parents.ts';
 import type { Progress } from './progress.ts';
 import type { Offence, Reputation } from './reputation.ts';
 import { TransferMeter } from './transfer-meter.ts';
+import type { Verification } from './verification.ts';
 
 /** A parent that says "no such piece" or "busy" this often is left alone for the task. */
 const MAX_REFUSALS = 3;
@@ -33,9 +34,13 @@ const RANDOM_PIECES = 4;
 /** How often transfers are looked at, in ms. */
 const CHECK_MS = 50;
 
+/** The bytes of a piece contradict what their sender, or somebody who got them from the origin, says of them. */
+const WRONG_BYTES = new Set(['PIECE_DIGEST_MISMATCH', 'PIECE_MISMATCH', 'PIECE_REFUTED']);
+
 /** For people. */
 const OFFENCES: Readonly<Record<Offence, string>> = {
   wrongBytes: 'it sent wrong bytes',
+  falseVoucher: 'it vouched for wrong bytes',
   stalled: 'it stopped sending',
   unreachable: 'it could not be reached',
 };
@@ -67,6 +72,8 @@ export interface PeerFetcherInit {
   readonly progress: Progress;
   readonly parents: Parents;
   readonly reputation: Reputation;
+  /** Judges the bytes that parents send. */
+  readonly verification: Pick<Verification, 'meet' | 'wantsSha256' | 'judge' | 'complain'>;
   readonly hostId: string;
   readonly standings: ParentStandings;
   /** Takes down which parents are asked, which not, and why. */
@@ -165,6 +172,7 @@ export class PeerFetcher {
       this.#hosts.set(parent.peerId, parent.hostId);
       this.#lastProgressMs = this.#init.clock();
       added++;
+      this.#init.verification.meet([parent]);
       void this.#sync(state);
     }
     return added;
@@ -444,7 +452,7 @@ export class PeerFetcher {
 
   /** Never rejects. */
   async #transfer(race: PieceRace, runner: PeerRunner): Promise<void> {
-    const { progress, parents, clock, tracer, signal, standings } = this.#init;
+    const { progress, parents, verification, clock, tracer, signal, standings } = this.#init;
     const { state, meter, stop } = runner;
     const { parent, address } = state;
     const { pieceNumber: number, range: expected } = race;
@@ -463,8 +471,10 @@ export class PeerFetcher {
         parents.fetchPiece({ taskId, ...address, number, expected }, race.sinkOf(runner), {
           signal: either,
           limiters: [meter],
+          sha256: verification.wantsSha256(number),
         }),
       );
+      const isVerified = verification.judge(number, received.sha256, parent.hostId);
       if (!race.win(runner)) return;
       standings.succeeded(parent.hostId, expected.length, meter.elapsedMs);
       this.#init.journal.received(parent, expected.length);
@@ -475,9 +485,10 @@ export class PeerFetcher {
         offset: expected.start,
         length: expected.length,
         digest: received.digest,
+        sha256: received.sha256,
         parentId: parent.peerId,
         trafficType: 'remotePeer',
-        isVerified: false,
+        isVerified,
         costMs: now - startedAtMs,
         createdAtMs: now,
       };
@@ -511,7 +522,10 @@ export class PeerFetcher {
     this.#init.standings.failed(parent.hostId);
     this.#init.journal.failed(parent);
     const offence = offenceOf(error);
-    if (offence !== undefined) return this.blame(parent.peerId, offence);
+    if (offence !== undefined) {
+      this.#init.verification.complain(number, parent.hostId, offence);
+      return this.blame(parent.peerId, offence);
+    }
     state.pieces.delete(number);
     if (++state.refusals >= MAX_REFUSALS) this.#drop(state, 'it had no piece that it was asked for');
   }
@@ -543,7 +557,7 @@ function slowest(race: PieceRace, runners: Iterable<PeerRunner>): PeerRunner | u
 function offenceOf(error: unknown): Offence | undefined {
   const { code, phase } = error as { code?: unknown; phase?: unknown };
   if (code === 'PIECE_REFUSED') return undefined;
-  if (code === 'PIECE_DIGEST_MISMATCH' || code === 'PIECE_MISMATCH') return 'wrongBytes';
+  if (WRONG_BYTES.has(String(code))) return 'wrongBytes';
   // A host that accepts a connection and then says nothing would cost every task the same wait again.
   const isSilent = code === 'PARENT_SILENT' || code === 'PIECE_STALLED' || phase === 'header';
   return isSilent ? 'stalled' : 'unreachable';

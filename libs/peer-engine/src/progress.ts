@@ -3,6 +3,13 @@ import { pieceRange, PieceSet, piecesOf } from '@d7y/piece';
 import type { StoredTask } from './ports/task-store.ts';
 import { Pulse } from './pulse.ts';
 
+/** A piece that was here, and what became of it: whether it came back with the bytes it had, as far as that is known. */
+export interface DiscardedPiece {
+  readonly number: number;
+  readonly sha256: string | undefined;
+  outcome: 'missing' | 'same' | 'other';
+}
+
 /**
  * Where one task stands: which pieces are wanted, under way, and here. Owner of the claims, by which no piece is fetched
  * twice at once; everything that waits for pieces waits on `changed`.
@@ -17,9 +24,15 @@ export class Progress {
   readonly #wanted = new PieceSet();
   /** Of these, the ones that somebody waits for. */
   readonly #awaited = new PieceSet();
+  readonly #releasesUnverified: boolean;
+  readonly #discards: DiscardedPiece[] = [];
+  /** Of these, the ones that are not here again. */
+  readonly #missingAgain = new Map<number, DiscardedPiece>();
 
-  constructor(stored: StoredTask) {
+  /** @param options.releasesUnverified readers may have what came from peers before anybody confirmed it */
+  constructor(stored: StoredTask, { releasesUnverified = false } = {}) {
     this.stored = stored;
+    this.#releasesUnverified = releasesUnverified;
   }
 
   get layout(): TaskLayout {
@@ -96,22 +109,46 @@ export class Progress {
 
   finish(piece: PieceRecord): void {
     this.#claims.delete(piece.number);
+    const discarded = this.#missingAgain.get(piece.number);
+    if (discarded !== undefined) {
+      const isSame = discarded.sha256 !== undefined && discarded.sha256 === piece.sha256;
+      discarded.outcome = isSame ? 'same' : 'other';
+      this.#missingAgain.delete(piece.number);
+    }
     this.stored.recordPiece(piece);
     if (piece.trafficType === 'backToSource') this.received.backToSource += piece.length;
     else this.received.remotePeer += piece.length;
     this.changed.beat();
   }
 
+  /** Others confirm a piece that is here, or contradict each other about it. */
+  setVerified(piece: PieceRecord, isVerified: boolean): void {
+    if (piece.isVerified === isVerified) return;
+    this.stored.recordPiece({ ...piece, isVerified });
+    this.changed.beat();
+  }
+
+  /** Every piece that was here and then not any more, in the order in which they went. */
+  get discards(): readonly Readonly<DiscardedPiece>[] {
+    return this.#discards;
+  }
+
   discard(numbers: Iterable<number>): void {
-    this.stored.discardPieces(numbers);
+    const present = [...numbers].filter((number) => this.stored.finishedPieces.has(number));
+    for (const number of present) {
+      const discarded: DiscardedPiece = { number, sha256: this.stored.piece(number)?.sha256, outcome: 'missing' };
+      this.#discards.push(discarded);
+      this.#missingAgain.set(number, discarded);
+    }
+    this.stored.discardPieces(present);
     this.changed.beat();
   }
 
   /**
    * How far a reader at `from` may read, as a position in the task; `from` itself when it has to wait.
    *
-   * Without a known digest a piece may go as soon as it is here. With one, bytes from the origin go at once, except the
-   * last piece, which waits for the digest; bytes from peers, and what follows them, wait for the digest of the whole.
+   * Without a known digest a piece may go as soon as it is here. With one, bytes from the origin go at once and pieces from peers once
+   * they are verified; an unverified piece, and what follows it, waits for the digest of the whole, and so does the last piece.
    */
   releasedEnd(from: number): number {
     const { contentLength, pieceLength, pieceCount } = this.layout;
@@ -123,7 +160,7 @@ export class Progress {
       const { start, length } = pieceRange(this.layout, number);
       const piece = this.stored.finishedPieces.has(number) ? this.stored.piece(number) : undefined;
       if (piece === undefined) return Math.max(position, start + (this.#claims.get(number) ?? 0));
-      if (mustMatch && piece.trafficType !== 'backToSource') break;
+      if (mustMatch && !piece.isVerified && !this.#releasesUnverified) break;
       position = start + length;
     }
     return Math.max(position, from);

@@ -1,7 +1,9 @@
 import type { ByteRange } from '@d7y/piece';
 import type { BufferPool, PooledBuffer } from '@d7y/service-kit';
+import { ReleasedBytesRefutedError } from './errors.ts';
 import type { StoredTask } from './ports/task-store.ts';
 import type { Pulse } from './pulse.ts';
+import type { ReadBytes } from './read-bytes.ts';
 import type { TaskStream, TaskTraffic } from './task-opener.ts';
 
 /** What a reader needs to know of the task behind it. */
@@ -10,6 +12,8 @@ export interface Readable {
   readonly changed: Pulse;
   /** @see Progress.releasedEnd */
   releasedEnd(from: number): number;
+  /** Keeps watch over the bytes that a reader is given from `start` on. */
+  watchRead?(start: number): ReadBytes;
   traffic(): { readonly backToSource: number; readonly remotePeer: number };
   /** A reader waits for the byte at `position` until disposed. */
   waitAt?(position: number): Disposable;
@@ -41,6 +45,7 @@ export class TaskReader implements TaskStream {
   readonly fromCache: boolean;
   readonly #init: TaskReaderInit;
   readonly #retained: Disposable;
+  readonly #read: ReadBytes | undefined;
   #hasLeft = false;
 
   constructor(init: TaskReaderInit) {
@@ -54,6 +59,7 @@ export class TaskReader implements TaskStream {
     );
     this.fromCache = init.fromCache;
     this.#retained = stored.retain();
+    this.#read = init.source.watchRead?.(this.#wanted().start);
   }
 
   async firstByte(): Promise<void> {
@@ -118,8 +124,10 @@ export class TaskReader implements TaskStream {
   async #releasedBeyond(position: number): Promise<number> {
     const { source, signal } = this.#init;
     for (;;) {
+      const standing = this.#read?.standing(position) ?? 'right';
+      if (standing === 'wrong') throw new ReleasedBytesRefutedError(this.taskId);
       const end = source.releasedEnd(position);
-      if (end > position) return end;
+      if (end > position && standing === 'right') return end;
       using _waiting = source.waitAt?.(position);
       await source.changed.next({ signal: AbortSignal.any([signal, source.ended]) });
     }

@@ -1,5 +1,6 @@
-import { blobDigestOf, taskIdOf } from '@d7y/piece';
+import { blobDigestOf, formatDigest, parseDigest, taskIdOf } from '@d7y/piece';
 import type { Secret } from '@d7y/service-kit';
+import { isCheckable } from './content-hash.ts';
 
 /** What one caller wants: the same for the proxy, for dfget and for a scheduler's trigger. */
 export interface TaskRequest {
@@ -58,4 +59,10 @@ export function taskIdOfRequest(request: TaskRequest): string {
 export function digestOfRequest(request: TaskRequest): string | undefined {
   const inUrl = blobDigestOf(request.url);
   return inUrl !== undefined && /^(sha256:[a-f0-9]{64}|sha512:[a-f0-9]{128})$/.test(inUrl) ? inUrl : request.digest;
+}
+
+/** Digest of the whole content by which it can be checked here, in normal form. @throws {DigestFormatError} */
+export function checkableDigestOf(request: TaskRequest): string | undefined {
+  const digest = digestOfRequest(request);
+  return digest !== undefined && isCheckable(digest) ? formatDigest(parseDigest(digest)) : undefined;
 }

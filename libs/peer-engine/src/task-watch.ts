@@ -1,5 +1,6 @@
 import type { PieceRecord } from '@d7y/piece';
 import type { TaskWatch } from './engine-options.ts';
+import { mayBeOffered } from './offering.ts';
 import type { StoredTask } from './ports/task-store.ts';
 import type { Task } from './task.ts';
 
@@ -10,7 +11,7 @@ export function watchTask(stored: StoredTask, task: Task | undefined): TaskWatch
     const pieces: PieceRecord[] = [];
     for (const number of stored.finishedPieces) {
       const piece = seen.has(number) ? undefined : stored.piece(number);
-      if (piece === undefined) continue;
+      if (piece === undefined || !mayBeOffered(stored, piece)) continue;
       seen.add(number);
       pieces.push(piece);
     }

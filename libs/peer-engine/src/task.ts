@@ -1,39 +1,29 @@
-import { hashedUrl, peerIdOf } from '@d7y/piece';
-import type { ByteRange, PieceRecord, TaskLayout } from '@d7y/piece';
+import { peerIdOf } from '@d7y/piece';
+import type { ByteRange, TaskLayout } from '@d7y/piece';
 import type { PeerRegistration } from '@d7y/peer-protocol';
 import { withSpan } from '@d7y/service-kit';
-import type { ByteLimiter } from '@d7y/service-kit';
 import type { Span } from '@opentelemetry/api';
-import { Acquisition } from './acquisition.ts';
 import { announceComplete } from './announce-complete.ts';
+import type { SharedKnowledge } from './download.ts';
+import { Download } from './download.ts';
 import type { EngineComponents, EngineOptions } from './engine-options.ts';
 import { TaskAbandonedError, TaskDigestMismatchError } from './errors.ts';
-import { OriginFetcher } from './origin-fetcher.ts';
-import { PeerFetcher } from './peer-fetcher.ts';
-import { pinOf } from './origin-pin.ts';
-import type { ParentStandings } from './parent-standing.ts';
 import { Journal } from './journal.ts';
 import type { OriginProbe, OriginRequest } from './ports/origin.ts';
 import { OriginChangedError } from './ports/origin.ts';
 import type { StoredTask } from './ports/task-store.ts';
-import { isCheckable, PrefixDigest } from './prefix-digest.ts';
 import { Progress } from './progress.ts';
 import { ReaderPositions } from './reader-positions.ts';
-import type { Reputation } from './reputation.ts';
+import { PRIORITY_SELF, publicUrlOf, registrationOf } from './registration.ts';
 import type { Resolution } from './resolve-task.ts';
 import { resolveTask } from './resolve-task.ts';
 import type { TaskRequest } from './task-request.ts';
-import { digestOfRequest, pieceLengthOfRequest, taskIdOfRequest } from './task-request.ts';
+import { checkableDigestOf, taskIdOfRequest } from './task-request.ts';
 
 /** What callers join: pieces being fetched into the store, or a length that nobody knows. */
 export type Resolved =
   | { readonly kind: 'stored'; readonly progress: Progress }
   | { readonly kind: 'unknownLength'; readonly probe: OriginProbe };
-
-/** Times that content from peers is fetched anew because its digest did not match. */
-const MAX_REPAIRS = 2;
-/** A request with this priority tells everybody that its peer goes to the origin itself (Priority.LEVEL3). */
-const PRIORITY_SELF = 3;
 
 /**
  * One download of one task on this host, shared by all callers that want it meanwhile. Starts with the first caller and
@@ -41,6 +31,8 @@ const PRIORITY_SELF = 3;
  */
 export class Task {
   readonly taskId: string;
+  /** By which the whole will be checked, in normal form; undefined when its callers know none. */
+  readonly digest: string | undefined;
   /** Settles when the length is known, or cannot be found out. */
   readonly resolved: Promise<Resolved>;
   /** Settles, never rejects, when the download is over. */
@@ -53,35 +45,27 @@ export class Task {
   readonly readers = new ReaderPositions();
   readonly #components: EngineComponents;
   readonly #options: EngineOptions;
-  readonly #reputation: Reputation;
-  readonly #standings: ParentStandings;
+  readonly #shared: SharedKnowledge;
   readonly #request: TaskRequest;
-  readonly #digest: string | undefined;
   readonly #peerId: string;
   readonly #abort = new AbortController();
   /** Aborts for the readers when no more bytes will come. */
   readonly #failed = new AbortController();
   #progress: Progress | undefined;
-  #acquisition: Acquisition | undefined;
+  #download: Download | undefined;
   #callers = 0;
   #watchers = 0;
   #isOver = false;
   #isTriggered: boolean;
   #isPrefetching = false;
 
-  constructor(
-    request: TaskRequest,
-    components: EngineComponents,
-    options: EngineOptions,
-    { reputation, standings }: { readonly reputation: Reputation; readonly standings: ParentStandings },
-  ) {
+  constructor(request: TaskRequest, components: EngineComponents, options: EngineOptions, shared: SharedKnowledge) {
     this.#request = request;
     this.#components = components;
     this.#options = options;
-    this.#reputation = reputation;
-    this.#standings = standings;
+    this.#shared = shared;
     this.taskId = taskIdOfRequest(request);
-    this.#digest = digestOfRequest(request);
+    this.digest = checkableDigestOf(request);
     this.#peerId = peerIdOf(components.host, components.uuid());
     this.isPrivate = Object.keys(request.credentials).length > 0 || request.priority === PRIORITY_SELF;
     this.#isTriggered = request.needBackToSource;
@@ -134,7 +118,7 @@ export class Task {
   /** Somebody who looks for this content has this host fetch it, and waits to hear of it from the scheduler. */
   trigger(): void {
     this.#isTriggered = true;
-    this.#acquisition?.meetScheduler();
+    this.#download?.acquisition.meetScheduler();
   }
 
   /** Another daemon listens to what arrives; each must `unwatch` once. */
@@ -153,8 +137,8 @@ export class Task {
     if (progress === undefined || this.#failed.signal.aborted) return false;
     if (this.#isOver) return progress.stored.isComplete;
     // A digest can be matched on the whole content only.
-    progress.want(isCheckable(this.#digest) ? { start: 0, length: progress.layout.contentLength } : range);
-    this.#acquisition?.kick();
+    progress.want(progress.stored.digest !== undefined ? { start: 0, length: progress.layout.contentLength } : range);
+    this.#download?.acquisition.kick();
     return true;
   }
 
@@ -166,7 +150,7 @@ export class Task {
     this.enter();
     void this.ended.then(() => this.leave());
     progress.want({ start: 0, length: progress.layout.contentLength }, { isPrefetch: true });
-    this.#acquisition?.kick();
+    this.#download?.acquisition.kick();
   }
 
   stop(reason: string): void {
@@ -185,7 +169,7 @@ export class Task {
     let outcome: 'succeeded' | 'failed' | 'abandoned' = 'succeeded';
     events.taskStarted(this.taskId);
     try {
-      await withSpan(tracer, 'download_task', { attributes }, (span) => this.#download(resolve, span));
+      await withSpan(tracer, 'download_task', { attributes }, (span) => this.#fetch(resolve, span));
     } catch (error) {
       outcome = error instanceof TaskAbandonedError ? 'abandoned' : 'failed';
       if (error instanceof TaskDigestMismatchError || error instanceof OriginChangedError) await this.#forget();
@@ -209,9 +193,18 @@ export class Task {
     });
   }
 
-  async #download(resolve: (resolved: Resolved) => void, span: Span): Promise<void> {
+  /** What is here of it, unless that was begun for another digest, which may be wrong. */
+  async #held(): Promise<StoredTask | undefined> {
     const { store } = this.#components;
     const held = store.get(this.taskId);
+    if (held === undefined || held.digest === this.digest) return held;
+    await store.delete(this.taskId);
+    return undefined;
+  }
+
+  async #fetch(resolve: (resolved: Resolved) => void, span: Span): Promise<void> {
+    const { store } = this.#components;
+    const held = await this.#held();
     const resolution: Resolution =
       held === undefined
         ? await resolveTask(
@@ -231,69 +224,47 @@ export class Task {
     const stored = await store.create(
       held ?? {
         taskId: this.taskId,
-        url: this.#publicUrl(),
+        url: publicUrlOf(this.#request),
         layout: resolution.layout,
-        digest: isCheckable(this.#digest) ? this.#digest : undefined,
+        digest: this.digest,
         responseHeaders: resolution.responseHeaders,
         isPrivate: this.isPrivate,
       },
     );
     using _retained = stored.retain();
-    const progress = new Progress(stored);
+    const progress = new Progress(stored, { releasesUnverified: this.#options.release === 'streaming' });
     this.#progress = progress;
     if (progress.layout.pieceCount === 0) {
       await this.#complete(progress);
       resolve({ kind: 'stored', progress });
       return;
     }
-    const { acquisition, fetcher, originFetcher } = this.#assemble(progress, resolution);
-    this.#acquisition = acquisition;
+    const download = this.#createDownload(progress, resolution);
+    this.#download = download;
     try {
       resolve({ kind: 'stored', progress });
       // Callers say what they want as soon as they hear that the task is resolved.
       await new Promise(setImmediate);
-      await this.#acquire(progress, acquisition, fetcher);
+      // More may have been wanted in the moment in which it ended.
+      do await download.run();
+      while (!progress.isSatisfied);
+      await this.#finish(progress, download);
     } catch (error) {
       // What proves wrong after all of it has arrived, too: a lease that nobody gives back makes everybody wait.
-      void acquisition.sayFailed(error);
+      void download.acquisition.sayFailed(error);
       throw error;
     } finally {
       // The next download of this task must not meet a late write of this one.
       this.stop('the task is over');
-      fetcher.stop();
-      await Promise.all([fetcher.settled(), originFetcher.settled()]);
+      await download.settle();
     }
   }
 
-  /** Fetches until everything wanted is here and the digest, where it can be checked, has matched. */
-  async #acquire(progress: Progress, acquisition: Acquisition, fetcher: PeerFetcher): Promise<void> {
-    const { signal } = this.#abort;
-    const stopDigest = new AbortController();
-    const digest =
-      progress.stored.digest === undefined
-        ? undefined
-        : new PrefixDigest(progress, progress.stored.digest, this.#components.readBuffers);
-    const either = AbortSignal.any([signal, stopDigest.signal]);
-    try {
-      for (let repairs = 0; ; repairs++) {
-        const matching = digest?.match({ signal: either });
-        // Its outcome is looked at once everything is here.
-        matching?.catch(() => undefined);
-        await acquisition.run();
-        if (!progress.isWhole) {
-          this.#isOver = true;
-          return await acquisition.sayFinished();
-        }
-        try {
-          await matching;
-          break;
-        } catch (error) {
-          if (!(error instanceof TaskDigestMismatchError)) throw error;
-          await this.#repair(progress, acquisition, fetcher, error, repairs);
-        }
-      }
-    } finally {
-      stopDigest.abort(new TaskAbandonedError(this.taskId, 'the task is over'));
+  /** What was wanted is here and right. */
+  async #finish(progress: Progress, { acquisition }: Download): Promise<void> {
+    if (!progress.isWhole) {
+      this.#isOver = true;
+      return await acquisition.sayFinished();
     }
     const { isUnheardOf } = acquisition;
     // Whoever had us fetch it must hear that we have it before it hears that we are done.
@@ -316,181 +287,37 @@ export class Task {
     progress.changed.beat();
   }
 
-  /**
-   * The whole does not match its digest although each piece matched what its parent claimed: the origin's own bytes tell
-   * who lied. Without the origin all parents of the pieces at hand are suspects.
-   * @throws {TaskDigestMismatchError} nobody but the origin is left to blame
-   */
-  async #repair(
-    progress: Progress,
-    acquisition: Acquisition,
-    fetcher: PeerFetcher,
-    mismatch: TaskDigestMismatchError,
-    repairs: number,
-  ): Promise<void> {
-    const { logger, events } = this.#components;
-    const suspects = new Map<number, PieceRecord>();
-    for (const number of progress.stored.finishedPieces) {
-      const piece = progress.stored.piece(number);
-      if (piece !== undefined && piece.trafficType !== 'backToSource') suspects.set(number, piece);
-    }
-    logger.warn({ taskId: this.taskId, suspects: suspects.size, err: mismatch }, 'the whole does not match its digest');
-    if (suspects.size === 0 || repairs >= MAX_REPAIRS) {
-      progress.discard([...progress.stored.finishedPieces]);
-      throw mismatch;
-    }
-    progress.discard(suspects.keys());
-    fetcher.stop();
-    const blamedHosts = new Set<string>();
-    const blame = (number: number, parentId: string): void => {
-      logger.warn({ taskId: this.taskId, piece: number, parent: parentId }, 'a parent sent wrong bytes');
-      acquisition.sayPieceWrong(number, parentId);
-      const hostId = fetcher.hostOf(parentId);
-      // However many of its pieces were wrong: it is one offence.
-      if (hostId === undefined || blamedHosts.has(hostId)) return;
-      blamedHosts.add(hostId);
-      this.#reputation.blame(hostId, 'wrongBytes');
-      events.parentBlamed(hostId, 'wrongBytes');
-    };
-    if (this.#request.disableBackToSource) {
-      for (const [number, { parentId }] of suspects) if (parentId !== undefined) blame(number, parentId);
-      return;
-    }
-    await this.#originFetcher(progress, undefined, () => undefined).fetchMissing(this.#abort);
-    for (const [number, before] of suspects) {
-      const parentId = before.parentId;
-      if (parentId !== undefined && progress.stored.piece(number)?.digest !== before.digest) blame(number, parentId);
-    }
-  }
-
-  #assemble(
-    progress: Progress,
-    resolution: Extract<Resolution, { kind: 'known' }>,
-  ): { acquisition: Acquisition; fetcher: PeerFetcher; originFetcher: OriginFetcher } {
-    const { schedulers, seeds, parents, host, clock, random, tracer, logger, events } = this.#components;
-    const { signal } = this.#abort;
-    const originFetcher = this.#originFetcher(
-      progress,
-      { latePieces: () => fetcher.latePieces(), cede: (number) => fetcher.cede(number) },
-      (piece) => acquisition.originPiece(piece),
-    );
-    const acquisition = new Acquisition({
+  #createDownload(progress: Progress, { opened }: Extract<Resolution, { kind: 'known' }>): Download {
+    return new Download({
+      ...this.#shared,
       progress,
       registration: this.#registration(progress.layout),
-      schedulers,
-      seeds,
-      parents,
-      originFetcher,
-      link: this.#components.link,
-      journal: this.journal,
-      timeouts: this.#options.timeouts,
-      maxRounds: this.#options.maxScheduleCount,
-      clock,
-      isSeed: host.isSeed,
-      isPrivate: this.isPrivate,
+      originRequest: this.#originRequest(),
       mayAskOrigin: !this.#request.disableBackToSource,
-      logger,
-      signal,
-      opened: resolution.opened,
-    });
-    const fetcher = new PeerFetcher({
-      progress,
-      parents,
-      reputation: this.#reputation,
-      hostId: host.hostId,
-      standings: this.#standings,
+      isPrivate: this.isPrivate,
+      opened,
+      readers: this.readers,
       journal: this.journal,
-      latePolicy: this.#options.late,
-      concurrency: this.#concurrentPieceCount,
-      limitersFor: (number) => this.#limitersFor(progress, number, this.#components.limits?.download),
-      urgent: () => this.readers.urgent(progress.layout),
-      clock,
-      random,
-      tracer,
-      logger,
-      signal,
-      ...acquisition.handlers,
-      onPiece: (piece) => {
-        events.pieceReceived('remotePeer', piece.length, piece.costMs);
-        acquisition.handlers.onPiece(piece);
-      },
-      onBlamed: (hostId, reason) => events.parentBlamed(hostId, reason),
+      components: this.#components,
+      options: this.#options,
+      signal: this.#abort.signal,
     });
-    acquisition.use(fetcher);
-    return { acquisition, fetcher, originFetcher };
-  }
-
-  #originFetcher(
-    progress: Progress,
-    peers: Pick<PeerFetcher, 'latePieces' | 'cede'> | undefined,
-    onPiece: (piece: PieceRecord) => void,
-  ): OriginFetcher {
-    const { origin, clock, events, limits } = this.#components;
-    return new OriginFetcher({
-      origin,
-      request: { ...this.#originRequest(), pinned: pinOf(progress.stored) },
-      progress,
-      limitersFor: (number) => this.#limitersFor(progress, number, limits?.origin, limits?.download),
-      late: () => peers?.latePieces() ?? [],
-      takeOver: async (number) => peers?.cede(number) ?? progress.claim(number),
-      concurrency: this.#options.originConcurrency,
-      clock,
-      onPiece: (piece) => {
-        events.pieceReceived('backToSource', piece.length, piece.costMs);
-        this.journal.receivedFromOrigin(piece.length);
-        onPiece(piece);
-      },
-    });
-  }
-
-  get #concurrentPieceCount(): number {
-    const { concurrentPieceCount } = this.#options;
-    return Math.max(Math.min(this.#request.concurrentPieceCount ?? concurrentPieceCount, concurrentPieceCount), 1);
-  }
-
-  /** What a chunk of the piece is drawn on; a prefetch yields to everything else. */
-  #limitersFor(progress: Progress, number: number, ...limiters: readonly (ByteLimiter | undefined)[]): ByteLimiter[] {
-    const prefetch = progress.isAwaited(number) ? undefined : this.#components.limits?.prefetch;
-    return [prefetch, ...limiters].filter((limiter) => limiter !== undefined);
   }
 
   #originRequest(): OriginRequest {
     return { url: this.#request.url, headers: this.#request.headers, credentials: this.#request.credentials };
   }
 
-  /** The URL that others may know: signed query parameters stay here. */
-  #publicUrl(): string {
-    return hashedUrl(this.#request.url, this.#request.filteredQueryParams);
-  }
-
   #registration(layout: TaskLayout | undefined): PeerRegistration {
-    const { host } = this.#components;
-    const request = this.#request;
-    return {
-      hostId: host.hostId,
-      taskId: this.taskId,
+    const { concurrentPieceCount, forwardCredentials } = this.#options;
+    const wished = this.#request.concurrentPieceCount ?? concurrentPieceCount;
+    const peer = {
+      hostId: this.#components.host.hostId,
       peerId: this.#peerId,
-      url: this.#publicUrl(),
-      tag: request.tag,
-      application: request.application,
-      digest: this.#digest,
-      filteredQueryParams: request.filteredQueryParams,
-      requestHeaders: this.#options.forwardCredentials ? { ...request.headers, ...revealed(request) } : request.headers,
-      requestedPieceLength: pieceLengthOfRequest(request),
-      priority: this.isPrivate ? PRIORITY_SELF : request.priority,
-      range: undefined,
-      contentLength: layout?.contentLength,
-      pieceLength: layout?.pieceLength,
-      needBackToSource: request.needBackToSource,
-      metadataOnly: false,
-      concurrentPieceCount: this.#concurrentPieceCount,
-      contentForCalculatingTaskId: request.contentForCalculatingTaskId,
-      enableTaskIdBasedBlobDigest: request.enableTaskIdBasedBlobDigest,
+      isPrivate: this.isPrivate,
+      concurrentPieceCount: Math.max(Math.min(wished, concurrentPieceCount), 1),
+      forwardCredentials,
     };
+    return registrationOf(this.#request, peer, layout);
   }
-}
-
-/** Secrets in the clear, for those who asked for them to be forwarded. */
-function revealed({ credentials }: TaskRequest): Record<string, string> {
-  return Object.fromEntries(Object.entries(credentials).map(([name, secret]) => [name, secret.reveal()]));
 }

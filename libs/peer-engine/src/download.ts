@@ -1,0 +1,198 @@
+// Who owns what: the Task owns the callers, the states they see and the record in the store; a Download, made by it once the length is known,
+// owns everything that moves bytes for it: what decides (Acquisition), what fetches (PeerFetcher, OriginFetcher), what is believed
+// (Verification) and what mends (Repair).
+import type { PeerRegistration } from '@d7y/peer-protocol';
+import type { PieceRecord } from '@d7y/piece';
+import type { ByteLimiter } from '@d7y/service-kit';
+import { Acquisition } from './acquisition.ts';
+import type { EngineComponents, EngineOptions } from './engine-options.ts';
+import { TaskAbandonedError, TaskDigestMismatchError } from './errors.ts';
+import type { Journal } from './journal.ts';
+import { OriginFetcher } from './origin-fetcher.ts';
+import { pinOf } from './origin-pin.ts';
+import type { ParentStandings } from './parent-standing.ts';
+import { PeerFetcher } from './peer-fetcher.ts';
+import type { OriginRequest } from './ports/origin.ts';
+import { PrefixDigest } from './prefix-digest.ts';
+import type { Progress } from './progress.ts';
+import type { ReaderPositions } from './reader-positions.ts';
+import { Repair } from './repair.ts';
+import type { Reputation } from './reputation.ts';
+import type { Resolution } from './resolve-task.ts';
+import { Verification } from './verification.ts';
+
+/** What all downloads of a host share. */
+export interface SharedKnowledge {
+  readonly reputation: Reputation;
+  readonly standings: ParentStandings;
+}
+
+export interface DownloadInit extends SharedKnowledge {
+  readonly progress: Progress;
+  readonly registration: PeerRegistration;
+  readonly originRequest: OriginRequest;
+  readonly mayAskOrigin: boolean;
+  readonly isPrivate: boolean;
+  /** A conversation that told the length, to be gone on with. */
+  readonly opened: Extract<Resolution, { kind: 'known' }>['opened'];
+  readonly readers: ReaderPositions;
+  readonly journal: Journal;
+  readonly components: EngineComponents;
+  readonly options: EngineOptions;
+  readonly signal: AbortSignal;
+}
+
+/** Everything that moves bytes for one task. */
+export class Download {
+  readonly acquisition: Acquisition;
+  readonly #init: DownloadInit;
+  readonly #fetcher: PeerFetcher;
+  readonly #originFetcher: OriginFetcher;
+  readonly #verification: Verification;
+
+  constructor(init: DownloadInit) {
+    this.#init = init;
+    this.#verification = this.#createVerification();
+    this.#originFetcher = this.#createOriginFetcher(
+      { latePieces: () => this.#fetcher.latePieces(), cede: (number) => this.#fetcher.cede(number) },
+      (piece) => this.acquisition.originPiece(piece),
+    );
+    this.acquisition = this.#createAcquisition();
+    this.#fetcher = this.#createPeerFetcher();
+    this.acquisition.use(this.#fetcher);
+  }
+
+  /**
+   * Fetches until everything wanted is here and the digest of the whole, where it can be checked, has matched.
+   * @throws {TaskDigestMismatchError} the origin itself has other bytes
+   */
+  async run(): Promise<void> {
+    const { progress, signal, components } = this.#init;
+    const { stored } = progress;
+    const over = new AbortController();
+    const either = AbortSignal.any([signal, over.signal]);
+    const digest =
+      stored.digest === undefined ? undefined : new PrefixDigest(progress, stored.digest, components.readBuffers);
+    const repair = this.#createRepair();
+    try {
+      for (;;) {
+        const matching = digest?.match({ signal: either });
+        // Its outcome is looked at once everything is here.
+        matching?.catch(() => undefined);
+        await this.acquisition.run();
+        if (!progress.isWhole || matching === undefined) return;
+        try {
+          await matching;
+          this.#verification.conclude();
+          return;
+        } catch (error) {
+          if (!(error instanceof TaskDigestMismatchError)) throw error;
+          await repair.run(error);
+        }
+      }
+    } finally {
+      over.abort(new TaskAbandonedError(stored.taskId, 'the download is over'));
+    }
+  }
+
+  /** Lets go of everything, once `signal` has aborted. Resolves when no late write of this download can come any more. */
+  async settle(): Promise<void> {
+    this.#fetcher.stop();
+    await Promise.all([this.#fetcher.settled(), this.#originFetcher.settled()]);
+  }
+
+  #createVerification(): Verification {
+    const { progress, reputation, components, signal } = this.#init;
+    const { link, host, events, logger } = components;
+    return new Verification({
+      ...{ progress, reputation, link, logger, signal },
+      hostId: host.hostId,
+      hostOf: (peerId) => this.#fetcher.hostOf(peerId),
+      onBlamed: (hostId, offence) => events.parentBlamed(hostId, offence),
+      onDiscarded: ({ number, parentId }) => {
+        if (parentId !== undefined) this.acquisition.sayPieceWrong(number, parentId);
+        this.acquisition.kick();
+      },
+    });
+  }
+
+  #createRepair(): Repair {
+    const { progress, mayAskOrigin, components, signal } = this.#init;
+    return new Repair({
+      progress,
+      verification: this.#verification,
+      hostOf: (peerId) => this.#fetcher.hostOf(peerId),
+      dropParents: () => this.#fetcher.stop(),
+      fetchFromOrigin: mayAskOrigin
+        ? () => this.#createOriginFetcher(undefined, () => undefined).fetchMissing({ signal })
+        : undefined,
+      sayPieceWrong: (number, parentId) => this.acquisition.sayPieceWrong(number, parentId),
+      logger: components.logger,
+    });
+  }
+
+  #createAcquisition(): Acquisition {
+    const { progress, registration, mayAskOrigin, isPrivate, opened, journal, components, options, signal } =
+      this.#init;
+    const { schedulers, seeds, parents, host, link, clock, logger } = components;
+    return new Acquisition({
+      ...{ progress, registration, schedulers, seeds, parents, link, journal, clock, logger, signal },
+      ...{ isPrivate, mayAskOrigin, opened },
+      originFetcher: this.#originFetcher,
+      timeouts: options.timeouts,
+      maxRounds: options.maxScheduleCount,
+      isSeed: host.isSeed,
+    });
+  }
+
+  #createPeerFetcher(): PeerFetcher {
+    const { progress, reputation, standings, readers, journal, registration, components, options, signal } = this.#init;
+    const { parents, host, limits, clock, random, tracer, logger, events } = components;
+    const { handlers } = this.acquisition;
+    return new PeerFetcher({
+      ...{ progress, parents, reputation, standings, journal, clock, random, tracer, logger, signal },
+      verification: this.#verification,
+      hostId: host.hostId,
+      latePolicy: options.late,
+      concurrency: registration.concurrentPieceCount,
+      limitersFor: (number) => this.#limitersFor(number, limits?.download),
+      urgent: () => readers.urgent(progress.layout),
+      ...handlers,
+      onPiece: (piece) => {
+        events.pieceReceived('remotePeer', piece.length, piece.costMs);
+        handlers.onPiece(piece);
+      },
+      onBlamed: (hostId, reason) => events.parentBlamed(hostId, reason),
+    });
+  }
+
+  #createOriginFetcher(
+    peers: Pick<PeerFetcher, 'latePieces' | 'cede'> | undefined,
+    onPiece: (piece: PieceRecord) => void,
+  ): OriginFetcher {
+    const { progress, originRequest, journal, components, options } = this.#init;
+    const { origin, clock, events, limits } = components;
+    return new OriginFetcher({
+      ...{ origin, progress, clock },
+      request: { ...originRequest, pinned: pinOf(progress.stored) },
+      limitersFor: (number) => this.#limitersFor(number, limits?.origin, limits?.download),
+      wantsSha256: (number) => this.#verification.wantsSha256(number),
+      late: () => peers?.latePieces() ?? [],
+      takeOver: async (number) => peers?.cede(number) ?? progress.claim(number),
+      concurrency: options.originConcurrency,
+      onPiece: (piece) => {
+        events.pieceReceived('backToSource', piece.length, piece.costMs);
+        journal.receivedFromOrigin(piece.length);
+        this.#verification.fetched(piece);
+        onPiece(piece);
+      },
+    });
+  }
+
+  /** What a chunk of the piece is drawn on; a prefetch yields to everything else. */
+  #limitersFor(number: number, ...limiters: readonly (ByteLimiter | undefined)[]): ByteLimiter[] {
+    const { progress, components } = this.#init;
+    const prefetch = progress.isAwaited(number) ? undefined : components.limits?.prefetch;
+    return [prefetch, ...limiters].filter((limiter) => limiter !== undefined);
+  }
+}

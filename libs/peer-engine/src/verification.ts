@@ -1,0 +1,193 @@
+import type { Parent } from '@d7y/peer-protocol';
+import type { PieceRecord } from '@d7y/piece';
+import type { Logger } from '@d7y/service-kit';
+import { PieceRefutedError } from './errors.ts';
+import type { SwarmLink, VoucherBatch } from './ports/swarm-link.ts';
+import type { Progress } from './progress.ts';
+import type { Offence, Reputation } from './reputation.ts';
+import { VoucherBook } from './voucher-book.ts';
+import { VoucherFeed } from './voucher-feed.ts';
+
+/** Refused bytes that are remembered for one piece. */
+const MAX_REFUSALS = 4;
+
+export interface VerificationInit {
+  readonly progress: Progress;
+  readonly reputation: Reputation;
+  readonly link: SwarmLink | undefined;
+  /** This host. */
+  readonly hostId: string;
+  /** Host of a parent that was used in this download. */
+  readonly hostOf: (peerId: string) => string | undefined;
+  /** A host was blamed by us, for something other than a failed transfer. */
+  readonly onBlamed: (hostId: string, offence: Offence) => void;
+  /** A piece that was here proved wrong and is missing again. */
+  readonly onDiscarded: (piece: PieceRecord) => void;
+  readonly logger: Logger;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Which pieces of one task are verified, and who is to blame. Owner of the vouchers heard, of what was refused because of them, and of
+ * the complaints to the scheduler.
+ *
+ * A voucher alone never convicts anybody for good: whom it contradicts is left alone at once, but the scheduler hears of it only when the
+ * digest of the whole has shown which of the two was right.
+ */
+export class Verification {
+  readonly #init: VerificationInit;
+  readonly #book: VoucherBook;
+  readonly #feed: VoucherFeed | undefined;
+  /** Bytes that contradicted a voucher, by piece. */
+  readonly #refused = new Map<number, { readonly sha256: string; readonly hostId: string }[]>();
+  readonly #convicted = new Set<string>();
+
+  constructor(init: VerificationInit) {
+    const { progress, reputation, link, logger, signal } = init;
+    this.#init = init;
+    this.#book = new VoucherBook(progress.layout, (hostId) => reputation.isHonest(hostId));
+    this.#feed =
+      link &&
+      new VoucherFeed({
+        ...{ link, logger, signal },
+        taskId: progress.stored.taskId,
+        onBatch: (batch) => this.#hear(batch),
+      });
+  }
+
+  /** Pieces will come from these parents: from now on vouchers matter. */
+  meet(parents: readonly Parent[]): void {
+    if (this.#init.progress.layout.pieceCount > 1) this.#feed?.meet(parents);
+  }
+
+  /** Whether the SHA-256 of a piece is worth computing. */
+  wantsSha256(pieceNumber: number): boolean {
+    const { layout, stored } = this.#init.progress;
+    // The only piece of a task waits for the digest of the whole anyway, which is the same.
+    return layout.pieceCount > 1 && (stored.digest !== undefined || this.#book.knows(pieceNumber));
+  }
+
+  /**
+   * A piece came from a peer.
+   * @returns whether it is verified
+   * @throws {PieceRefutedError} somebody vouches for other bytes
+   */
+  judge(pieceNumber: number, sha256: string | undefined, hostId: string): boolean {
+    const vouched = this.#book.sha256Of(pieceNumber);
+    if (sha256 === undefined || vouched === undefined) {
+      this.#feed?.ask();
+      return false;
+    }
+    if (sha256 === vouched) return true;
+    if (this.#refuse(pieceNumber, sha256, hostId) === 'disputed') return false;
+    throw new PieceRefutedError(this.#init.progress.stored.taskId, pieceNumber, vouched, sha256);
+  }
+
+  /** A piece came from the origin. */
+  fetched({ number, sha256 }: PieceRecord): void {
+    const { link, hostId, progress } = this.#init;
+    if (sha256 === undefined) return;
+    const { contentLength, pieceLength } = progress.layout;
+    const vouchers = [{ pieceNumber: number, sha256, hostId }];
+    link?.vouch(progress.stored.taskId, { contentLength, pieceLength, vouchers });
+    // Whose bytes were refused because of a false voucher need not wait for the whole.
+    for (const refused of this.#refused.get(number) ?? []) if (refused.sha256 === sha256) this.#pardon(refused.hostId);
+  }
+
+  /** A host sent bytes that do not match what itself announced of them, or that the origin refutes. */
+  complain(pieceNumber: number, hostId: string, offence: Offence): void {
+    const isOpen = (this.#refused.get(pieceNumber) ?? []).some((refused) => refused.hostId === hostId);
+    if (isOpen || !(offence === 'wrongBytes' || offence === 'falseVoucher')) return;
+    this.#init.link?.blame(this.#init.progress.stored.taskId, pieceNumber, hostId, offence);
+  }
+
+  /** Blames a host, here and at the scheduler, once for this task. */
+  convict(pieceNumber: number, hostId: string, offence: Offence): void {
+    const { progress, reputation, onBlamed, link, logger } = this.#init;
+    const { taskId } = progress.stored;
+    if (this.#convicted.has(hostId)) return;
+    this.#convicted.add(hostId);
+    logger.warn({ taskId, piece: pieceNumber, parent: hostId, offence }, 'a host lied about a piece');
+    reputation.blame(hostId, offence);
+    onBlamed(hostId, offence);
+    link?.blame(taskId, pieceNumber, hostId, offence);
+  }
+
+  /** The whole did not match although vouchers were believed: until it does, none is. */
+  distrustVouchers(): void {
+    this.#book.void();
+  }
+
+  /** The whole has matched its digest: every piece that is here is the truth, by which everybody is judged. */
+  conclude(): void {
+    const { progress, reputation, hostId: self, hostOf, link } = this.#init;
+    const { stored } = progress;
+    for (const [hostId, number] of this.#book.falseVouchers((piece) => stored.piece(piece)?.sha256)) {
+      if (hostId !== self) this.convict(number, hostId, 'falseVoucher');
+    }
+    for (const [number, refusals] of this.#refused) {
+      const truth = stored.piece(number)?.sha256;
+      for (const { sha256, hostId } of truth === undefined ? [] : refusals) {
+        if (sha256 === truth) this.#pardon(hostId);
+        else if (!this.#convicted.has(hostId)) {
+          // It is left alone already; now the others may know.
+          this.#convicted.add(hostId);
+          link?.blame(stored.taskId, number, hostId, 'wrongBytes');
+        }
+      }
+    }
+    const givers = new Set<string>();
+    for (const number of stored.finishedPieces) {
+      const parentId = stored.piece(number)?.parentId;
+      const hostId = parentId === undefined ? undefined : hostOf(parentId);
+      if (hostId !== undefined) givers.add(hostId);
+    }
+    for (const hostId of givers) if (!this.#convicted.has(hostId)) reputation.praise(hostId);
+  }
+
+  #hear(batch: VoucherBatch): void {
+    for (const number of new Set(this.#book.add(batch))) {
+      const piece = this.#init.progress.stored.piece(number);
+      if (piece?.sha256 !== undefined && piece.trafficType !== 'backToSource') this.#review(piece, piece.sha256);
+    }
+  }
+
+  /** Something new was said of a piece that is here. */
+  #review(piece: PieceRecord, sha256: string): void {
+    const { progress, onDiscarded, reputation, onBlamed, hostOf } = this.#init;
+    const vouched = this.#book.sha256Of(piece.number);
+    if (vouched === undefined || vouched === sha256) {
+      progress.setVerified(piece, vouched !== undefined);
+      return;
+    }
+    const hostId = piece.parentId === undefined ? undefined : hostOf(piece.parentId);
+    // Once nothing is missing the digest of the whole decides, and nobody would fetch the piece again.
+    if (progress.isSatisfied) return progress.setVerified(piece, false);
+    if (this.#refuse(piece.number, sha256, hostId ?? '') === 'disputed') return progress.setVerified(piece, false);
+    if (hostId !== undefined) {
+      reputation.blame(hostId, 'wrongBytes');
+      onBlamed(hostId, 'wrongBytes');
+    }
+    progress.discard([piece.number]);
+    onDiscarded(piece);
+  }
+
+  /** Takes note of bytes that contradict the only voucher. When two hosts agree on them, it is the voucher that is in doubt. */
+  #refuse(pieceNumber: number, sha256: string, hostId: string): 'refused' | 'disputed' {
+    const refused = this.#refused.get(pieceNumber) ?? [];
+    const isAgreed = refused.some((other) => other.sha256 === sha256 && other.hostId !== hostId);
+    // Who sends other bytes than it vouches for proves nothing but its own dishonesty.
+    if (isAgreed && !this.#book.hasVouched(hostId, pieceNumber)) {
+      this.#book.dispute(pieceNumber);
+      for (const other of refused) if (other.sha256 === sha256) this.#pardon(other.hostId);
+      return 'disputed';
+    }
+    if (refused.length < MAX_REFUSALS && hostId !== '') refused.push({ sha256, hostId });
+    this.#refused.set(pieceNumber, refused);
+    return 'refused';
+  }
+
+  #pardon(hostId: string): void {
+    if (!this.#convicted.has(hostId)) this.#init.reputation.pardon(hostId, 'wrongBytes');
+  }
+}
