@@ -55,7 +55,7 @@ export function createEngine(
   );
 }
 
-function engineOptions({ download, scheduler }: DfdaemonConfig): EngineOptions {
+function engineOptions({ download, scheduler, proxy }: DfdaemonConfig): EngineOptions {
   const { timeouts } = DEFAULT_ENGINE_OPTIONS;
   return {
     ...DEFAULT_ENGINE_OPTIONS,
@@ -63,6 +63,7 @@ function engineOptions({ download, scheduler }: DfdaemonConfig): EngineOptions {
     maxScheduleCount: scheduler.maxScheduleCount,
     revalidateMs: download.revalidateInterval,
     forwardCredentials: download.forwardCredentials,
+    release: proxy.release,
     timeouts: {
       ...timeouts,
       instructionMs: scheduler.scheduleTimeout,

@@ -20,6 +20,7 @@ describe('readDfdaemonConfig', () => {
       proxy: {
         server: { ip: '127.0.0.1', port: 4001 },
         registryMirror: { addr: 'https://index.docker.io', dynamic: true },
+        release: 'verified',
       },
       metrics: { server: { port: 4002 } },
       health: { server: { port: 4003 } },

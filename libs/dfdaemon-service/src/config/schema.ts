@@ -227,6 +227,8 @@ export function dfdaemonSchema(directories: Directories) {
         /** Refuse private networks and this machine. */
         refusePrivate: z.boolean().default(false),
       }),
+      /** What clients get of a blob before all of it has matched its digest: verified pieces only, or everything. */
+      release: z.enum(['verified', 'streaming']).default('verified'),
       /** Fetch the whole of what a range is asked of. */
       prefetch: z.boolean().default(false),
       /** Bytes per second of what is fetched ahead of all wishes; no limit by default. */
