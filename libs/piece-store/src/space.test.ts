@@ -1,7 +1,7 @@
 import { rm, symlink } from 'node:fs/promises';
 import { describe, expect, it } from '@jest/globals';
 import { NoSpaceError } from '@d7y/peer-engine';
-import { completeTask, newTask, taskIdNumber, writePiece } from '@d7y/peer-engine/conformance';
+import { completeTask, newTask, pattern, pieceRecord, taskIdNumber, writePiece } from '@d7y/peer-engine/conformance';
 import { openTestStore, scratchDirectory } from './_store-under-test.ts';
 import type { PieceStoreOptions } from './open-piece-store.ts';
 import type { PieceStore } from './piece-store.ts';
@@ -106,6 +106,30 @@ describe('a reservation', () => {
     download[Symbol.dispose]();
     expect(await store.usage()).toMatchObject({ usedBytes: 4096, reservedBytes: 0 });
     await expect(store.create(newTask(2, 10_000))).resolves.toBeDefined();
+  });
+
+  it('counts no byte twice that is recorded while room is being made for another task', async () => {
+    const disk = { totalBytes: 1e9, availableBytes: 1e9 };
+    let onMeasured = (): void => undefined;
+    await using setup = await setUp({
+      policy: { capacityBytes: 30_000, highWatermarkPercent: 100, lowWatermarkPercent: 99 },
+      measureDisk: () => {
+        onMeasured();
+        return Promise.resolve(disk);
+      },
+    });
+    await using store = await setup.open();
+    await completeTask(store, 1, 8_000);
+    const growing = await store.create(newTask(2, 20_000));
+    using _download = growing.retain();
+    let measured = 0;
+    onMeasured = () => {
+      if (++measured !== 2) return;
+      const piece = pieceRecord(growing, 0, pattern(0, 4096));
+      growing.recordPiece(piece);
+    };
+    await expect(store.create(newTask(3, 10_000))).resolves.toBeDefined();
+    expect(setup.evicted).toEqual([1]);
   });
 
   it('is made again when a download goes on that was broken off', async () => {

@@ -69,12 +69,15 @@ export class StoreSpace {
    */
   async makeRoom(wantedBytes: number, task?: DiskTask): Promise<void> {
     const { ledger, path } = this.#init;
-    const disk = await this.#measure();
-    const reservedBytes = ledger.reservedBytes(task);
-    if (this.#usageOn(disk, reservedBytes).freeBytes >= wantedBytes) return;
-    await this.#evict(disk, reservedBytes + wantedBytes);
-    const after = this.#usageOn(await this.#measure(), reservedBytes);
-    if (after.freeBytes < wantedBytes) throw new NoSpaceError(path, wantedBytes, after.freeBytes);
+    for (;;) {
+      const disk = await this.#measure();
+      const reservedBytes = ledger.reservedBytes(task);
+      const { freeBytes } = this.#usageOn(disk, reservedBytes);
+      if (freeBytes >= wantedBytes) return;
+      // Downloads go on meanwhile, so what was enough may turn out not to be.
+      const evicted = await this.#evict(disk, reservedBytes + wantedBytes);
+      if (evicted.length === 0) throw new NoSpaceError(path, wantedBytes, freeBytes);
+    }
   }
 
   /** Pieces were recorded: looks at the watermarks when enough have come since the last time. Sums in memory, and one call for the disk's. */
