@@ -21,6 +21,8 @@ export { listen } from './listener/listen.ts';
 export type { Listener, ListenOptions } from './listener/listen.ts';
 export { readTlsFiles } from './listener/tls-files.ts';
 export type { TlsFiles } from './listener/tls-files.ts';
+export { TlsIdentity } from './listener/tls-identity.ts';
+export type { TlsIdentityFiles, TlsMaterial } from './listener/tls-identity.ts';
 export { BufferPool } from './memory/buffer-pool.ts';
 export type { BufferPoolOptions, PooledBuffer } from './memory/buffer-pool.ts';
 export type { ByteLimiter } from './memory/byte-limiter.ts';

@@ -19,6 +19,7 @@ import { createRpcHandler } from './rpc-handler.ts';
 import { sniff } from './sniff.ts';
 import { readTlsFiles } from './tls-files.ts';
 import type { TlsFiles } from './tls-files.ts';
+import { TlsIdentity } from './tls-identity.ts';
 import { removeStaleSocket } from './unix-socket.ts';
 
 export interface ListenOptions {
@@ -40,7 +41,8 @@ export interface ListenOptions {
   readonly interceptors?: Interceptor[];
   /** Paths (`/package.Service/Method`) of response streams that stock clients keep open for hours, headers first. */
   readonly longStreams?: readonly string[];
-  readonly tls?: TlsFiles | undefined;
+  /** With an identity clients must have a certificate that it trusts, and its files may change. */
+  readonly tls?: TlsFiles | TlsIdentity | undefined;
   readonly logger: Logger;
   readonly telemetry?: Telemetry;
   readonly metrics?: Metrics;
@@ -153,10 +155,17 @@ function createServers(
   const onHttp2Request = onRequest as unknown as Parameters<typeof createHttp2Server>[1];
   const firstByteTimeoutMs = options.firstByteTimeoutMs ?? DEFAULT_FIRST_BYTE_TIMEOUT_MS;
   if (options.tls !== undefined) {
+    const identity = options.tls instanceof TlsIdentity ? options.tls : undefined;
+    const material =
+      options.tls instanceof TlsIdentity
+        ? { ...options.tls.current, requestCert: true, rejectUnauthorized: true }
+        : readTlsFiles(options.tls);
     const secure = createSecureServer(
-      { ...readTlsFiles(options.tls), allowHTTP1: true, settings, handshakeTimeout: firstByteTimeoutMs },
+      { ...material, allowHTTP1: true, settings, handshakeTimeout: firstByteTimeoutMs },
       onHttp2Request,
     );
+    const renewal = identity?.onChange((renewed) => secure.setSecureContext(renewed));
+    secure.once('close', () => renewal?.[Symbol.dispose]());
     secure.on('tlsClientError', () => undefined);
     return { front: secure as unknown as Front, http2: secure };
   }

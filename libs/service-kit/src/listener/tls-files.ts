@@ -13,36 +13,43 @@ export interface TlsFiles {
   readonly requestCert?: boolean;
 }
 
-/** Reads and checks the files: whatever is wrong with them stops the start instead of weakening the connection. @throws {StartError} */
-export function readTlsFiles({ cert, key, ca, requestCert = false }: TlsFiles) {
+/**
+ * Reads and checks the files: whatever is wrong with them stops the start instead of weakening the connection.
+ * @param section configuration key under which they are named, for messages
+ * @throws {StartError}
+ */
+export function readTlsFiles({ cert, key, ca, requestCert = false }: TlsFiles, section?: string) {
+  const at = section === undefined ? '' : `${section}: `;
   if (requestCert && ca === undefined)
     throw new StartError('tls.ca: missing, name the certificates by which clients are verified');
   const options = {
-    cert: readPem(cert),
-    key: readPem(key),
-    ...(ca === undefined ? {} : { ca: readPem(ca) }),
+    cert: readPem(cert, at),
+    key: readPem(key, at),
+    ...(ca === undefined ? {} : { ca: readPem(ca, at) }),
     requestCert,
     rejectUnauthorized: requestCert,
   };
   try {
     createSecureContext(options);
   } catch (error) {
-    throw new StartError(`${cert}, ${key}: no usable certificate and key, give matching PEM files`, { cause: error });
+    throw new StartError(`${at}${cert}, ${key}: no usable certificate and key, give matching PEM files`, {
+      cause: error,
+    });
   }
   if (options.ca !== undefined) {
     try {
       new X509Certificate(options.ca); // a file without certificates would pass for an empty list
     } catch (error) {
-      throw new StartError(`${ca ?? ''}: holds no certificate, give a PEM file`, { cause: error });
+      throw new StartError(`${at}${ca ?? ''}: holds no certificate, give a PEM file`, { cause: error });
     }
   }
   return options;
 }
 
-function readPem(path: string): Buffer {
+function readPem(path: string, at: string): Buffer {
   try {
     return readFileSync(path);
   } catch (error) {
-    throw new StartError(describeSystemError(error, path) ?? `${path}: cannot be read`, { cause: error });
+    throw new StartError(`${at}${describeSystemError(error, path) ?? `${path}: cannot be read`}`, { cause: error });
   }
 }
