@@ -10,8 +10,8 @@ import { startGrpcServer } from './_grpc.ts';
 import { startRawParent, until } from './_rig.ts';
 import { CA_PEM, CERT_PEM, KEY_PEM } from './_tls.ts';
 import { createDaemonTransport } from './daemon-transport.ts';
-import type { TlsOptions } from './grpc-connection.ts';
 import { addressOf, createGrpcConnection } from './grpc-connection.ts';
+import type { TlsOptions } from './tls-options.ts';
 
 /** A message in the framing of gRPC. */
 function framed(bytes: Uint8Array): Buffer {

@@ -7,25 +7,16 @@ import type { UniversalClientFn } from '@connectrpc/connect/protocol';
 import { createTransport } from '@connectrpc/connect/protocol-grpc';
 import { createNodeHttpClient, Http2SessionManager } from '@connectrpc/connect-node';
 import { keepJsonDetails } from './backend-error.ts';
+import { connectionOptionsOf, type TlsSource } from './tls-options.ts';
 
 /** Where a gRPC server listens: an IP literal or a host name, or a unix socket. */
 export type GrpcTarget = { readonly host: string; readonly port: number } | { readonly socketPath: string };
-
-/** Trust for TLS; the certificate must be valid for the address that is dialled, unless `servername` names another. */
-export interface TlsOptions {
-  /** PEM; the system's certificate authorities when absent. */
-  readonly ca?: string | Buffer | undefined;
-  /** PEM, for servers that demand a client certificate. */
-  readonly cert?: string | Buffer | undefined;
-  readonly key?: string | Buffer | undefined;
-  readonly servername?: string | undefined;
-}
 
 export interface GrpcConnectionOptions {
   /** Run around every call, outermost first: trace context, metrics. */
   readonly interceptors?: readonly Interceptor[] | undefined;
   /** Plain HTTP/2 when absent. */
-  readonly tls?: TlsOptions | undefined;
+  readonly tls?: TlsSource | undefined;
   /** How long a TCP (and TLS) handshake may take. */
   readonly connectTimeoutMs?: number | undefined;
   /** How long a connection without calls is kept. */
@@ -114,7 +105,7 @@ function dial(target: GrpcTarget, options: GrpcConnectionOptions): Duplex {
         };
   const secure = options.tls !== undefined && !('socketPath' in target);
   const socket = secure
-    ? tls.connect({ ...where, ...definedOnly(options.tls), ALPNProtocols: ['h2'] })
+    ? tls.connect({ ...where, ...connectionOptionsOf(options.tls), ALPNProtocols: ['h2'] })
     : net.connect(where);
   const timer = setTimeout(() => {
     socket.destroy(Object.assign(new Error(`no connection within ${timeoutMs} ms`), { code: 'ETIMEDOUT' }));
@@ -123,10 +114,6 @@ function dial(target: GrpcTarget, options: GrpcConnectionOptions): Duplex {
   socket.once(secure ? 'secureConnect' : 'connect', stop);
   socket.once('close', stop);
   return socket;
-}
-
-function definedOnly(options: TlsOptions): tls.ConnectionOptions {
-  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
 }
 
 /** Saves calls to stock daemons, whose error details are JSON, from being failed for that. */

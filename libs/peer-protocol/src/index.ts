@@ -19,7 +19,7 @@ export {
 } from './errors.ts';
 export type { PieceAttempt, PieceRefusal, TransferPhase } from './errors.ts';
 export { createGrpcConnection } from './grpc-connection.ts';
-export type { GrpcConnection, GrpcConnectionOptions, GrpcTarget, TlsOptions } from './grpc-connection.ts';
+export type { GrpcConnection, GrpcConnectionOptions, GrpcTarget } from './grpc-connection.ts';
 export { toHostLoadMessage, toHostMessage } from './host-message.ts';
 export type { HostDescription, HostLoad } from './host-message.ts';
 export { packetIdOf } from './packet-id.ts';
@@ -54,3 +54,4 @@ export type { SchedulerClientOptions } from './scheduler-client.ts';
 export type { SchedulerClient } from './scheduler.ts';
 export { parseVouchers, toVoucherMessage } from './voucher-message.ts';
 export type { VoucherBatchFacts, VoucherFacts } from './voucher-message.ts';
+export type { TlsOptions, TlsSource } from './tls-options.ts';

@@ -1,10 +1,11 @@
 import { Code, ConnectError } from '@connectrpc/connect';
 import type { ServiceImpl } from '@connectrpc/connect';
 import { describe, expect, it } from '@jest/globals';
-import { common, dfdaemon } from '@d7y/api';
+import { common, dfdaemon, swarm } from '@d7y/api';
 import { create } from '@bufbuild/protobuf';
 import { startGrpcServer } from './_grpc.ts';
 import { TASK_ID, until } from './_rig.ts';
+import { CA_PEM, CERT_PEM, KEY_PEM } from './_tls.ts';
 import { toBackendConnectError, backendErrorOf } from './backend-error.ts';
 import { createParentClientPool } from './parent-client.ts';
 
@@ -185,5 +186,38 @@ describe('createParentClientPool', () => {
     const parent = pool.at({ ip: '192.0.2.1', port: 4000 });
     await expect(collect(parent.syncPieces(sync([0]), { signal }))).rejects.toMatchObject({ code: 'RPC_FAILED' });
     expect(await parent.checkHealth({ signal })).toBe(false);
+  });
+});
+
+describe('over TLS', () => {
+  const startSecure = (pieceTlsPort?: number) =>
+    startGrpcServer(
+      (router) => {
+        router.service(dfdaemon.DfdaemonUpload, {
+          async *syncPieces() {
+            yield announcement(3);
+          },
+        });
+        if (pieceTlsPort !== undefined)
+          router.service(swarm.SwarmService, { hello: () => ({ instanceId: 'parent', pieceTlsPort }) });
+      },
+      { tls: { cert: CERT_PEM, key: KEY_PEM } },
+    );
+  const tls = { ca: CA_PEM, servername: 'scheduler.example' };
+  const piecesOf = async (port: number): Promise<unknown[]> => {
+    await using pool = createParentClientPool({ hostId: 'me', version: '1', tls });
+    return await collect(pool.at({ ip: '127.0.0.1', port }).syncPieces(sync([3]), { signal }));
+  };
+
+  it('pieces are fetched from the port that the parent names for TLS, whatever it announces besides', async () => {
+    await using server = await startSecure(4007);
+    expect(await piecesOf(server.port)).toMatchObject([{ number: 3, tcpPort: 4007 }]);
+  });
+
+  it('there is no piece of a parent that serves them without TLS', async () => {
+    await using plain = await startSecure(0);
+    await expect(piecesOf(plain.port)).rejects.toMatchObject({ code: 'PARENT_WITHOUT_PIECE_PORT' });
+    await using stock = await startSecure();
+    await expect(piecesOf(stock.port)).rejects.toMatchObject({ code: 'PARENT_WITHOUT_PIECE_PORT' });
   });
 });

@@ -62,6 +62,16 @@ export function createParentClient(
     version: options.version,
     features: options.features ?? [],
   });
+  const hello = ({ signal }: { signal: AbortSignal }) =>
+    unaryCall(name, 'Hello', { signal, timeoutMs: options.unaryTimeoutMs ?? UNARY_TIMEOUT_MS }, (call) =>
+      greeting.exchange(call),
+    );
+  /** With TLS pieces are fetched over TLS or not at all. Asked every time: a parent may have been restarted on another port. */
+  const askTlsPort = async (callOptions: { signal: AbortSignal }): Promise<number> => {
+    const port = (await hello(callOptions))?.pieceTlsPort;
+    if (port === undefined) throw new ParentWithoutPiecePortError(name);
+    return port;
+  };
   return {
     address: name,
     async *syncPieces({ taskId, hostId, interested }, callOptions) {
@@ -74,11 +84,13 @@ export function createParentClient(
         clearTimeout(silence);
         callOptions.onAnswer?.();
       };
+      const tlsPort = options.tls === undefined ? undefined : askTlsPort(call);
+      tlsPort?.catch(() => undefined); // heard when the first piece is named
       try {
         for await (const response of streamCall(name, 'SyncPieces', call, ({ signal }) =>
           client.syncPieces(request, { signal, onHeader }),
         )) {
-          if (wanted.delete(response.number)) yield parseAnnouncement(name, response);
+          if (wanted.delete(response.number)) yield parseAnnouncement(name, response, await tlsPort);
         }
       } finally {
         clearTimeout(silence);
@@ -89,10 +101,7 @@ export function createParentClient(
     downloadTask: (download, callOptions) =>
       streamCall(name, 'DownloadTask', callOptions, (call) => client.downloadTask({ download }, call)),
     checkHealth: (callOptions) => isServing(healthClient, callOptions),
-    hello: ({ signal }) =>
-      unaryCall(name, 'Hello', { signal, timeoutMs: options.unaryTimeoutMs ?? UNARY_TIMEOUT_MS }, (call) =>
-        greeting.exchange(call),
-      ),
+    hello,
     async *followVouchers(taskId, callOptions) {
       const batches = streamCall(name, 'FollowVouchers', callOptions, (call) =>
         swarmClient.followVouchers({ taskId }, call),
@@ -135,8 +144,14 @@ export function createParentClientPool(options: ParentClientPoolOptions): Parent
   };
 }
 
-function parseAnnouncement(parent: string, response: dfdaemon.SyncPiecesResponse): PieceAnnouncement {
-  const { number, ip, tcpPort } = response;
+/** @param tlsPort where pieces are served over TLS, for children that want no other */
+function parseAnnouncement(
+  parent: string,
+  response: dfdaemon.SyncPiecesResponse,
+  tlsPort: number | undefined,
+): PieceAnnouncement {
+  const { number, ip } = response;
+  const tcpPort = tlsPort ?? response.tcpPort;
   const offset = Number(response.offset);
   const length = Number(response.length);
   if (!Number.isSafeInteger(offset + length)) {

@@ -1,5 +1,6 @@
 import { createHash, type Hash } from 'node:crypto';
 import * as net from 'node:net';
+import * as tls from 'node:tls';
 import { crc32 } from 'node:zlib';
 import { pieceDigest } from '@d7y/piece';
 import type { AnswerFrame, Decoded, PieceMetadata } from '@d7y/piece-codec';
@@ -18,13 +19,17 @@ import { addressOf } from './grpc-connection.ts';
 import type { FetchPieceOptions, PieceClient, PieceRequest, PieceSink, ReceivedPiece } from './piece-transfer.ts';
 import type { ProgressFloor } from './progress-floor.ts';
 import { ProgressWatch } from './progress-floor.ts';
+import { readInto } from './read-into.ts';
+import { connectionOptionsOf, type TlsSource } from './tls-options.ts';
 
 export interface PieceClientOptions {
   /** Each transfer takes one buffer, and a second one when there is one. */
   readonly bufferPool: BufferPool;
   /** Goes with every request, see packetIdOf. */
   readonly packetId: number;
-  /** For the TCP handshake. */
+  /** Speaks TLS with every parent, and with none without it. */
+  readonly tls?: TlsSource | undefined;
+  /** For the handshakes of TCP and TLS. */
   readonly connectTimeoutMs?: number | undefined;
   /** From the request to the description of the piece; a parent that is still downloading it answers late. */
   readonly headerTimeoutMs?: number | undefined;
@@ -80,6 +85,7 @@ class PieceReception {
   #drawing: Promise<unknown> | undefined;
   #crc = 0;
   #socket: net.Socket | undefined;
+  #reader: { resume(): void } | undefined;
 
   constructor(options: PieceClientOptions, request: PieceRequest, sink: PieceSink, fetch: FetchPieceOptions) {
     this.#options = options;
@@ -117,14 +123,20 @@ class PieceReception {
   }
 
   #connect(frame: Uint8Array): net.Socket {
-    const socket = net.connect({
+    const secure = this.#options.tls;
+    const where = {
       host: this.#request.ip,
       port: this.#request.tcpPort,
       noDelay: true,
-      onread: { buffer: () => this.#target(), callback: (bytes) => this.#read(bytes) },
-    });
+    };
+    const onread = { buffer: () => this.#target(), callback: (bytes: number) => this.#read(bytes) };
+    const socket: net.Socket =
+      secure === undefined
+        ? net.connect({ ...where, onread })
+        : tls.connect({ ...where, ...connectionOptionsOf(secure) });
+    this.#reader = secure === undefined ? socket : readInto(socket, onread.buffer, onread.callback);
     this.#expect(this.#options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS, 'no connection');
-    socket.once('connect', () => {
+    socket.once(secure === undefined ? 'connect' : 'secureConnect', () => {
       this.#phase = 'header';
       this.#expect(this.#options.headerTimeoutMs ?? HEADER_TIMEOUT_MS, 'no answer');
       socket.write(frame);
@@ -281,7 +293,7 @@ class PieceReception {
     }
     if (!this.#mayRead) return;
     this.#progress?.setPaused(false);
-    this.#socket?.resume();
+    this.#reader?.resume();
   }
 
   #verify(): void {

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import * as net from 'node:net';
-import type { BufferPool, ByteLimiter, Logger } from '@d7y/service-kit';
+import * as tls from 'node:tls';
+import type { BufferPool, ByteLimiter, Logger, TlsIdentity } from '@d7y/service-kit';
 import type { PieceSource } from './piece-transfer.ts';
 import { PieceServerConnection } from './piece-server-connection.ts';
 import { UploadSlots } from './upload-slots.ts';
@@ -44,6 +45,8 @@ export interface PieceServerOptions {
   readonly bufferPool: BufferPool;
   /** Drawn on for each chunk that is sent. */
   readonly limiter?: ByteLimiter | undefined;
+  /** Speaks TLS, and only with children whose certificate it trusts. */
+  readonly tls?: Pick<TlsIdentity, 'current' | 'onChange'> | undefined;
   readonly limits?: Partial<PieceServerLimits> | undefined;
   readonly logger: Logger;
 }
@@ -64,14 +67,12 @@ export async function startPieceServer(options: PieceServerOptions): Promise<Pie
   const slots = new UploadSlots({ maxRunning: limits.maxUploads, maxWaiting: limits.maxQueuedUploads });
   const connections = new Map<PieceServerConnection, Promise<void>>();
   // Children half-close when they have the description of the piece: without allowHalfOpen Node would cut the piece off.
-  const server = net.createServer(
-    { allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEPALIVE_MS },
-    (socket) => {
-      const connection = new PieceServerConnection(socket, { ...options, limits, slots });
-      const served = connection.serve().finally(() => connections.delete(connection));
-      connections.set(connection, served);
-    },
-  );
+  const settings = { allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEPALIVE_MS };
+  const server = createServer(settings, options, limits, (socket) => {
+    const connection = new PieceServerConnection(socket, { ...options, limits, slots });
+    const served = connection.serve().finally(() => connections.delete(connection));
+    connections.set(connection, served);
+  });
   server.maxConnections = limits.maxConnections;
   server.listen({ host: options.host, port: options.port, backlog: BACKLOG });
   await once(server, 'listening');
@@ -91,4 +92,21 @@ export async function startPieceServer(options: PieceServerOptions): Promise<Pie
       clearTimeout(timer);
     },
   };
+}
+
+function createServer(
+  settings: net.ServerOpts,
+  { tls: identity, logger }: PieceServerOptions,
+  limits: PieceServerLimits,
+  onConnection: (socket: net.Socket) => void,
+): net.Server {
+  if (identity === undefined) return net.createServer(settings, onConnection);
+  const verify = { requestCert: true, rejectUnauthorized: true, handshakeTimeout: limits.requestTimeoutMs };
+  const server = tls.createServer({ ...settings, ...identity.current, ...verify }, onConnection);
+  server.on('tlsClientError', (error, socket) => {
+    logger.debug({ child: socket.remoteAddress, err: error }, 'a child without a certificate that is trusted');
+  });
+  const renewal = identity.onChange((material) => server.setSecureContext(material));
+  server.once('close', () => renewal[Symbol.dispose]());
+  return server;
 }

@@ -27,7 +27,8 @@ export interface PieceSyncRequest {
 /** Piece server of this host, as children reach it. */
 export interface PieceServerAddress {
   readonly ip: string;
-  readonly tcpPort: number;
+  /** Undefined where pieces are served over TLS alone: our children learn of that port by Hello. */
+  readonly tcpPort: number | undefined;
 }
 
 /**
@@ -44,11 +45,12 @@ export async function* syncPiecesStream(
   using watch = tasks.watch(taskId);
   if (watch === undefined) throw new ConnectError(`task ${taskId} is not here`, Code.Internal);
   const wanted = new Set(interestedPieceNumbers);
+  const where = { ip: server.ip, ...(server.tcpPort !== undefined && { tcpPort: server.tcpPort }) };
   const announce = (number: number) => {
     const piece = wanted.delete(number) ? watch.piece(number) : undefined;
     return piece === undefined
       ? undefined
-      : { number, offset: BigInt(piece.offset), length: BigInt(piece.length), ip: server.ip, tcpPort: server.tcpPort };
+      : { number, offset: BigInt(piece.offset), length: BigInt(piece.length), ...where };
   };
   if (watch.state() === 'failed') throw new ConnectError(`task ${taskId} has failed`, Code.Internal);
   for (const number of watch.finished) {

@@ -1,6 +1,5 @@
-import { readFileSync } from 'node:fs';
 import { createRulesInterceptor } from '@d7y/message-rules';
-import type { Logger } from '@d7y/service-kit';
+import type { Logger, TlsIdentityFiles } from '@d7y/service-kit';
 import {
   createClientInterceptors,
   createHealth,
@@ -8,13 +7,12 @@ import {
   createLogger,
   createMetrics,
   createTelemetry,
-  describeSystemError,
   linkedSignal,
   listen,
   metricsHandler,
-  StartError,
+  TlsIdentity,
 } from '@d7y/service-kit';
-import type { GrpcConnectionOptions, TlsOptions } from '@d7y/peer-protocol';
+import type { GrpcConnectionOptions } from '@d7y/peer-protocol';
 import type { SwarmOptions } from '@d7y/swarm';
 import { Swarm } from '@d7y/swarm';
 import type { Clock } from './clock.ts';
@@ -104,7 +102,9 @@ export async function startScheduler(
   const counters = createSchedulerMetrics(metrics.registry, { perHost: config.metrics.enableHost });
 
   const stopping = stack.use(linkedSignal(signal));
-  const tls = config.seedPeer.tls === undefined ? undefined : readClientTls(config.seedPeer.tls);
+  const ownIdentity = readIdentity('server.tls', server.tls, { stack, logger });
+  const clientIdentity = readIdentity('seedPeer.tls', config.seedPeer.tls, { stack, logger });
+  const tls = clientIdentity === undefined ? undefined : () => clientIdentity.current;
   const connection: GrpcConnectionOptions = {
     tls,
     interceptors: createClientInterceptors({ telemetry, metrics }),
@@ -152,10 +152,7 @@ export async function startScheduler(
       http,
       interceptors: [createRateLimit(server.requestRateLimit, clock), createRulesInterceptor()],
       longStreams: LONG_STREAMS,
-      tls:
-        server.tls === undefined
-          ? undefined
-          : { cert: server.tls.cert, key: server.tls.key, ca: server.tls.caCert, requestCert: true },
+      tls: ownIdentity,
       logger,
       telemetry,
       metrics,
@@ -205,15 +202,13 @@ function repeat(stack: AsyncDisposableStack, intervalMs: number, run: () => void
   stack.defer(() => clearInterval(timer));
 }
 
-function readClientTls({ caCert, cert, key }: { caCert: string; cert: string; key: string }): TlsOptions {
-  const read = (path: string): Buffer => {
-    try {
-      return readFileSync(path);
-    } catch (error) {
-      throw new StartError(describeSystemError(error) ?? `${path}: cannot be read`, { cause: error });
-    }
-  };
-  return { ca: read(caCert), cert: read(cert), key: read(key) };
+/** Certificates under one key of the configuration, read anew when their files change. @throws {StartError} */
+function readIdentity(
+  section: string,
+  files: TlsIdentityFiles | undefined,
+  { stack, logger }: { readonly stack: AsyncDisposableStack; readonly logger: Logger },
+): TlsIdentity | undefined {
+  return files === undefined ? undefined : stack.use(new TlsIdentity(files, { section, logger }));
 }
 
 const bracketed = (ip: string): string => (ip.includes(':') ? `[${ip}]` : ip);

@@ -20,6 +20,7 @@ import type { SwarmAccess } from './swarm.ts';
 export interface PieceServing {
   readonly uploads: Uploads;
   readonly traces: ChildTraces;
+  /** Where pieces are served over TLS, if this daemon has certificates, else without. */
   readonly port: number;
 }
 
@@ -28,16 +29,21 @@ export async function servePieces(
   runtime: Runtime,
   { store, engine, metrics }: { readonly store: PieceStore; readonly engine: Engine; readonly metrics: DaemonMetrics },
 ): Promise<PieceServing> {
-  const { config, telemetry, logger, anyAddress, stack } = runtime;
+  const { config, telemetry, logger, anyAddress, stack, tls } = runtime;
+  const { server } = config.storage;
   const traces = new ChildTraces();
   const { disableShared, bandwidthLimit } = config.upload;
   const uploads = new Uploads({ store, pieces: engine, traces, tracer: telemetry.tracer, metrics, disableShared });
   const { port } = stack.use(
     await listening(() =>
       startPieceServer({
-        host: config.storage.server.ip ?? anyAddress,
-        port: config.storage.server.tcpPort,
-        source: unauthenticatedPieces(uploads, store, { servesPrivate: config.proxy.access !== 'strict' }),
+        host: server.ip ?? anyAddress,
+        port: tls.server === undefined ? server.tcpPort : server.tlsPort,
+        tls: tls.server,
+        source:
+          tls.server === undefined
+            ? unauthenticatedPieces(uploads, store, { servesPrivate: config.proxy.access !== 'strict' })
+            : uploads,
         bufferPool: bufferPool(runtime, 1 / 4),
         limiter: bandwidthLimit > 0 ? new RateLimiter({ bytesPerSec: bandwidthLimit }) : undefined,
         logger,
@@ -49,33 +55,38 @@ export async function servePieces(
 
 /** The gRPC port for other daemons and for schedulers. @throws {StartError} */
 export async function serveUploadRpc(
-  { config, identity, lifetime, anyAddress, stack }: Runtime,
+  { config, identity, lifetime, anyAddress, stack, tls }: Runtime,
   { rpc, shared, piecesForChildren }: RpcParts,
   {
     swarm: { facts },
-    pieceServing: { traces, port: tcpPort },
+    pieceServing: { traces, port: piecePort },
     ownVouchers,
   }: { readonly swarm: SwarmAccess; readonly pieceServing: PieceServing; readonly ownVouchers: OwnVouchers },
 ): Promise<{ readonly port: number }> {
   const { hostId, ip } = identity;
   const { disableShared } = config.upload;
+  const isSecure = tls.server !== undefined;
   return stack.use(
     await listen({
       ...shared,
       host: config.upload.server.ip ?? anyAddress,
       port: config.upload.server.port,
+      tls: tls.server,
       grpc: (router) => {
         router.service(
           dfdaemon.DfdaemonUpload,
           uploadService({
             ...{ ...rpc, piecesForChildren, traces, facts, disableShared },
-            pieceServer: { ip, tcpPort },
+            pieceServer: { ip, tcpPort: isSecure ? undefined : piecePort },
             lifetime: lifetime.signal,
           }),
         );
         router.service(
           swarm.SwarmService,
-          swarmService({ hostId, version: VERSION, vouchers: ownVouchers, disableShared }),
+          swarmService({
+            ...{ hostId, version: VERSION, vouchers: ownVouchers, disableShared },
+            pieceTlsPort: isSecure ? piecePort : undefined,
+          }),
         );
       },
       longStreams: LONG_STREAMS,

@@ -3,6 +3,7 @@ import { BufferPool, type Logger, type LogLevel, type Metrics, type Telemetry } 
 import type { DfdaemonConfig } from '../config/schema.ts';
 import { type Identity, identityOf } from '../host/identity.ts';
 import { VERSION } from '../version.ts';
+import { type PeerTls, readPeerTls } from './peer-tls.ts';
 
 /** Bytes of one buffer: reads and writes of this size keep the disk busy without a call per chunk. */
 const BUFFER_BYTES = 256 * 1024;
@@ -29,6 +30,7 @@ export interface Runtime {
   readonly logger: Logger;
   readonly telemetry: Telemetry;
   readonly metrics: Metrics;
+  readonly tls: PeerTls;
   /** For gRPC clients. */
   readonly interceptors: ReturnType<typeof createClientInterceptors>;
   /** Aborts when the daemon stops. */
@@ -73,6 +75,7 @@ export function createRuntime(
   const metrics = createMetrics({ processMetrics: overrides.processMetrics ?? true });
   return {
     ...{ config, overrides, identity, name, logger, telemetry, metrics, stack },
+    tls: readPeerTls({ config, logger, stack }),
     interceptors: createClientInterceptors({ telemetry, metrics }),
     lifetime: new AbortController(),
     anyAddress: network.enableIPv6 ? '::' : '0.0.0.0',

@@ -9,6 +9,7 @@ import { SchedulerDirectory } from '../scheduler/scheduler-directory.ts';
 import { PersistentSeedMemory } from '../scheduler/seed-memory.ts';
 import { parentsOverNetwork } from '../upload/engine-parents.ts';
 import { VERSION } from '../version.ts';
+import { tlsSourceOf } from './peer-tls.ts';
 import { bufferPool, type Runtime } from './runtime.ts';
 
 /** How often schedulers' health is checked: one that comes back is used again this soon. */
@@ -30,9 +31,10 @@ export interface SwarmAccess {
 
 /** Nothing is asked before `directory.start()`. */
 export async function createSwarmAccess(runtime: Runtime): Promise<SwarmAccess> {
-  const { config, identity, interceptors, lifetime, logger, overrides, stack } = runtime;
+  const { config, identity, interceptors, lifetime, logger, overrides, stack, tls } = runtime;
   const { hostId } = identity;
-  const parentClients = stack.use(createParentClientPool({ hostId, version: VERSION, interceptors }));
+  const clientTls = tlsSourceOf(tls.client);
+  const parentClients = stack.use(createParentClientPool({ hostId, version: VERSION, interceptors, tls: clientTls }));
   const parents = countedParents(
     parentsOverNetwork({
       clients: parentClients,
@@ -40,6 +42,7 @@ export async function createSwarmAccess(runtime: Runtime): Promise<SwarmAccess> 
         bufferPool: bufferPool(runtime, 1 / 4),
         packetId: packetIdOf(hostId),
         headerTimeoutMs: config.download.pieceTimeout,
+        tls: clientTls,
       }),
       hostId,
       logger,
@@ -53,7 +56,10 @@ export async function createSwarmAccess(runtime: Runtime): Promise<SwarmAccess> 
     new SchedulerDirectory({
       addresses: () => schedulerAddresses(config),
       connect: (address) =>
-        createSchedulerClient({ address: parseAddress(address), hostId, version: VERSION, interceptors, logger }),
+        createSchedulerClient({
+          ...{ address: parseAddress(address), hostId, version: VERSION, interceptors, logger },
+          tls: tlsSourceOf(tls.scheduler),
+        }),
       describeHost: () => facts.describe(announced),
       seeds,
       refreshIntervalMs: config.dynconfig.refreshInterval,

@@ -1,6 +1,7 @@
 import { ConfigError, type ConfigRead, readConfig } from '@d7y/service-kit';
 import { defaultDirectories } from './directories.ts';
 import { type DfdaemonConfig, dfdaemonSchema } from './schema.ts';
+import { tlsProblemOf } from './tls-files.ts';
 
 /** Older names of keys. Rules and registries, which are lists, know their older names themselves. */
 const ALIASES: Readonly<Record<string, string>> = {
@@ -65,6 +66,8 @@ export function readDfdaemonConfig(options: ReadDfdaemonConfigOptions): ConfigRe
       `${name}: gc.policy.diskLowThresholdPercent: ${low} must be less than diskHighThresholdPercent ${high}`,
     ]);
   }
+  const tlsProblem = tlsProblemOf(config);
+  if (tlsProblem !== undefined) throw new ConfigError([`${name}: ${tlsProblem}`]);
   const { caCert, caKey } = config.proxy.server;
   if ((caCert === undefined) !== (caKey === undefined)) {
     throw new ConfigError([`${name}: proxy.server: expected both caCert and caKey, or neither`]);

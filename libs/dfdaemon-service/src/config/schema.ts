@@ -11,11 +11,13 @@ const HOUR = 60 * MINUTE;
 /** A section whose keys all have defaults: present or not, it is there. */
 const section = <Shape extends z.core.$ZodLooseShape>(shape: Shape) => z.object(shape).prefault({} as never);
 
-/** A key that promises protection we cannot give yet: refused, because ignoring it would leave open what its owner believes shut. */
-const refused = (reason: string) => z.undefined({ error: reason }).optional();
-const noPeerTls = refused(
-  'encryption between daemons and to schedulers is not available, remove the key or protect the network',
-);
+/** Files by which one side proves who it is, and knows the other: all three, or none for no TLS. */
+const tlsFiles = {
+  caCert: z.string().min(1).optional(),
+  cert: z.string().min(1).optional(),
+  key: z.string().min(1).optional(),
+};
+
 /** Bytes per second; undefined, or 0, for no limit. */
 const rateLimit = () =>
   byteRate()
@@ -132,11 +134,9 @@ export function dfdaemonSchema(directories: Directories) {
       server: section({
         ip: ipAddress().optional(),
         port: port().default(4000),
-        caCert: noPeerTls,
-        cert: noPeerTls,
-        key: noPeerTls,
+        ...tlsFiles,
       }),
-      client: section({ caCert: noPeerTls, cert: noPeerTls, key: noPeerTls }),
+      client: section(tlsFiles),
       /** Serve nothing to other daemons. */
       disableShared: z.boolean().default(false),
       /** Bytes per second; announced to schedulers as this host's limit where its network card has more. */
@@ -154,9 +154,7 @@ export function dfdaemonSchema(directories: Directories) {
       addrs: z.array(hostPort()).default([]),
       addr: hostPort().optional(),
       netAddrs: z.array(z.object({ type: z.literal('tcp').default('tcp'), addr: hostPort() })).default([]),
-      caCert: noPeerTls,
-      cert: noPeerTls,
-      key: noPeerTls,
+      ...tlsFiles,
     }),
     seedPeer: section({
       enable: z.boolean().default(false),
@@ -174,7 +172,13 @@ export function dfdaemonSchema(directories: Directories) {
       keep: z.boolean().default(true),
       /** Tasks that have come to so many bytes shrink to the low watermark's share of them; 0: no such limit. */
       diskGCThreshold: byteSize().default(0),
-      server: section({ ip: ipAddress().optional(), tcpPort: port().default(4005) }),
+      server: section({
+        ip: ipAddress().optional(),
+        /** Pieces, without TLS. Shut where `upload.server` has certificates. */
+        tcpPort: port().default(4005),
+        /** Pieces over TLS, where `upload.server` has certificates. */
+        tlsPort: port().default(4007),
+      }),
     }),
     backend: section({
       /** Tries after the first, for what may pass. */

@@ -10,6 +10,8 @@ export interface SwarmServicePorts {
   readonly version: string;
   readonly vouchers: Pick<OwnVouchers, 'follow'>;
   readonly disableShared: boolean;
+  /** Where pieces are served over TLS; undefined when they are not. */
+  readonly pieceTlsPort?: number | undefined;
   /** Most FollowVouchers at once. */
   readonly maxFollowers?: number;
 }
@@ -24,11 +26,12 @@ export function swarmService({
   version,
   vouchers,
   disableShared,
+  pieceTlsPort = 0,
   maxFollowers = MAX_FOLLOWERS,
 }: SwarmServicePorts): Partial<ServiceImpl<typeof swarm.SwarmService>> {
   let followers = 0;
   return {
-    hello: () => ({ instanceId: hostId, version, features: FEATURES, pieceTlsPort: 0 }),
+    hello: () => ({ instanceId: hostId, version, features: FEATURES, pieceTlsPort }),
     async *followVouchers({ taskId }, { signal }) {
       if (disableShared) throw new DownloadRefusedError('this daemon shares nothing');
       if (followers >= maxFollowers) throw new ConnectError('too many follow vouchers here', Code.ResourceExhausted);

@@ -17,7 +17,7 @@ export interface UploadServicePorts extends DownloadTaskPorts {
   readonly traces: ChildTraces;
   readonly facts: Pick<HostFacts, 'describeLoad'>;
   /** Where the piece server is, as children reach it. */
-  readonly pieceServer: { readonly ip: string; readonly tcpPort: number };
+  readonly pieceServer: { readonly ip: string; readonly tcpPort: number | undefined };
   readonly disableShared: boolean;
   /** Aborted when the daemon stops. */
   readonly lifetime: AbortSignal;
