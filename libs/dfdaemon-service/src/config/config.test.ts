@@ -81,7 +81,11 @@ proxy: { prefetchBandwidthLimit: 10GB }
   });
 
   it.each([
-    ['upload: { server: { cert: /a.pem } }', /upload\.server\.cert.*encryption/],
+    ['upload: { server: { cert: /a.pem } }', /upload\.server\.caCert: missing/],
+    ['upload: { client: { caCert: /a, cert: /b } }', /upload\.client\.key: missing/],
+    ['scheduler: { key: /k.pem }', /scheduler\.caCert: missing/],
+    ['upload: { server: { caCert: /a, cert: /b, key: /c } }', /upload\.client: without certificates/],
+    ['upload: { client: { caCert: /a, cert: /b, key: /c } }', /upload\.server: without certificates/],
     ['proxy: { server: { basicAuth: { username: a } } }', /proxy\.server\.basicAuth\.password/],
     ['proxy: { server: { basicAuth: { username: "a:b", password: c } } }', /without a colon/],
     ['proxy: { server: { caCert: /a.pem } }', /both caCert and caKey/],

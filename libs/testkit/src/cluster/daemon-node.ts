@@ -12,6 +12,8 @@ export interface DaemonPorts {
   readonly metrics: number;
   readonly health: number;
   readonly piece: number;
+  /** Where pieces are served over TLS, if it has certificates. */
+  readonly pieceTls: number;
 }
 
 export interface DaemonOptions {
@@ -67,8 +69,8 @@ export class DaemonNode extends ClusterNode {
     const storageDir = join(dir, 'storage');
     const socketPath = join(dir, 'd.sock'); // a socket's path may have 107 characters
     await mkdir(storageDir, { recursive: true });
-    const [upload, proxy, metrics, health, piece] = (await freePorts(5)) as [number, number, number, number, number];
-    const ports = { upload, proxy, metrics, health, piece };
+    const [upload = 0, proxy = 0, metrics = 0, health = 0, piece = 0, pieceTls = 0] = await freePorts(6);
+    const ports = { upload, proxy, metrics, health, piece, pieceTls };
     const dynconfig = join(dir, 'dynconfig.yaml');
     await writeFile(dynconfig, JSON.stringify({ scheduler: { addrs: schedulers } }));
     const server = (port: number) => ({ server: { ip: '127.0.0.1', port } });
@@ -86,7 +88,7 @@ export class DaemonNode extends ClusterNode {
       },
       metrics: server(metrics),
       health: server(health),
-      storage: { dir: storageDir, keep: true, server: { ip: '127.0.0.1', tcpPort: piece } },
+      storage: { dir: storageDir, keep: true, server: { ip: '127.0.0.1', tcpPort: piece, tlsPort: pieceTls } },
       ...(seed && { seedPeer: { enable: true } }),
     };
     return new DaemonNode(

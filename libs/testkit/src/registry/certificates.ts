@@ -19,6 +19,9 @@ export interface ServerCertificate extends CertificatePair {
   readonly ca: string;
 }
 
+/** What a certificate may be used for: nodes that verify each other need both. */
+export type CertificateUsage = 'serverAuth' | 'serverAuth,clientAuth';
+
 /** Options of `openssl req` for a fresh P-256 key that no password protects. */
 const NEW_KEY = '-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes';
 
@@ -27,7 +30,11 @@ const NEW_KEY = '-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes';
  * @param dir an existing folder, which gets `ca/ca.crt`, `server.crt` and `server.key`
  * @param names host names or IPv4 addresses
  */
-export async function makeServerCertificate(dir: string, names: readonly string[] = []): Promise<ServerCertificate> {
+export async function makeServerCertificate(
+  dir: string,
+  names: readonly string[] = [],
+  usage: CertificateUsage = 'serverAuth',
+): Promise<ServerCertificate> {
   const caDir = join(dir, 'ca');
   await mkdir(caDir, { recursive: true });
   const altNames = ['localhost', '127.0.0.1', ...names].map(
@@ -35,7 +42,7 @@ export async function makeServerCertificate(dir: string, names: readonly string[
   );
   const extensions = [
     `subjectAltName=${altNames.join(',')}`,
-    'extendedKeyUsage=serverAuth',
+    `extendedKeyUsage=${usage}`,
     'basicConstraints=CA:FALSE',
     '',
   ];
