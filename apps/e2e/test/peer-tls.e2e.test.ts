@@ -86,7 +86,7 @@ const isOpen = async (port: number): Promise<boolean> => {
 async function refusalOf(port: number): Promise<string> {
   const socket = connectTls({ host: '127.0.0.1', port, ca: trusted.ca, ALPNProtocols: ['h2'] });
   const refused = new Promise<string>((resolve) => {
-    socket.once('error', ({ message }) => resolve(message));
+    socket.once('error', (error: Error) => resolve(error.message));
     socket.once('close', () => resolve('closed'));
   });
   socket.resume();
