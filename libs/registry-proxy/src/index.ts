@@ -20,3 +20,5 @@ export type { ProxyLogger } from './request-log.ts';
 export { AuthorityError, CertificateAuthority } from './intercept/authority.ts';
 export { keepAuthority, readAuthority } from './intercept/authority-files.ts';
 export type { AuthorityFiles } from './intercept/authority-files.ts';
+export { blockedBy, BlockListError, NOTHING_BLOCKED, parseBlockList } from './block-lists.ts';
+export type { BlockList, BlockListSource, JudgedDownload } from './block-lists.ts';

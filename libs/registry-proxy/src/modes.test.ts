@@ -23,6 +23,13 @@ describe('forward mode', () => {
     expect(proxy.logs[0]?.fields).toMatchObject({ mode: 'forward', from: 'direct' });
   });
 
+  it('goes where the configuration says a registry of that name is', async () => {
+    await using registry = await FakeRegistry.start((_, response) => response.end('file'));
+    await using proxy = await startProxy({ registries: named(registry) });
+    expect((await ask(proxy.port, 'http://registry.test/v2/x?a=1')).body.toString()).toBe('file');
+    expect(registry.requests[0]?.url).toBe('/v2/x?a=1');
+  });
+
   it('takes blobs through the swarm, and names no other registry than the URL does', async () => {
     await using proxy = await startProxy();
     const headers = { 'x-dragonfly-registry': 'http://evil.test' };

@@ -7,6 +7,7 @@ import type { Tracer } from '@opentelemetry/api';
 import type { HeadOrigin } from './access/access-policy.ts';
 import type { ProxyCredentials } from './admission/proxy-auth.ts';
 import type { RouteExplanation } from './explain-route.ts';
+import type { BlockListSource } from './block-lists.ts';
 import type { ProxyRule, RegistryProxyConfig } from './config.ts';
 import type { CertificateAuthority } from './intercept/authority.ts';
 import type { TagDirectory } from './manifests/tag-directory.ts';
@@ -28,6 +29,8 @@ export interface RegistryProxyOptions {
   readonly rules: readonly ProxyRule[];
   /** Which upstreams may be reached; shared with the origin client. Everything but metadata services and the like unless given. */
   readonly guard?: UpstreamGuard;
+  /** Downloads that are refused; none unless given. */
+  readonly blockLists?: BlockListSource | undefined;
   /** Asked of every client; nobody is asked unless given. */
   readonly credentials?: ProxyCredentials | undefined;
   /** Signs for intercepted hosts; without one every CONNECT is a plain tunnel. */

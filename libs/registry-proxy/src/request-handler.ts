@@ -5,10 +5,12 @@ import { portOf, UpstreamGuard, UpstreamRefusedError } from '@d7y/service-kit';
 import { context } from '@opentelemetry/api';
 import { ProxyAuth } from './admission/proxy-auth.ts';
 import { RequestRate } from './admission/request-rate.ts';
+import { blockedBy } from './block-lists.ts';
+import { ProxyRequestError } from './errors.ts';
 import { LeafCertificates } from './intercept/leaf-certificates.ts';
 import { interceptionOf } from './intercept/interception.ts';
 import { ConnectMode } from './modes/connect.ts';
-import { parseDragonflyHeaders } from './dragonfly-headers.ts';
+import { type DragonflyHeaders, parseDragonflyHeaders } from './dragonfly-headers.ts';
 import { explainRoute, type RouteExplanation } from './explain-route.ts';
 import { deliverPastFullDisk } from './full-disk.ts';
 import { RegistryLogin } from './login/registry-login.ts';
@@ -154,6 +156,7 @@ export class RequestHandler implements AsyncDisposable {
       }
       return;
     }
+    this.#checkBlocked(route.kind === 'task' ? route.task.url : route.manifest.request.url, asked);
     metrics.requestViaDfdaemon();
     if (route.kind === 'manifest') {
       exchange.sentBytes += await this.#manifests.serve(route.manifest, front);
@@ -167,6 +170,13 @@ export class RequestHandler implements AsyncDisposable {
       log.direct(`fallback: ${error instanceof Error ? error.message : String(error)}`);
       await carry(new URL(route.task.url));
     }
+  }
+
+  /** @throws {ProxyRequestError} 403 */
+  #checkBlocked(url: string, { application, tag, priority }: DragonflyHeaders): void {
+    const list = this.#options.blockLists?.current();
+    const reason = list && blockedBy({ url, application, tag, priority }, list);
+    if (reason !== undefined) throw new ProxyRequestError(403, reason);
   }
 
   async #carry(

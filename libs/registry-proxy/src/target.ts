@@ -4,6 +4,7 @@ import { ProxyRequestError } from './errors.ts';
 import { forwardTargetOf } from './modes/forward.ts';
 import { mirrorTargetOf } from './modes/mirror.ts';
 import { prefixTargetOf } from './modes/path-prefix.ts';
+import { reachedAt } from './modes/registry-base.ts';
 
 /**
  * How a client reaches its upstream through this proxy. `mirror`: the proxy stands in for the registry; `prefix`: the path begins with the
@@ -33,9 +34,12 @@ export function targetOf(
 ): Target {
   if (tunnel !== undefined) {
     if (!url.startsWith('/')) throw new ProxyRequestError(400, 'a request within CONNECT must ask for a path');
-    return { mode: 'intercepted', upstream: new URL(`https://${tunnel}${url}`), isNamed: true };
+    const upstream = reachedAt(new URL(`https://${tunnel}${url}`), config.registries);
+    return { mode: 'intercepted', upstream, isNamed: true };
   }
-  if (!url.startsWith('/')) return { mode: 'forward', upstream: forwardTargetOf(url), isNamed: true };
+  if (!url.startsWith('/')) {
+    return { mode: 'forward', upstream: reachedAt(forwardTargetOf(url), config.registries), isNamed: true };
+  }
   const mirror = mirrorTargetOf(url, { registryHeader, hostHeader: headers.host }, config);
   const prefix = mirror.isNamed || !config.dynamic ? undefined : prefixTargetOf(url, config.registries);
   return prefix === undefined ? { mode: 'mirror', ...mirror } : { mode: 'prefix', isNamed: true, ...prefix };

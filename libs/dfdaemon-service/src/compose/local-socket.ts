@@ -2,6 +2,7 @@ import type { ServerResponse } from 'node:http';
 import { dirname } from 'node:path';
 import { dfdaemon } from '@d7y/api';
 import { DfError } from '@d7y/piece';
+import type { BlockListSource } from '@d7y/registry-proxy';
 import { createHttpHandler, listen, sendLine } from '@d7y/service-kit';
 import { z } from 'zod';
 import type { Explanation } from '../observe/explanation.ts';
@@ -27,8 +28,13 @@ export async function serveLocalSocket(
   { config, stack }: Runtime,
   { rpc, shared }: RpcParts,
   { directory }: SwarmAccess,
-  { status, explain }: { readonly status: () => Promise<DaemonStatus>; readonly explain: (url: string) => Explanation },
+  parts: {
+    readonly status: () => Promise<DaemonStatus>;
+    readonly explain: (url: string) => Explanation;
+    readonly blockLists: BlockListSource;
+  },
 ): Promise<string> {
+  const { status, explain, blockLists } = parts;
   const { socketPath, socketMode } = config.download.server;
   const outputRoots = new OutputRoots(config.download.outputRoots);
   await makeDirectory(dirname(socketPath));
@@ -43,6 +49,7 @@ export async function serveLocalSocket(
           downloadService({
             ...rpc,
             outputRoots,
+            blockLists,
             pieceLength: config.download.pieceSize,
             leave: (options) => directory.leave(options),
           }),

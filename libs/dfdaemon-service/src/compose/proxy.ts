@@ -2,6 +2,7 @@ import { join, resolve } from 'node:path';
 import type { TaskOpener } from '@d7y/peer-engine';
 import {
   AuthorityError,
+  type BlockListSource,
   type CertificateAuthority,
   createRegistryProxy,
   keepAuthority,
@@ -56,6 +57,7 @@ export async function startProxy(
     readonly origins: Origins;
     readonly knowledge: RegistryKnowledge;
     readonly metrics: DaemonMetrics;
+    readonly blockLists: BlockListSource;
     readonly tagDirectory: TagDirectory;
   },
 ): Promise<Pick<RegistryProxy, 'explain'> & { readonly port: number }> {
@@ -70,6 +72,7 @@ export async function startProxy(
       knowledge,
       tagDirectory,
       guard: origins.guard,
+      blockLists: parts.blockLists,
       credentials: server.basicAuth,
       authority,
       config: {

@@ -10,6 +10,7 @@ import { StatsFile } from '../observe/stats-file.ts';
 import { type DaemonStatus, statusOf } from '../observe/status.ts';
 import { EvictionNotices } from '../scheduler/eviction-notices.ts';
 import { VERSION } from '../version.ts';
+import { followBlockLists } from './block-lists.ts';
 import { createEngine } from './engine.ts';
 import { serveLocalSocket } from './local-socket.ts';
 import { serveOperators } from './operators.ts';
@@ -122,7 +123,10 @@ export async function startDfdaemon(
       uploadedBytes: () => uploads.totalBytes,
     });
   };
-  const proxy = await startProxy(runtime, { engine: opener, origins, knowledge, metrics, tagDirectory: swarm.links });
+  const blockLists = await followBlockLists(runtime);
+  const proxy = await startProxy(runtime, {
+    ...{ engine: opener, origins, knowledge, metrics, blockLists, tagDirectory: swarm.links },
+  });
   swarm.announced.proxy = proxy.port;
   const explain = (url: string): Explanation =>
     explanationOf(url, {
@@ -131,7 +135,7 @@ export async function startDfdaemon(
       schedulers: (taskId) => swarm.directory.statusFor(taskId),
       seeds: (taskId) => swarm.seeds.ordered(taskId),
     });
-  const socketPath = await serveLocalSocket(runtime, parts, swarm, { status, explain });
+  const socketPath = await serveLocalSocket(runtime, parts, swarm, { status, explain, blockLists });
 
   // Health comes last: whoever sees it may use all the rest.
   for (const service of [dfdaemon.DfdaemonUpload, dfdaemon.DfdaemonDownload])

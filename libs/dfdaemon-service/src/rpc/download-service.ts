@@ -1,5 +1,6 @@
 import type { ServiceImpl } from '@connectrpc/connect';
 import type { dfdaemon } from '@d7y/api';
+import type { BlockListSource } from '@d7y/registry-proxy';
 import type { OutputRoots } from '../output/output-roots.ts';
 import { downloadTask, type DownloadTaskPorts } from './download-task.ts';
 import type { TaskAdmin } from './local-tasks.ts';
@@ -10,6 +11,8 @@ export interface DownloadServicePorts extends DownloadTaskPorts {
   readonly outputRoots: OutputRoots;
   /** @see DownloadRights.pieceLength */
   readonly pieceLength?: number | undefined;
+  /** @see DownloadRights.blockLists */
+  readonly blockLists?: BlockListSource | undefined;
   /** Takes this host out of all schedulers. */
   readonly leave: (options: { signal: AbortSignal }) => Promise<void>;
 }
@@ -21,6 +24,7 @@ export const downloadService = (
   downloadTask: downloadTask(ports, {
     outputRoots: ports.outputRoots,
     pieceLength: ports.pieceLength,
+    blockLists: ports.blockLists,
     outlivesCaller: undefined,
   }),
   statTask: ({ taskId }, { signal }) => ports.admin.stat(taskId, { signal }),

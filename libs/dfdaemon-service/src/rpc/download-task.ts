@@ -13,7 +13,7 @@ import {
 } from '@d7y/peer-engine';
 import { type TaskPieces, toBackendConnectError, toPieceMessage } from '@d7y/peer-protocol';
 import { peerIdOf, pieceRange, piecesOf } from '@d7y/piece';
-import type { AccessPolicy } from '@d7y/registry-proxy';
+import { type AccessPolicy, blockedBy, type BlockListSource } from '@d7y/registry-proxy';
 import { linkedSignal, type Logger, untilAborted } from '@d7y/service-kit';
 import type { Identity } from '../host/identity.ts';
 import { OutputFile } from '../output/output-file.ts';
@@ -38,6 +38,8 @@ export interface DownloadRights {
   readonly outputRoots: OutputRoots | undefined;
   /** Piece length in bytes of what they ask for without naming one, where it is part of the task's id. */
   readonly pieceLength?: number | undefined;
+  /** Downloads that are refused to them; none unless given. */
+  readonly blockLists?: BlockListSource | undefined;
   /**
    * What was begun goes on although the caller has gone, until this signal: a scheduler that dies after it told a seed to fetch
    * must not make the seed throw away what is under way.
@@ -55,7 +57,9 @@ export const downloadTask = (ports: DownloadTaskPorts, rights: DownloadRights) =
     context: HandlerContext,
   ): AsyncGenerator<Response, void, undefined> {
     if (download === undefined) throw new InvalidDownloadError('the request names no download');
-    const { outputRoots } = rights;
+    const { outputRoots, blockLists } = rights;
+    const reason = blockLists && blockedBy(download, blockLists.current());
+    if (reason !== undefined) throw new DownloadRefusedError(reason);
     if (download.outputPath !== undefined && outputRoots === undefined) {
       throw new DownloadRefusedError('a file is only written for callers on the unix socket of this daemon');
     }

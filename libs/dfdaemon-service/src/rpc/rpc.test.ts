@@ -231,6 +231,22 @@ describe('DownloadTask', () => {
     expect(engine.requests[0]?.credentials['authorization']?.reveal()).toBe('Bearer planted');
   });
 
+  it('refuses what is blocked before anybody is asked', async () => {
+    const { ports, engine } = await setUp();
+    const context = createHandlerContext({
+      service: dfdaemon.DfdaemonDownload,
+      method: dfdaemon.DfdaemonDownload.method.downloadTask,
+      ...{ protocolName: 'grpc', requestMethod: 'POST', url: 'http://local/' },
+    });
+    const blockLists = { current: () => parseBlockList({ blockList: { task: { download: { tags: ['slow'] } } } }) };
+    const rights = { outputRoots: undefined, outlivesCaller: undefined, blockLists };
+    const request = create(dfdaemon.DownloadTaskRequestSchema, { download: { url: URL_OF_FILE, tag: 'slow' } });
+    await expect(downloadTask(ports, rights)(request, context).next()).rejects.toMatchObject({
+      code: 'PERMISSION_DENIED',
+    });
+    expect(engine.requests).toEqual([]);
+  });
+
   it('says what the origin said in the form of stock daemons', async () => {
     const { download, engine } = await setUp();
     engine.failure = new OriginStatusError(URL_OF_FILE, 404, { 'content-type': 'text/html' });

@@ -40,6 +40,12 @@ export function joinTarget(base: URL, target: string): URL {
   return new URL(`${base.origin}${base.pathname.replace(/\/+$/, '')}${target}`);
 }
 
+/** The same content where the configuration says a registry of that name is reached. */
+export function reachedAt(url: URL, registries: RegistryProxyConfig['registries']): URL {
+  const base = policyFor(registries, url)?.base;
+  return base === undefined ? url : joinTarget(new URL(base), `${url.pathname}${url.search}`);
+}
+
 /** Whether a URL's host is this machine, where registries for tests and development speak http. */
 function isLoopback(hostname: string): boolean {
   return hostname === 'localhost' || hostname === '[::1]' || /^127(\.\d{1,3}){3}$/.test(hostname);
