@@ -6,7 +6,7 @@ import { type Client, Code, createClient, createHandlerContext } from '@connectr
 import { common, dfdaemon, swarm } from '@d7y/api';
 import { OriginStatusError } from '@d7y/peer-engine';
 import { backendErrorOf, createDaemonTransport, createParentClientPool } from '@d7y/peer-protocol';
-import { type AccessRequest } from '@d7y/registry-proxy';
+import { type AccessRequest, parseBlockList } from '@d7y/registry-proxy';
 import { createRulesInterceptor } from '@d7y/message-rules';
 import { listen } from '@d7y/service-kit';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
