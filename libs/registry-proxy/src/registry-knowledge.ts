@@ -39,9 +39,13 @@ export class RegistryKnowledge implements AsyncDisposable {
   constructor(options: RegistryKnowledgeOptions, file?: MemoryFile) {
     const { clock = Date.now, config } = options;
     const common = { maxEntries: MAX_ENTRIES, clock, changed: file?.changed ?? (() => undefined) };
-    this.access = new AccessPolicy({ ...options, ...config, ...common, probeTimeoutMs: PROBE_TIMEOUT_MS });
+    const bases = new BaseAnswers(common);
+    this.access = new AccessPolicy({
+      ...{ ...options, ...config, ...common, probeTimeoutMs: PROBE_TIMEOUT_MS },
+      challenged: (upstream, challenge) => bases.hearRefusal(upstream, challenge),
+    });
     this.tags = new TagBook(common);
-    this.bases = new BaseAnswers(common);
+    this.bases = bases;
     this.#file = file;
   }
 

@@ -43,6 +43,8 @@ export interface AccessPolicyOptions {
   readonly maxEntries?: number;
   /** Told when a repository's visibility is worth remembering across restarts. */
   readonly changed?: () => void;
+  /** Told of the challenge with which a registry refuses strangers. */
+  readonly challenged?: (upstream: string, challenge: string) => void;
   /** Unix time in ms; for tests. */
   readonly clock?: () => number;
 }
@@ -76,6 +78,7 @@ export class AccessPolicy {
       maxEntries,
       clock,
       ...(options.changed === undefined ? {} : { changed: options.changed }),
+      ...(options.challenged === undefined ? {} : { challenged: options.challenged }),
     });
   }
 

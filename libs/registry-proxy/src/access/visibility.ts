@@ -27,6 +27,7 @@ export class Visibility {
   readonly #whenDownMs: number;
   readonly #clock: () => number;
   readonly #changed: () => void;
+  readonly #challenged: (upstream: string, challenge: string) => void;
 
   constructor(options: {
     readonly freshMs: number;
@@ -36,12 +37,15 @@ export class Visibility {
     readonly clock: () => number;
     /** Told when there is something new to remember. */
     readonly changed?: () => void;
+    /** Told of the challenge with which a registry refuses strangers. */
+    readonly challenged?: (upstream: string, challenge: string) => void;
   }) {
     this.#table = new AgedTable(options.maxEntries, options.clock);
     this.#freshMs = options.freshMs;
     this.#whenDownMs = options.whenDownMs;
     this.#clock = options.clock;
     this.#changed = options.changed ?? (() => undefined);
+    this.#challenged = options.challenged ?? (() => undefined);
   }
 
   fresh(upstream: string, scope: string): VisibilityRecord | undefined {
@@ -54,6 +58,7 @@ export class Visibility {
 
   set(upstream: string, scope: string, record: VisibilityRecord, seenAtMs: number = this.#clock()): void {
     this.#table.set(keyOf(upstream, scope), record, seenAtMs);
+    if (record.state === 'private' && record.challenge !== undefined) this.#challenged(upstream, record.challenge);
     this.#changed();
   }
 

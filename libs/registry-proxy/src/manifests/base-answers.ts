@@ -29,6 +29,11 @@ export class BaseAnswers {
     this.#changed();
   }
 
+  /** How the registry refuses strangers elsewhere is how it would have refused them here, where nobody asked it. */
+  hearRefusal(upstream: string, challenge: string): void {
+    if (this.#table.get(upstream, Infinity) === undefined) this.learn(upstream, challenge);
+  }
+
   /**
    * The challenge to answer with, if any: Basic as the registry has it, since who comes back with a password is recognised. What it says
    * of Bearer tokens stays away: its token server need not be up, and a new token proves nothing while nobody can check it.
