@@ -1,3 +1,4 @@
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import {
@@ -44,7 +45,15 @@ async function expectSkopeoCopies(
     mirror: daemon.proxyHost,
   });
   const directory = join(bench.scratch, folder);
-  await skopeoCopy(name, directory, { registriesConf, ...(credentials === undefined ? {} : { credentials }) });
+  // What skopeo is given on its command line it keeps from mirrors.
+  const authFile = join(bench.scratch, 'auth.json');
+  const { username = '', password = '' } = credentials ?? {};
+  const auth = Buffer.from(`${username}:${password}`).toString('base64');
+  await writeFile(
+    authFile,
+    JSON.stringify({ auths: credentials === undefined ? {} : { [daemon.proxyHost]: { auth } } }),
+  );
+  await skopeoCopy(name, directory, { registriesConf, env: { REGISTRY_AUTH_FILE: authFile } });
   expect(Object.fromEntries(await directoryContent(directory))).toMatchObject(
     Object.fromEntries(blobsOf(layout).map(({ digest, size }) => [digest, size])),
   );
@@ -81,6 +90,7 @@ describe('with the registry stopped', () => {
     const stranger = await bench.containerd(second);
     await ctrPull(stranger, image.name);
     expectHolds(await containerdContent(stranger), image);
+    await expectSkopeoCopies(bench, second, image, 'skopeo');
   });
 
   it('a public image that asks everybody for a token is pulled after a restart of its daemon, with and without one', async () => {

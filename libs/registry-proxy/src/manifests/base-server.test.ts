@@ -21,7 +21,7 @@ async function afterwards(challenge: string | undefined, headers: Record<string,
     expect(answer.headers['www-authenticate']).toBe(challenge);
     expect(registry.requests).toHaveLength(1);
   }
-  return ask(proxy.port, `/v2/?ns=${authority}`, { headers });
+  return await ask(proxy.port, `/v2/?ns=${authority}`, { headers });
 }
 
 describe('/v2/ of a registry that is down', () => {
