@@ -8,5 +8,8 @@ export type { Directories } from './config/directories.ts';
 export { readDfdaemonConfig } from './config/read-dfdaemon-config.ts';
 export type { ReadDfdaemonConfigOptions } from './config/read-dfdaemon-config.ts';
 export type { DfdaemonConfig } from './config/schema.ts';
+export type { OwnSchedulers } from './link/own-schedulers.ts';
+export { SwarmLinks } from './link/swarm-links.ts';
+export type { SwarmLinksOptions, SwarmLinksTiming } from './link/swarm-links.ts';
 export type { DaemonStatus } from './observe/status.ts';
 export { VERSION as DFDAEMON_VERSION } from './version.ts';
