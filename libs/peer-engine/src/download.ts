@@ -109,6 +109,7 @@ export class Download {
       hostId: host.hostId,
       hostOf: (peerId) => this.#fetcher.hostOf(peerId),
       onBlamed: (hostId, offence) => events.parentBlamed(hostId, offence),
+      onSuspected: (peerId, number) => this.#fetcher.blame(peerId, 'wrongBytes', number),
       onDiscarded: ({ number, parentId }) => {
         if (parentId !== undefined) this.acquisition.sayPieceWrong(number, parentId);
         this.acquisition.kick();

@@ -73,7 +73,7 @@ export interface PeerFetcherInit {
   readonly parents: Parents;
   readonly reputation: Reputation;
   /** Judges the bytes that parents send. */
-  readonly verification: Pick<Verification, 'meet' | 'wantsSha256' | 'judge' | 'complain'>;
+  readonly verification: Pick<Verification, 'meet' | 'wantsSha256' | 'judge' | 'turnedAway'>;
   readonly hostId: string;
   readonly standings: ParentStandings;
   /** Takes down which parents are asked, which not, and why. */
@@ -215,9 +215,10 @@ export class PeerFetcher {
   }
 
   /** Drops a parent for the rest of the task, and its host for a while. */
-  blame(peerId: string, offence: Offence): void {
+  blame(peerId: string, offence: Offence, pieceNumber = 0): void {
     const state = this.#parents.get(peerId);
     if (state === undefined) return;
+    this.#init.verification.turnedAway(pieceNumber, state.parent.hostId, offence);
     this.#init.reputation.blame(state.parent.hostId, offence);
     this.#init.onBlamed(state.parent.hostId, offence);
     this.#drop(state, OFFENCES[offence]);
@@ -523,8 +524,7 @@ export class PeerFetcher {
     this.#init.journal.failed(parent);
     const offence = offenceOf(error);
     if (offence !== undefined) {
-      this.#init.verification.complain(number, parent.hostId, offence);
-      return this.blame(parent.peerId, offence);
+      return this.blame(parent.peerId, offence, number);
     }
     state.pieces.delete(number);
     if (++state.refusals >= MAX_REFUSALS) this.#drop(state, 'it had no piece that it was asked for');

@@ -19,8 +19,10 @@ export interface VerificationInit {
   readonly hostId: string;
   /** Host of a parent that was used in this download. */
   readonly hostOf: (peerId: string) => string | undefined;
-  /** A host was blamed by us, for something other than a failed transfer. */
+  /** A host was blamed for what it said or sent, whether or not it is a parent at present. */
   readonly onBlamed: (hostId: string, offence: Offence) => void;
+  /** A parent's bytes contradict a voucher: it is not to be asked any more, nor its host for a while. */
+  readonly onSuspected: (peerId: string, pieceNumber: number) => void;
   /** A piece that was here proved wrong and is missing again. */
   readonly onDiscarded: (piece: PieceRecord) => void;
   readonly logger: Logger;
@@ -40,6 +42,9 @@ export class Verification {
   readonly #feed: VoucherFeed | undefined;
   /** Bytes that contradicted a voucher, by piece. */
   readonly #refused = new Map<number, { readonly sha256: string; readonly hostId: string }[]>();
+  /** Hosts that are left alone for wrong bytes already. */
+  readonly #turnedAway = new Set<string>();
+  /** Hosts of which the scheduler has heard. */
   readonly #convicted = new Set<string>();
 
   constructor(init: VerificationInit) {
@@ -94,10 +99,13 @@ export class Verification {
     for (const refused of this.#refused.get(number) ?? []) if (refused.sha256 === sha256) this.#pardon(refused.hostId);
   }
 
-  /** A host sent bytes that do not match what itself announced of them, or that the origin refutes. */
-  complain(pieceNumber: number, hostId: string, offence: Offence): void {
+  /** A parent was turned away for a failed transfer. The scheduler hears at once of bytes that contradict what their sender said itself. */
+  turnedAway(pieceNumber: number, hostId: string, offence: Offence): void {
+    if (offence !== 'wrongBytes') return;
+    this.#turnedAway.add(hostId);
     const isOpen = (this.#refused.get(pieceNumber) ?? []).some((refused) => refused.hostId === hostId);
-    if (isOpen || !(offence === 'wrongBytes' || offence === 'falseVoucher')) return;
+    if (isOpen || this.#convicted.has(hostId)) return;
+    this.#convicted.add(hostId);
     this.#init.link?.blame(this.#init.progress.stored.taskId, pieceNumber, hostId, offence);
   }
 
@@ -108,8 +116,10 @@ export class Verification {
     if (this.#convicted.has(hostId)) return;
     this.#convicted.add(hostId);
     logger.warn({ taskId, piece: pieceNumber, parent: hostId, offence }, 'a host lied about a piece');
-    reputation.blame(hostId, offence);
-    onBlamed(hostId, offence);
+    if (!this.#turnedAway.has(hostId)) {
+      reputation.blame(hostId, offence);
+      onBlamed(hostId, offence);
+    }
     link?.blame(taskId, pieceNumber, hostId, offence);
   }
 
@@ -120,7 +130,7 @@ export class Verification {
 
   /** The whole has matched its digest: every piece that is here is the truth, by which everybody is judged. */
   conclude(): void {
-    const { progress, reputation, hostId: self, hostOf, link } = this.#init;
+    const { progress, reputation, hostId: self, hostOf } = this.#init;
     const { stored } = progress;
     for (const [hostId, number] of this.#book.falseVouchers((piece) => stored.piece(piece)?.sha256)) {
       if (hostId !== self) this.convict(number, hostId, 'falseVoucher');
@@ -129,11 +139,7 @@ export class Verification {
       const truth = stored.piece(number)?.sha256;
       for (const { sha256, hostId } of truth === undefined ? [] : refusals) {
         if (sha256 === truth) this.#pardon(hostId);
-        else if (!this.#convicted.has(hostId)) {
-          // It is left alone already; now the others may know.
-          this.#convicted.add(hostId);
-          link?.blame(stored.taskId, number, hostId, 'wrongBytes');
-        }
+        else this.convict(number, hostId, 'wrongBytes');
       }
     }
     const givers = new Set<string>();
@@ -154,20 +160,18 @@ export class Verification {
 
   /** Something new was said of a piece that is here. */
   #review(piece: PieceRecord, sha256: string): void {
-    const { progress, onDiscarded, reputation, onBlamed, hostOf } = this.#init;
+    const { progress, onDiscarded, onSuspected, hostOf } = this.#init;
     const vouched = this.#book.sha256Of(piece.number);
     if (vouched === undefined || vouched === sha256) {
       progress.setVerified(piece, vouched !== undefined);
       return;
     }
-    const hostId = piece.parentId === undefined ? undefined : hostOf(piece.parentId);
+    const { parentId } = piece;
+    const hostId = parentId === undefined ? undefined : hostOf(parentId);
     // Once nothing is missing the digest of the whole decides, and nobody would fetch the piece again.
     if (progress.isSatisfied) return progress.setVerified(piece, false);
     if (this.#refuse(piece.number, sha256, hostId ?? '') === 'disputed') return progress.setVerified(piece, false);
-    if (hostId !== undefined) {
-      reputation.blame(hostId, 'wrongBytes');
-      onBlamed(hostId, 'wrongBytes');
-    }
+    if (parentId !== undefined) onSuspected(parentId, piece.number);
     progress.discard([piece.number]);
     onDiscarded(piece);
   }
@@ -188,6 +192,8 @@ export class Verification {
   }
 
   #pardon(hostId: string): void {
-    if (!this.#convicted.has(hostId)) this.#init.reputation.pardon(hostId, 'wrongBytes');
+    if (this.#convicted.has(hostId)) return;
+    this.#turnedAway.delete(hostId);
+    this.#init.reputation.pardon(hostId, 'wrongBytes');
   }
 }
