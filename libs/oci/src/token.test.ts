@@ -1,5 +1,6 @@
-import { describe, expect, it } from '@jest/globals';
 import { inspect } from 'node:util';
+import { describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
 import { ChallengeRealmError, TokenResponseError } from './errors.ts';
 import { MAX_TOKEN_RESPONSE_BYTES, parseTokenResponse, pullScopeOf, tokenRequestUrl } from './token.ts';
 
@@ -72,6 +73,24 @@ describe('parseTokenResponse', () => {
     [{ token: 'x'.repeat(MAX_TOKEN_RESPONSE_BYTES) }],
   ])('refuses %j', (value) => {
     expect(() => parseTokenResponse(answer(value), NOW)).toThrow(TokenResponseError);
+  });
+
+  it('gives a token fit for a header, or its own error, for any JSON', () => {
+    const field = fc.constantFrom('token', 'access_token', 'expires_in', 'issued_at');
+    const value = fc.oneof(fc.jsonValue(), fc.string({ unit: 'binary' }), fc.constant('abc'), fc.double());
+    fc.assert(
+      fc.property(fc.dictionary(field, value), (document) => {
+        try {
+          const { token, expiresAtMs } = parseTokenResponse(answer(document), NOW);
+          expect(() => new Headers({ authorization: `Bearer ${token}` })).not.toThrow();
+          expect(expiresAtMs).toBeGreaterThan(NOW);
+          expect(expiresAtMs).toBeLessThanOrEqual(NOW + 24 * 3600_000);
+        } catch (error) {
+          expect(error).toBeInstanceOf(TokenResponseError);
+        }
+      }),
+      { numRuns: 1000 },
+    );
   });
 
   it('never repeats the answer', () => {

@@ -276,6 +276,46 @@ describe('a download in a swarm', () => {
   });
 });
 
+describe('8: private content that is here', () => {
+  const credentials = { authorization: new Secret('Bearer planted') };
+
+  it('is not had through another address, whatever id the caller chooses', async () => {
+    const { url, bytes } = blob(5 * MIB);
+    origin.put(url, { bytes, authorization: 'Bearer planted' });
+    const engine = cluster.add('a');
+    await pull(engine, url, { credentials, enableTaskIdBasedBlobDigest: true });
+    const digest = url.slice(URL.length);
+    const elsewhere = `http://evil.test/v2/app/blobs/${digest}`;
+    origin.put(elsewhere, { bytes: Buffer.from('accepts everybody') });
+    for (const more of [{}, { isAccepted: true }, { credentials }]) {
+      const asked = pull(engine, elsewhere, { enableTaskIdBasedBlobDigest: true, ...more });
+      await expect(asked).rejects.toMatchObject({ code: 'PRIVATE_ELSEWHERE' });
+    }
+    // The id of the private task, named by what it is made of.
+    await pull(engine, url, { credentials });
+    const asked = pull(engine, 'http://evil.test/x', { contentForCalculatingTaskId: `${url}STANDARD` });
+    await expect(asked).rejects.toMatchObject({ code: 'PRIVATE_ELSEWHERE' });
+  });
+
+  it('is kept from strangers although only a part of it is here', async () => {
+    const url = 'http://registry.test/file';
+    origin.put(url, { bytes: noise('file', 9 * MIB), authorization: 'Bearer planted' });
+    const engine = cluster.add('a');
+    await pull(engine, url, { credentials, rangeHeader: 'bytes=0-99' });
+    await expect(pull(engine, url, { rangeHeader: 'bytes=0-99' })).rejects.toMatchObject({ status: 401 });
+  });
+
+  it('is had without another question by whom the front end accepted', async () => {
+    const { url, bytes } = blob(5 * MIB);
+    origin.put(url, { bytes, authorization: 'Bearer planted' });
+    const engine = cluster.add('a');
+    await pull(engine, url, { credentials });
+    const before = origin.calls.length;
+    expect((await pull(engine, url, { isAccepted: true })).equals(bytes)).toBe(true);
+    expect(origin.calls).toHaveLength(before);
+  });
+});
+
 describe('a download whose scheduler', () => {
   it('died asks the same remembered seed as every other host, so that the origin sees each byte once', async () => {
     const { url, bytes } = blob(17 * MIB);
