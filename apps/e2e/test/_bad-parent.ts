@@ -6,13 +6,14 @@ import { create } from '@bufbuild/protobuf';
 import { dfdaemon } from '@d7y/api';
 import { createSchedulerClient, type PeerRegistration, startPieceServer, toHostMessage } from '@d7y/peer-protocol';
 import { createLayout, hostIdOf, peerIdOf, pieceDigestOf, pieceRange, type TaskLayout } from '@d7y/piece';
-import { BufferPool, createHealth, createLogger, listen } from '@d7y/service-kit';
+import { BufferPool, createHealth, createLogger, delay, listen } from '@d7y/service-kit';
 
 /**
  * How it fails its children: it takes calls and never answers; it names its pieces, but its piece server accepts and never
- * answers; its bytes do not match the digest it announces; its bytes match that digest, but are not those of the blob.
+ * answers; its bytes do not match the digest it announces; its bytes match that digest, but are not those of the blob; it sends 1 KB/s; it
+ * describes the piece and sends nothing of it; it hangs up in the middle of the piece.
  */
-export type Misbehaviour = 'mute' | 'silent' | 'otherDigest' | 'otherBlob';
+export type Misbehaviour = 'mute' | 'silent' | 'otherDigest' | 'otherBlob' | 'trickling' | 'headerOnly' | 'cutting';
 
 /** A blob that it pretends to hold. */
 export interface OfferedBlob {
@@ -127,6 +128,7 @@ async function startLyingServer(
   layouts: ReadonlyMap<string, TaskLayout>,
   onAsked: () => void,
 ): Promise<number> {
+  const stopped = new AbortController();
   const server = stack.use(
     await startPieceServer({
       host: '127.0.0.1',
@@ -143,10 +145,18 @@ async function startLyingServer(
           return Promise.resolve({
             ...{ number, offset: start, length, parentId: '', costMs: 1, createdAtMs: Date.now() },
             digest: misbehaviour === 'otherDigest' ? 'crc32:1' : pieceDigestOf(content),
-            read: (from: number, target: Uint8Array) => {
+            read: async (from: number, target: Uint8Array) => {
+              // The description of a piece leaves with its first bytes.
+              if (misbehaviour === 'headerOnly' && from > 0) await once(stopped.signal, 'abort');
+              if (misbehaviour === 'headerOnly') return 1;
+              if (misbehaviour === 'cutting' && from >= length / 2) throw new Error('enough');
+              if (misbehaviour === 'trickling') {
+                await delay(1_000, { signal: stopped.signal, unref: true });
+                return Math.min(target.length, 1_000);
+              }
               const part = content.subarray(from, from + target.length);
               target.set(part);
-              return Promise.resolve(part.length);
+              return part.length;
             },
             close: () => undefined,
           });
@@ -154,6 +164,7 @@ async function startLyingServer(
       },
     }),
   );
+  stack.defer(() => stopped.abort());
   return server.port;
 }
 

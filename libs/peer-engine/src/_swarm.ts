@@ -123,6 +123,9 @@ export class FakeCluster {
   readonly behaviour = new Map<string, Behaviour>();
   /** Pieces asked of each host. */
   readonly asked = new Map<string, number>();
+  /** Transfers of pieces at this moment, and the most there ever were at a time. */
+  underWay = 0;
+  mostUnderWay = 0;
   /** Bytes per second of one transfer from each host; as fast as it goes where there is none. */
   readonly rates = new Map<string, number>();
   /** What members tell each other beyond the published protocol; nothing while undefined. */
@@ -266,6 +269,9 @@ export class FakeCluster {
   ): Promise<ReceivedPiece> {
     const { hostId, engine, store } = this.#at(tcpPort);
     this.asked.set(hostId, (this.asked.get(hostId) ?? 0) + 1);
+    this.underWay++;
+    this.mostUnderWay = Math.max(this.mostUnderWay, this.underWay);
+    using _counted = { [Symbol.dispose]: () => void this.underWay-- };
     const behaviour = this.behaviour.get(hostId) ?? 'good';
     if (behaviour === 'silent') {
       await new Promise((resolve) => setTimeout(resolve, this.headerTimeoutMs));

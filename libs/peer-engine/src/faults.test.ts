@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import type { Instruction } from '@d7y/peer-protocol';
+import fc from 'fast-check';
+import type { Behaviour } from './_swarm.ts';
 import { FakeCluster, MIB, requestOf } from './_swarm.ts';
 import type { Engine, OriginLease, SwarmLink } from './index.ts';
 import { taskIdOfRequest } from './index.ts';
@@ -206,6 +208,51 @@ describe('when nobody else has what is late,', () => {
     expect(served(url)).toBe(before);
     expect(origin.calls).toHaveLength(calls);
   });
+});
+
+describe('whatever parents do', () => {
+  const behaviours = [
+    ...['good', 'corrupt', 'lying', 'silent', 'mute', 'refusing', 'gone', 'hanging', 'deaf', 'cutting'],
+  ] as const satisfies readonly Behaviour[];
+  const parent = fc.record({
+    behaviour: fc.constantFrom(...behaviours),
+    bytesPerSec: fc.constantFrom(undefined, 1_000, 100_000, FAST),
+  });
+  const leave = fc.constantFrom('grant', 'refuse', 'unlinked', 'none');
+
+  it('a task with a working origin completes, fetches no origin byte three times, and keeps to its bounds', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(parent, { minLength: 1, maxLength: 4 }),
+        leave,
+        fc.nat(),
+        async (parents, what, seed) => {
+          origin = new MemoryOrigin();
+          cluster = new FakeCluster(origin);
+          cluster.headerTimeoutMs = 10_000;
+          const { url, bytes } = blob(4 * MIB * 3 + (seed % MIB) + 1);
+          const names = parents.map((_, index) => `parent-${index}`);
+          await holders(url, ...names);
+          for (const [index, { behaviour, bytesPerSec }] of parents.entries()) {
+            cluster.behaviour.set(names[index] ?? '', behaviour);
+            if (bytesPerSec !== undefined) cluster.rates.set(names[index] ?? '', bytesPerSec);
+          }
+          if (what !== 'none') cluster.link = linkThat(() => what as 'grant' | 'refuse' | 'unlinked');
+          const before = served(url);
+          const { result, ms } = await virtually(pull(cluster.add('child'), url));
+          expect(result.equals(bytes)).toBe(true);
+          expect(served(url) - before).toBeLessThanOrEqual(2 * bytes.length);
+          expect(cluster.mostUnderWay).toBeLessThanOrEqual(8 + 4 + 1);
+          expect(ms).toBeLessThan(300_000);
+          await virtually(
+            Promise.all([...cluster.engines.values()].map(({ engine }) => engine[Symbol.asyncDispose]())),
+          );
+          expect(cluster.underWay).toBe(0);
+        },
+      ),
+      { numRuns: 12, seed: 20_240_601 },
+    );
+  }, 120_000);
 });
 
 describe('limits', () => {

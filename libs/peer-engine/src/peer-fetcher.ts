@@ -56,6 +56,7 @@ interface ParentState {
   lates: number;
   /** It has taken the call by which it tells its pieces. */
   hasAnswered: boolean;
+  readonly askedAtMs: number;
   /** It still tells of new pieces. */
   isSyncing: boolean;
   readonly stop: AbortController;
@@ -164,6 +165,7 @@ export class PeerFetcher {
         refusals: 0,
         lates: 0,
         hasAnswered: false,
+        askedAtMs: this.#init.clock(),
         isSyncing: true,
         stop: new AbortController(),
         use: this.#init.standings.use(parent),
@@ -229,8 +231,12 @@ export class PeerFetcher {
     return this.#hosts.get(peerId);
   }
 
-  /** Lets go of all parents. */
+  /** Lets go of all parents. One that has not even taken our call by now would cost the next task the same wait. */
   stop(): void {
+    const { clock, latePolicy } = this.#init;
+    for (const { hasAnswered, askedAtMs, parent } of [...this.#parents.values()]) {
+      if (!hasAnswered && clock() - askedAtMs >= latePolicy.silenceMs) this.blame(parent.peerId, 'stalled');
+    }
     for (const state of [...this.#parents.values()]) this.#release(state);
     clearInterval(this.#checks);
     this.#checks = undefined;
@@ -320,6 +326,7 @@ export class PeerFetcher {
         state.hasAnswered = true;
       };
       for await (const announcement of parents.syncPieces(parent, request, { signal: either, onAnswer })) {
+        state.hasAnswered = true;
         if (this.#learn(state, announcement)) this.pump();
       }
       state.isSyncing = false;
