@@ -147,7 +147,8 @@ async function startLyingServer(
             digest: misbehaviour === 'otherDigest' ? 'crc32:1' : pieceDigestOf(content),
             read: async (from: number, target: Uint8Array) => {
               // The description of a piece leaves with its first bytes.
-              if (misbehaviour === 'headerOnly' && from > 0) await delay(600_000, { signal: stopped.signal, unref: true });
+              if (misbehaviour === 'headerOnly' && from > 0)
+                await delay(600_000, { signal: stopped.signal, unref: true });
               if (misbehaviour === 'headerOnly') return 1;
               if (misbehaviour === 'cutting' && from >= length / 2) throw new Error('enough');
               if (misbehaviour === 'trickling') {

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import type { Instruction } from '@d7y/peer-protocol';
+import { RateLimiter } from '@d7y/service-kit';
 import fc from 'fast-check';
 import type { Behaviour } from './_swarm.ts';
 import { FakeCluster, MIB, requestOf } from './_swarm.ts';
@@ -237,7 +238,7 @@ describe('whatever parents do', () => {
             cluster.behaviour.set(names[index] ?? '', behaviour);
             if (bytesPerSec !== undefined) cluster.rates.set(names[index] ?? '', bytesPerSec);
           }
-          if (what !== 'none') cluster.link = linkThat(() => what as 'grant' | 'refuse' | 'unlinked');
+          if (what !== 'none') cluster.link = linkThat(() => what);
           const before = served(url);
           const { result, ms } = await virtually(pull(cluster.add('child'), url));
           expect(result.equals(bytes)).toBe(true);
@@ -259,7 +260,6 @@ describe('limits', () => {
   it('are kept by a download from peers, which is slow then but not late', async () => {
     const { url, bytes } = blob(9 * MIB);
     await holders(url, 'a', 'b');
-    const { RateLimiter } = await import('@d7y/service-kit');
     const download = new RateLimiter({ bytesPerSec: MIB, clock: () => Date.now() });
     const before = served(url);
     const child = cluster.add('child', { limits: { download } });
@@ -284,7 +284,6 @@ describe('limits', () => {
 
   it('of the origin are kept by what comes from there', async () => {
     const { url, bytes } = blob(5 * MIB);
-    const { RateLimiter } = await import('@d7y/service-kit');
     const limiter = new RateLimiter({ bytesPerSec: MIB, clock: () => Date.now() });
     const { result, ms } = await virtually(pull(cluster.add('a', { limits: { origin: limiter } }), url));
     expect(result.equals(bytes)).toBe(true);
