@@ -539,7 +539,7 @@ describe('a redirect', () => {
     await expect(client.probe({ url: server.url, headers: {}, credentials }, active())).resolves.toBeDefined();
   });
 
-  it('is asked for anew by each request', async () => {
+  it('weakness 10: is asked for anew by each request, and remembered for nobody', async () => {
     await using server = await startServer((request, response) => {
       if (request.url === '/target') serveContent({ bytes }, request, response);
       else response.writeHead(308, { location: '/target' }).end();

@@ -14,6 +14,9 @@ describe('loggableTarget', () => {
     expect(loggableTarget('/x?X-Amz-Signature=planted&a=1&access_token=planted&X-Amz-Credential=planted')).toBe(
       '/x?X-Amz-Signature=***&a=1&access_token=***&X-Amz-Credential=***',
     );
+    expect(loggableTarget('http://me:planted@host.test/a?b')).toBe('http://***@host.test/a?b');
+    expect(loggableTarget('me:planted@host.test:443')).toBe('***@host.test:443');
+    expect(loggableTarget('/me@host/x')).toBe('/me@host/x');
     expect(loggableTarget('/x?%58-Amz-Signature=planted')).toBe('/x?%58-Amz-Signature=***');
   });
 });

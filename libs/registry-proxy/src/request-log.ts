@@ -16,9 +16,10 @@ const SIGNING = new Set(DEFAULT_FILTERED_QUERY_PARAMS.filter((name) => name !== 
 /** Status in the log of a request whose client left before an answer. */
 const CLIENT_GONE = 499;
 
-/** Path and query as received, but for the values of parameters that sign a URL. */
+/** A target as received, but for the values of parameters that sign a URL, and for a user in its authority. */
 export function loggableTarget(target: string): string {
-  const [path = '', ...rest] = target.split('?');
+  const [received = '', ...rest] = target.split('?');
+  const path = received.replace(/^([a-z][a-z0-9+.-]*:\/\/|(?!\/))[^/]*@/i, '$1***@');
   if (rest.length === 0) return path;
   const pairs = rest.join('?').split('&');
   return `${path}?${pairs.map((pair) => (isSigning(pair) ? `${pair.split('=', 1)[0] ?? ''}=***` : pair)).join('&')}`;

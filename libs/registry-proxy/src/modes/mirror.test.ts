@@ -21,7 +21,7 @@ describe('mirrorTargetOf', () => {
     expect(upstream('/v2/', undefined, { mirrorAddr: 'https://mirror.test' })).toBe('https://mirror.test/v2/');
   });
 
-  it('knows the registry of Docker Hub under each of its names', () => {
+  it('weakness 31: knows the registry of Docker Hub under each of its names', () => {
     expect(upstream('/v2/library/a/manifests/1?ns=docker.io')).toBe(
       'https://registry-1.docker.io/v2/library/a/manifests/1',
     );
@@ -54,7 +54,7 @@ describe('mirrorTargetOf', () => {
     expect(upstream('/v2/?ns=proxy.test%3A65001')).toBe('https://registry-1.docker.io/v2/');
   });
 
-  it('is not led astray when it is pinned', () => {
+  it('weakness 31: joins a base and a path by one slash, and is not led astray when it is pinned', () => {
     const pinned = { dynamic: false, mirrorAddr: 'https://only.test/base/' };
     expect(upstream('/v2/a/b?ns=ghcr.io&x=1', 'https://evil.test', pinned)).toBe('https://only.test/base/v2/a/b?x=1');
   });
