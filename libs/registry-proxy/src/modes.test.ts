@@ -120,6 +120,16 @@ describe('admission', () => {
     expect(answers[2]?.headers).toMatchObject({ 'retry-after': '1', 'x-dragonfly-error-type': 'proxy' });
   });
 
+  it('does not go round in circles', async () => {
+    await using proxy = await startProxy();
+    const own = `127.0.0.1:${proxy.port}`;
+    const paths = [`/v2/${own}/${own}/x/tags/list`, `/v2/?ns=localhost:${proxy.port}`, `http://${own}/v2/x`];
+    for (const path of paths) {
+      const answer = await ask(proxy.port, path, { headers: { host: 'proxy.test' } });
+      expect([answer.status, answer.headers['x-dragonfly-error-type']]).toEqual([508, 'proxy']);
+    }
+  });
+
   it('says of what is no HTTP that it is none', async () => {
     await using proxy = await startProxy();
     const { connect } = await import('node:net');

@@ -4,6 +4,7 @@ import { OriginStatusError, RangeNotSatisfiableError, type TaskStream } from '@d
 import { portOf, UpstreamGuard, UpstreamRefusedError } from '@d7y/service-kit';
 import { context } from '@opentelemetry/api';
 import { ProxyAuth } from './admission/proxy-auth.ts';
+import { refuseLoop } from './admission/refuse-loop.ts';
 import { RequestRate } from './admission/request-rate.ts';
 import { blockedBy } from './block-lists.ts';
 import { ProxyRequestError } from './errors.ts';
@@ -127,6 +128,7 @@ export class RequestHandler implements AsyncDisposable {
     const target = targetOf(request, { registryHeader: asked.registry, tunnel }, config);
     log.mode(target.mode);
     const headers = this.#auth.admit(request.headers, target.mode);
+    refuseLoop(target.upstream, request.socket);
     if (target.isNamed) this.#guard.checkNamed(target.upstream.hostname, portOf(target.upstream));
     if (config.dynamic && this.#login.serve(request, exchange.response, target, headers)) {
       log.direct('login to this proxy');
