@@ -25,14 +25,15 @@ export async function startProofOrigin(size: number): Promise<ProofOrigin> {
     const [, first, last] = /^bytes=(\d+)-(\d+)$/.exec(incoming.headers.range ?? '') ?? [];
     const range = first === undefined ? undefined : { start: Number(first), end: Math.min(Number(last) + 1, size) };
     const body = range === undefined ? content : content.subarray(range.start, range.end);
-    if (body.length > 1) sentBytes += body.length;
+    const isHead = incoming.method === 'HEAD';
+    if (!isHead && body.length > 1) sentBytes += body.length;
     answer.writeHead(range === undefined ? 200 : 206, {
       'content-type': 'application/octet-stream',
       'content-length': body.length,
       'accept-ranges': 'bytes',
       ...(range !== undefined && { 'content-range': `bytes ${range.start}-${range.end - 1}/${size}` }),
     });
-    answer.end(incoming.method === 'HEAD' ? undefined : body);
+    answer.end(isHead ? undefined : body);
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
