@@ -54,9 +54,20 @@ export function parseDragonflyHeaders(headers: IncomingHttpHeaders): DragonflyHe
     useP2p: isTrue('use-p2p') ?? false,
     prefetch: isTrue('prefetch'),
     pieceLength: pieceLengthOf(text('piece-length')),
-    contentForCalculatingTaskId: text('content-for-calculating-task-id'),
+    contentForCalculatingTaskId: taskContentOf(text('content-for-calculating-task-id')),
     enableTaskIdBasedBlobDigest: isTrue('enable-task-id-based-blob-digest'),
   };
+}
+
+/**
+ * Ids of tasks without such a content are made of a URL and what follows it: a caller who could name one would put bytes of another URL in its
+ * place for everybody, or ask other nodes for what its origin does not give him.
+ */
+function taskContentOf(text: string | undefined): string | undefined {
+  if (text !== undefined && /^\s*[a-z][a-z0-9+.-]*:\/\//i.test(text)) {
+    throw new ProxyRequestError(400, 'x-dragonfly-content-for-calculating-task-id must not begin like a URL');
+  }
+  return text;
 }
 
 function pieceLengthOf(text: string | undefined): number | undefined {
