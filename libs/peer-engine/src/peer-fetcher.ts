@@ -54,6 +54,8 @@ interface ParentState {
   refusals: number;
   /** Pieces in a row that others had to bring. */
   lates: number;
+  /** A transfer from it was stuck, and none has succeeded since: nothing new is asked of it. */
+  isStalling: boolean;
   /** It has taken the call by which it tells its pieces. */
   hasAnswered: boolean;
   readonly askedAtMs: number;
@@ -164,6 +166,7 @@ export class PeerFetcher {
         inFlight: 0,
         refusals: 0,
         lates: 0,
+        isStalling: false,
         hasAnswered: false,
         askedAtMs: this.#init.clock(),
         isSyncing: true,
@@ -185,9 +188,9 @@ export class PeerFetcher {
     return this.#init.reputation.isTrusted(hostId) ? undefined : 'its host did wrong a short time ago';
   }
 
-  /** Some parent at hand has taken our call: it is there, though it may have nothing yet. */
+  /** Some parent at hand has taken our call and is not stalling: it is there, though it may have nothing yet. */
   get isHeard(): boolean {
-    return [...this.#parents.values()].some(({ hasAnswered }) => hasAnswered);
+    return [...this.#parents.values()].some(({ hasAnswered, isStalling }) => hasAnswered && !isStalling);
   }
 
   /** Pieces under way that are stuck with all who were asked, and that nobody else has. */
@@ -263,8 +266,8 @@ export class PeerFetcher {
 
   #candidates(except: ReadonlySet<string> = new Set()): PieceCandidateParent[] {
     const candidates: PieceCandidateParent[] = [];
-    for (const { parent, pieces, inFlight, address } of this.#parents.values()) {
-      if (address === undefined || except.has(parent.peerId)) continue;
+    for (const { parent, pieces, inFlight, address, isStalling } of this.#parents.values()) {
+      if (address === undefined || isStalling || except.has(parent.peerId)) continue;
       candidates.push({ id: parent.peerId, pieces, inFlight, weight: this.#init.standings.weight(parent) });
     }
     return candidates;
@@ -298,6 +301,7 @@ export class PeerFetcher {
     let isHelpNeeded = false;
     for (const [number, { race, runners, asked }] of this.#races) {
       for (const runner of runners) {
+        if (isStuck(stateOf(race.range, runner), latePolicy)) runner.state.isStalling = true;
         runner.isLate ||= isLate(stateOf(race.range, runner), standings.typicalBytesPerSec, isEndgame, latePolicy);
       }
       if (race.isOver || ![...runners].every((runner) => runner.isLate)) continue;
@@ -487,6 +491,7 @@ export class PeerFetcher {
       standings.succeeded(parent.hostId, expected.length, meter.elapsedMs);
       this.#init.journal.received(parent, expected.length);
       state.lates = 0;
+      state.isStalling = false;
       const now = clock();
       const piece: PieceRecord = {
         number,
