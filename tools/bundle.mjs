@@ -1,10 +1,8 @@
 // Bundles one application into a single file that needs nothing but Node: node tools/bundle.mjs apps/<name>
+import { basename } from 'node:path';
 import { build } from 'esbuild';
 
-const root = process.argv[2];
-await build({
-  entryPoints: [`${root}/src/main.ts`],
-  outfile: `${root}/bundle/main.mjs`,
+const OPTIONS = {
   bundle: true,
   platform: 'node',
   format: 'esm',
@@ -18,4 +16,21 @@ await build({
   banner: {
     js: "import{createRequire as __cr}from'node:module';const require=__cr(import.meta.url);const __filename=import.meta.filename,__dirname=import.meta.dirname;",
   },
-});
+  metafile: true,
+};
+
+const root = process.argv[2];
+/** Modules that run on threads of their own, beside the bundle of every application that has the module which starts them. */
+const THREADS = { 'libs/peer-protocol/src/receiver.ts': 'libs/peer-protocol/src/receiver-thread.ts' };
+
+const { metafile } = await bundle(`${root}/src/main.ts`, `${root}/bundle/main.mjs`);
+for (const [starter, entry] of Object.entries(THREADS)) {
+  const isUsed = Object.values(metafile.outputs).some(({ inputs }) =>
+    Object.keys(inputs).some((path) => path.endsWith(starter)),
+  );
+  if (isUsed) await bundle(entry, `${root}/bundle/${basename(entry, '.ts')}.mjs`);
+}
+
+function bundle(entry, outfile) {
+  return build({ ...OPTIONS, entryPoints: [entry], outfile });
+}

@@ -72,7 +72,9 @@ export class Download {
     const over = new AbortController();
     const either = AbortSignal.any([signal, over.signal]);
     const digest =
-      stored.digest === undefined ? undefined : new PrefixDigest(progress, stored.digest, components.readBuffers);
+      stored.digest === undefined
+        ? undefined
+        : new PrefixDigest(progress, stored.digest, components.hasher, components.readBuffers);
     const repair = this.#createRepair();
     try {
       for (;;) {
@@ -92,6 +94,7 @@ export class Download {
       }
     } finally {
       over.abort(new TaskAbandonedError(stored.taskId, 'the download is over'));
+      await digest?.[Symbol.asyncDispose]();
     }
   }
 

@@ -1,3 +1,4 @@
+import type { ContentHasher } from '@d7y/peer-protocol';
 import type { PieceRecord, TrafficType } from '@d7y/piece';
 import type { BufferPool, ByteLimiter, Logger } from '@d7y/service-kit';
 import type { Tracer } from '@opentelemetry/api';
@@ -57,6 +58,8 @@ export interface EngineComponents {
   /** Undefined where there is nobody of our own kind to speak with. */
   readonly link?: SwarmLink | undefined;
   readonly limits?: EngineLimits | undefined;
+  /** Hashes off this thread what has a file; without one all is hashed here. */
+  readonly hasher?: ContentHasher | undefined;
   /** Shared with nothing that waits for a reader, or readers could starve each other. */
   readonly readBuffers: BufferPool;
   readonly tracer: Tracer;

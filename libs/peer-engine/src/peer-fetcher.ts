@@ -256,12 +256,26 @@ export class PeerFetcher {
       wanted: progress.missing(),
       parents: this.#candidates(),
       urgent: urgent(),
-      order: progress.stored.finishedPieces.size < RANDOM_PIECES ? 'random' : 'rarest',
+      order: this.#order(),
       maxPerParent: MAX_PER_PARENT,
       random,
     });
     const state = choice && this.#parents.get(choice.parentId);
     return state === undefined || choice === undefined ? undefined : { pieceNumber: choice.pieceNumber, state };
+  }
+
+  /**
+   * A lone parent that has everything: nobody is there to trade with, so the pieces may as well come in the order in which the whole is
+   * hashed. Our schedulers offer the others who fetch the same, and with them random and rarest pieces come first.
+   */
+  #order(): 'ascending' | 'random' | 'rarest' {
+    const { progress } = this.#init;
+    const { pieceCount } = progress.layout;
+    const isTradeless = [...this.#parents.values()].every(({ pieces }) => {
+      return pieces.size + progress.stored.finishedPieces.size >= pieceCount;
+    });
+    if (isTradeless) return 'ascending';
+    return progress.stored.finishedPieces.size < RANDOM_PIECES ? 'random' : 'rarest';
   }
 
   #candidates(except: ReadonlySet<string> = new Set()): PieceCandidateParent[] {
@@ -568,7 +582,7 @@ function slowest(race: PieceRace, runners: Iterable<PeerRunner>): PeerRunner | u
 /** What a failed call or transfer says of the parent; undefined when it answered in good order that it cannot serve. */
 function offenceOf(error: unknown): Offence | undefined {
   const { code, phase } = error as { code?: unknown; phase?: unknown };
-  if (code === 'PIECE_REFUSED') return undefined;
+  if (code === 'PIECE_REFUSED' || code === 'PIECE_RECEIVER_LOST') return undefined;
   if (WRONG_BYTES.has(String(code))) return 'wrongBytes';
   // A host that accepts a connection and then says nothing would cost every task the same wait again.
   const isSilent = code === 'PARENT_SILENT' || code === 'PIECE_STALLED' || phase === 'header';

@@ -66,8 +66,8 @@ export class PieceRace {
     await this.#acquire(runner);
     const file = await (this.#store.openFile as () => Promise<SinkFile>)();
     if (!runner.stop.signal.aborted) {
-      const wrote = (bytes: number, ms: number): void => {
-        file.wrote(bytes, ms);
+      const wrote = (ms: number): void => {
+        file.wrote(ms);
         runner.meter.waited(ms);
       };
       return {

@@ -1,29 +1,41 @@
+import type { ContentHasher, RunningContentHash } from '@d7y/peer-protocol';
+import { parseDigest, pieceRange } from '@d7y/piece';
 import type { BufferPool } from '@d7y/service-kit';
-import type { ContentHash } from './content-hash.ts';
-import { hashLike, hashStored } from './content-hash.ts';
 import { TaskDigestMismatchError } from './errors.ts';
 import type { Progress } from './progress.ts';
+import { StoredHash } from './stored-hash.ts';
 
 /**
- * Hashes a task in order while its pieces arrive in any order: follows the finished prefix, whose bytes are still in the
- * page cache, so that little is left to do when the last piece comes.
+ * Matches a task with its digest while its pieces arrive in any order: the hash follows the finished prefix, whose bytes just passed or are
+ * still in the page cache, so that little is left to do when the last piece comes.
  */
-export class PrefixDigest {
+export class PrefixDigest implements AsyncDisposable {
   readonly #progress: Progress;
   readonly #expected: string;
-  readonly #buffers: BufferPool;
-  #hash: ContentHash;
+  readonly #hash: RunningContentHash;
   #position = 0;
-  /** Pieces may be discarded and come again with other bytes, also such as have been hashed: then it starts over. */
-  #discards: number;
 
-  /** @param expected in normal form */
-  constructor(progress: Progress, expected: string, buffers: BufferPool) {
+  /**
+   * @param expected in normal form
+   * @param hasher takes the work off this thread, where the store has files
+   * @param buffers to read through where it does not
+   */
+  constructor(progress: Progress, expected: string, hasher: ContentHasher | undefined, buffers: BufferPool) {
     this.#progress = progress;
     this.#expected = expected;
-    this.#buffers = buffers;
-    this.#hash = hashLike(expected);
-    this.#discards = progress.discards.length;
+    const { stored } = progress;
+    const { algorithm } = parseDigest(expected);
+    const open = stored.openFile?.bind(stored);
+    this.#hash =
+      hasher === undefined || open === undefined || algorithm === 'crc32'
+        ? new StoredHash(stored, expected, buffers)
+        : hasher.hash(stored.taskId, algorithm, open);
+    // Pieces may come again with other bytes, also such as have been hashed.
+    progress.onRefused = (number) => {
+      const { start } = pieceRange(progress.layout, number);
+      this.#hash.forget(start);
+      this.#position = Math.min(this.#position, start);
+    };
   }
 
   /**
@@ -32,25 +44,35 @@ export class PrefixDigest {
    */
   async match({ signal }: { signal: AbortSignal }): Promise<void> {
     const { layout, stored, changed } = this.#progress;
-    for (;;) {
-      if (this.#discards !== this.#progress.discards.length) this.#startOver();
-      if (this.#position >= layout.contentLength) break;
+    while (this.#position < layout.contentLength) {
       const finished = stored.finishedPieces.firstMissing(Math.floor(this.#position / layout.pieceLength));
       const end = Math.min(finished * layout.pieceLength, layout.contentLength);
       if (end <= this.#position) await changed.next({ signal });
       else {
-        await hashStored(stored, { start: this.#position, end }, this.#hash, this.#buffers, { signal });
-        this.#position = end;
+        const discards = this.#progress.discards.length;
+        await unlessAborted(this.#hash.advance(end), signal);
+        if (discards === this.#progress.discards.length) this.#position = end;
       }
     }
-    const actual = this.#hash.digest();
-    this.#startOver();
+    const actual = await unlessAborted(this.#hash.digest(), signal);
+    this.#position = 0;
     if (actual !== this.#expected) throw new TaskDigestMismatchError(stored.taskId, this.#expected, actual);
   }
 
-  #startOver(): void {
-    this.#hash = hashLike(this.#expected);
-    this.#position = 0;
-    this.#discards = this.#progress.discards.length;
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#progress.onRefused = undefined;
+    await this.#hash[Symbol.asyncDispose]();
+  }
+}
+
+async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  signal.throwIfAborted();
+  const { promise: aborted, reject } = Promise.withResolvers<never>();
+  const onAbort = (): void => reject(signal.reason as Error);
+  signal.addEventListener('abort', onAbort, { once: true });
+  try {
+    return await Promise.race([work, aborted]);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
   }
 }

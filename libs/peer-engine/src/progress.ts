@@ -19,6 +19,8 @@ export class Progress {
   readonly changed = new Pulse();
   /** Bytes received by this run. */
   readonly received = { backToSource: 0, remotePeer: 0 };
+  /** Told of every piece whose received bytes do not count: others will be in their place. */
+  onRefused: ((number: number) => void) | undefined;
   /** Pieces under way, with how many of their bytes may be read already (only bytes straight from the origin). */
   readonly #claims = new Map<number, number>();
   readonly #wanted = new PieceSet();
@@ -141,6 +143,7 @@ export class Progress {
       this.#missingAgain.set(number, discarded);
     }
     this.stored.discardPieces(present);
+    for (const number of present) this.onRefused?.(number);
     this.changed.beat();
   }
 

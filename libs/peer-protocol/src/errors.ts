@@ -78,9 +78,13 @@ export class PieceStalledError extends PieceFetchError {
   override readonly name = 'PieceStalledError';
   readonly code = 'PIECE_STALLED';
   readonly receivedBytes: number;
+  readonly windowBytes: number;
+  readonly windowMs: number;
   constructor(attempt: PieceAttempt, receivedBytes: number, windowBytes: number, windowMs: number) {
     super(attempt, `only ${windowBytes} bytes in ${windowMs} ms, stopped after ${receivedBytes} bytes`);
     this.receivedBytes = receivedBytes;
+    this.windowBytes = windowBytes;
+    this.windowMs = windowMs;
   }
 }
 
@@ -92,9 +96,21 @@ export class PieceTransferError extends PieceFetchError {
   override readonly name = 'PieceTransferError';
   readonly code = 'PIECE_TRANSFER';
   readonly phase: TransferPhase;
+  readonly reason: string;
   constructor(attempt: PieceAttempt, phase: TransferPhase, reason: string, options?: ErrorOptions) {
     super(attempt, reason, options);
     this.phase = phase;
+    this.reason = reason;
+  }
+}
+
+/** The thread that received the piece has died. It is nobody's fault but ours, and another thread takes its place. */
+export class PieceReceiverLostError extends DfError {
+  override readonly name = 'PieceReceiverLostError';
+  readonly code = 'PIECE_RECEIVER_LOST';
+  readonly retryable = true;
+  constructor(options?: ErrorOptions) {
+    super('the thread that receives pieces has died', options);
   }
 }
 

@@ -12,6 +12,7 @@ export {
   ParentWithoutPiecePortError,
   PieceDigestMismatchError,
   PieceFetchError,
+  PieceReceiverLostError,
   PieceMismatchError,
   PieceRefusedError,
   PieceStalledError,
@@ -26,7 +27,10 @@ export { packetIdOf } from './packet-id.ts';
 export { createParentClient, createParentClientPool } from './parent-client.ts';
 export type { ParentClientOptions, ParentClientPoolOptions } from './parent-client.ts';
 export type { Hello, HelloAnswer, Parent, ParentClient, ParentClientPool, PieceAnnouncement } from './parent.ts';
+export type { RunningContentHash, ContentHasher } from './content-hasher.ts';
 export { createPieceClient } from './piece-client.ts';
+export { createThreadedPieceClient } from './threaded-piece-client.ts';
+export type { ThreadedPieceClient, ThreadedPieceClientOptions } from './threaded-piece-client.ts';
 export type { PieceClientOptions } from './piece-client.ts';
 export { toPieceMessage, toPieceReport } from './piece-message.ts';
 export { PIECE_SERVER_LIMITS, startPieceServer } from './piece-server.ts';

@@ -15,7 +15,7 @@ import {
   PieceStalledError,
   PieceTransferError,
 } from './errors.ts';
-import { addressOf } from './grpc-connection.ts';
+import { pieceAddressOf } from './piece-address.ts';
 import type { FetchPieceOptions, PieceClient, PieceRequest, PieceSink, ReceivedPiece } from './piece-transfer.ts';
 import type { ProgressFloor } from './progress-floor.ts';
 import { ProgressWatch } from './progress-floor.ts';
@@ -95,7 +95,7 @@ class PieceReception {
     this.#fetch = fetch;
     this.#sha256 = fetch.sha256 ? createHash('sha256') : undefined;
     this.#attempt = {
-      parentAddress: addressOf({ host: request.ip, port: request.tcpPort }),
+      parentAddress: pieceAddressOf(request),
       taskId: request.taskId,
       pieceNumber: request.number,
     };

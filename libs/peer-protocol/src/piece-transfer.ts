@@ -17,8 +17,8 @@ export interface PieceSink {
 /** A file that is open for writing, at the positions of the task, until disposed. */
 export interface SinkFile extends Disposable {
   readonly fd: number;
-  /** Bytes were written, which took so long, in ms. */
-  wrote(bytes: number, ms: number): void;
+  /** Writing took so long since it was last said, in ms. */
+  wrote(ms: number): void;
   /** A write failed. Resolves when it is worth trying again, rejects with what the transfer is to fail with. */
   recover(error: unknown): Promise<void>;
 }

@@ -63,6 +63,16 @@ describe('choosePiece', () => {
     expect([...seen].sort()).toEqual([0, 1, 2, 3]);
   });
 
+  it('takes the first piece that a free parent has where none can be rare', () => {
+    const input = { order: 'ascending', maxPerParent: 4, random: seededRandom(1) } as const;
+    const parents = [parent('a', [2, 3, 4]), parent('b', [3, 4]), parent('busy', [1, 2, 3, 4], { inFlight: 4 })];
+    expect(choosePiece({ ...input, wanted: new PieceSet([1, 2, 3, 4]), parents })).toEqual({
+      pieceNumber: 2,
+      parentId: 'a',
+    });
+    expect(choosePiece({ ...input, wanted: new PieceSet([1]), parents })).toBeUndefined();
+  });
+
   it('has nothing to say without wanted pieces or without parents', () => {
     expect(choose([], [parent('a', [0])])).toBeUndefined();
     expect(choose([0], [])).toBeUndefined();

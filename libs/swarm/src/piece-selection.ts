@@ -18,8 +18,8 @@ export interface PieceChoiceInput {
   readonly parents: readonly PieceCandidateParent[];
   /** Pieces that somebody waits for, the most urgent first: taken before all others. */
   readonly urgent?: Iterable<number>;
-  /** Of the other pieces: any one, for a peer that has nothing yet to give to others; else the one that the fewest parents have. Rarest by default. */
-  readonly order?: 'random' | 'rarest';
+  /** Of the other pieces: any one, for a peer that has nothing yet to give to others; else the one that the fewest parents have. Or the first, where none can be rare: what hashes the whole likes that best. Rarest by default. */
+  readonly order?: 'random' | 'rarest' | 'ascending';
   /** No parent gets more pieces at once than this. */
   readonly maxPerParent: number;
   /** Uniform in [0, 1). */
@@ -54,6 +54,10 @@ export function choosePiece(input: PieceChoiceInput): { pieceNumber: number; par
     let holders = 0;
     for (const parent of free) if (parent.pieces.has(pieceNumber)) holders++;
     if (holders === 0) continue;
+    if (order === 'ascending') {
+      chosen = pieceNumber;
+      break;
+    }
     if (order === 'random') holders = 1;
     else for (const parent of busy) if (parent.pieces.has(pieceNumber)) holders++;
     if (holders > fewestHolders) continue;

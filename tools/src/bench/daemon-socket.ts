@@ -22,25 +22,26 @@ export class DaemonSocket {
   }
 
   /**
-   * Has the daemon get a blob, verified, into its store, and from there into a file if one is named.
+   * Has the daemon get a blob, verified, into its store.
    * @param source.origin base URL
    * @param source.peersOnly the origin may not be asked
    * @returns the id of the task
    */
-  async download({ origin, blob, peersOnly, outputPath }: DownloadSource): Promise<string> {
+  async download({ origin, blob, peersOnly }: DownloadSource): Promise<string> {
     const request = {
       download: {
         url: `${origin}${blob.path}`,
         digest: blob.digest,
         type: common.TaskType.STANDARD,
-        ...(outputPath === undefined ? {} : { outputPath, overwrite: true }),
         disableBackToSource: peersOnly,
         enableTaskIdBasedBlobDigest: true,
       },
     };
     let taskId = '';
     // Pieces are reported as they arrive; the end of the stream says that all is here and right.
-    for await (const answer of this.#client.downloadTask(request, { timeoutMs: TIMEOUT_MS })) taskId = answer.taskId;
+    for await (const answer of this.#client.downloadTask(request, { timeoutMs: TIMEOUT_MS })) {
+      taskId = answer.taskId;
+    }
     return taskId;
   }
 
@@ -54,5 +55,4 @@ export interface DownloadSource {
   readonly origin: string;
   readonly blob: Blob;
   readonly peersOnly: boolean;
-  readonly outputPath?: string;
 }

@@ -29,6 +29,7 @@ export function createEngine(
         seeds: swarm.seeds,
         parents: swarm.parents,
         link: swarm.links,
+        hasher: swarm.hasher,
         limits: {
           download: limiter(config.download.bandwidthLimit),
           origin: limiter(config.download.backToSourceBandwidthLimit),

@@ -1,5 +1,11 @@
 import { join, resolve } from 'node:path';
-import { createParentClientPool, createPieceClient, createSchedulerClient, packetIdOf } from '@d7y/peer-protocol';
+import {
+  type ContentHasher,
+  createParentClientPool,
+  createSchedulerClient,
+  createThreadedPieceClient,
+  packetIdOf,
+} from '@d7y/peer-protocol';
 import { HostFacts } from '../host/host-facts.ts';
 import { NetworkMeter } from '../host/network-meter.ts';
 import { SwarmLinks } from '../link/swarm-links.ts';
@@ -22,6 +28,8 @@ export interface SwarmAccess {
   readonly directory: SchedulerDirectory;
   readonly seeds: PersistentSeedMemory;
   readonly parents: CountedParents;
+  /** Hashes content where its pieces are received. */
+  readonly hasher: ContentHasher;
   /** What daemons of ours tell each other; also the directory of tags. */
   readonly links: SwarmLinks;
   readonly facts: HostFacts;
@@ -35,15 +43,19 @@ export async function createSwarmAccess(runtime: Runtime): Promise<SwarmAccess> 
   const { hostId } = identity;
   const clientTls = tlsSourceOf(tls.client);
   const parentClients = stack.use(createParentClientPool({ hostId, version: VERSION, interceptors, tls: clientTls }));
+  const pieceClient = stack.use(
+    createThreadedPieceClient({
+      bufferPool: bufferPool(runtime, 1 / 4),
+      packetId: packetIdOf(hostId),
+      headerTimeoutMs: config.download.pieceTimeout,
+      tls: clientTls,
+      logger,
+    }),
+  );
   const parents = countedParents(
     parentsOverNetwork({
       clients: parentClients,
-      pieceClient: createPieceClient({
-        bufferPool: bufferPool(runtime, 1 / 4),
-        packetId: packetIdOf(hostId),
-        headerTimeoutMs: config.download.pieceTimeout,
-        tls: clientTls,
-      }),
+      pieceClient,
       hostId,
       logger,
       lifetime: lifetime.signal,
@@ -70,7 +82,7 @@ export async function createSwarmAccess(runtime: Runtime): Promise<SwarmAccess> 
     }),
   );
   const links = stack.use(new SwarmLinks({ schedulers: directory, parents: parentClients, hostId, logger }));
-  return { directory, seeds, parents, links, facts, announced };
+  return { directory, seeds, parents, hasher: pieceClient, links, facts, announced };
 }
 
 function parseAddress(address: string): { host: string; port: number } {

@@ -1,0 +1,23 @@
+/** Hashes contents in order while their pieces arrive, away from the main thread. */
+export interface ContentHasher {
+  /**
+   * @param taskId pieces of this task that come through the same client are hashed as they pass
+   * @param algorithm as Node names it
+   * @param open opens the content; disposed when the hash is
+   */
+  hash(
+    taskId: string,
+    algorithm: string,
+    open: () => Promise<{ readonly fd: number } & Disposable>,
+  ): RunningContentHash;
+}
+
+/** A hash of one content that follows its finished prefix. */
+export interface RunningContentHash extends AsyncDisposable {
+  /** Everything before `end` is in the file for good. Resolves when it is hashed. */
+  advance(end: number): Promise<void>;
+  /** Bytes from `position` on will be other ones than those that were received. */
+  forget(position: number): void;
+  /** `algorithm:hex` of everything up to the end of the last `advance`; the hash starts anew. Asked for once everything is there. */
+  digest(): Promise<string>;
+}

@@ -1,0 +1,204 @@
+// A thread that receives pieces: from the socket through checks and hashes into the file, with a few messages per piece.
+import { writeSync } from 'node:fs';
+import { parentPort, workerData } from 'node:worker_threads';
+import { BufferPool } from '@d7y/service-kit';
+import { createPieceClient } from './piece-client.ts';
+import type { FromReceiver, ReceiverSettings, ToReceiver } from './receiver-messages.ts';
+import { toFetchFailure, toWriteFailure } from './receiver-messages.ts';
+import { type HashTap, RunningHash } from './running-hash.ts';
+
+/** Bytes that are told of at once. */
+const DRAW_BYTES = 512 * 1024;
+/** Bytes that were told of and not granted yet, before no more are read. */
+const DRAW_WINDOW_BYTES = 1024 * 1024;
+
+const ENDED = new Error('the transfer was ended by the main thread');
+
+const port = parentPort;
+if (port === null) throw new Error('this module is the entry of a worker thread');
+const say = (message: FromReceiver): void => port.postMessage(message);
+const settings = workerData as ReceiverSettings;
+const client = createPieceClient({ ...settings, bufferPool: new BufferPool(settings) });
+
+/** One transfer: the sink and the limiter of its reception, whose other ends are on the main thread. */
+class Transfer {
+  readonly #id: number;
+  readonly abort = new AbortController();
+  readonly #file = Promise.withResolvers<number>();
+  #hasAskedForFile = false;
+  #fd: number | undefined;
+  #writing: Promise<void> = Promise.resolve();
+  #retry: PromiseWithResolvers<void> | undefined;
+  #untold = 0;
+  #writeMs = 0;
+  #ungranted = 0;
+  #granted: PromiseWithResolvers<void> | undefined;
+  tap: HashTap | undefined;
+
+  constructor(id: number) {
+    this.#id = id;
+    this.#file.promise.catch(() => undefined);
+    this.abort.signal.addEventListener('abort', () => {
+      this.tap?.undo();
+      this.#file.reject(ENDED);
+      this.#retry?.reject(ENDED);
+      this.#granted?.reject(ENDED);
+    });
+  }
+
+  /** Sink of the reception. Writes come one after the other: those of one thread never meet at one file's lock. */
+  write(position: number, bytes: readonly Uint8Array[]): Promise<void> {
+    this.#writing = this.#writing.then(() => this.#write(position, bytes));
+    return this.#writing;
+  }
+
+  async #write(position: number, bytes: readonly Uint8Array[]): Promise<void> {
+    if (!this.#hasAskedForFile) {
+      this.#hasAskedForFile = true;
+      say({ kind: 'open', id: this.#id });
+    }
+    const fd = (this.#fd ??= await this.#file.promise);
+    for (const run of bytes) {
+      for (let done = 0; done < run.length;) {
+        this.abort.signal.throwIfAborted();
+        try {
+          const startedAtMs = performance.now();
+          const written = writeSync(fd, run, done, run.length - done, position + done);
+          done += written;
+          this.#writeMs += performance.now() - startedAtMs;
+        } catch (error) {
+          this.#retry = Promise.withResolvers();
+          say({ kind: 'stuck', id: this.#id, error: toWriteFailure(error) });
+          await this.#retry.promise;
+        }
+      }
+    }
+  }
+
+  /** Limiter of the reception. */
+  take(bytes: number): Promise<void> | undefined {
+    this.#untold += bytes;
+    if (this.#untold >= DRAW_BYTES) this.tell();
+    if (this.#ungranted < DRAW_WINDOW_BYTES) return undefined;
+    this.#granted ??= Promise.withResolvers();
+    return this.#granted.promise;
+  }
+
+  tell(): void {
+    if (this.#untold === 0) return;
+    say({ kind: 'drawn', id: this.#id, bytes: this.#untold, writeMs: this.#writeMs });
+    this.#writeMs = 0;
+    this.#ungranted += this.#untold;
+    this.#untold = 0;
+  }
+
+  opened(fd: number): void {
+    this.#file.resolve(fd);
+  }
+
+  retry(): void {
+    this.#retry?.resolve();
+  }
+
+  granted(bytes: number): void {
+    this.#ungranted -= bytes;
+    if (this.#ungranted >= DRAW_WINDOW_BYTES) return;
+    this.#granted?.resolve();
+    this.#granted = undefined;
+  }
+}
+
+const transfers = new Map<number, Transfer>();
+const hashes = new Map<number, { readonly hash: RunningHash; readonly taskId: string }>();
+/** The latest hash of each task. */
+const hashesByTask = new Map<string, RunningHash>();
+
+async function fetch({ id, request, sha256, isMetered }: Extract<ToReceiver, { kind: 'fetch' }>): Promise<void> {
+  const transfer = new Transfer(id);
+  transfers.set(id, transfer);
+  let hasBegun = false;
+  const onBytes = (run: Uint8Array): void => {
+    if (!hasBegun) {
+      hasBegun = true;
+      transfer.tap = hashesByTask.get(request.taskId)?.tap(request.expected.offset);
+    }
+    transfer.tap?.update(run);
+  };
+  try {
+    const piece = await client.fetchPiece(request, transfer, {
+      signal: transfer.abort.signal,
+      sha256,
+      onBytes,
+      ...(isMetered ? { limiters: [transfer] } : {}),
+    });
+    transfer.tap?.end();
+    transfer.tell();
+    say({ kind: 'done', id, piece });
+  } catch (error) {
+    transfer.tap?.undo();
+    say({ kind: 'failed', id, failure: toFetchFailure(error) });
+  } finally {
+    transfers.delete(id);
+  }
+}
+
+function answer(call: number, work: () => Promise<string | undefined> | string | undefined): void {
+  Promise.resolve()
+    .then(work)
+    .then(
+      (digest) => say({ kind: 'answer', call, ...(digest === undefined ? {} : { digest }) }),
+      (error: unknown) => say({ kind: 'answer', call, error: toWriteFailure(error) }),
+    );
+}
+
+port.on('message', (message: ToReceiver) => {
+  switch (message.kind) {
+    case 'fetch':
+      void fetch(message);
+      return;
+    case 'abort':
+      transfers.get(message.id)?.abort.abort(ENDED);
+      return;
+    case 'file':
+      transfers.get(message.id)?.opened(message.fd);
+      return;
+    case 'retry':
+      transfers.get(message.id)?.retry();
+      return;
+    case 'granted':
+      transfers.get(message.id)?.granted(message.bytes);
+      return;
+    case 'hash': {
+      const hash = new RunningHash(message.algorithm, message.fd);
+      hashes.set(message.hash, { hash, taskId: message.taskId });
+      hashesByTask.set(message.taskId, hash);
+      return;
+    }
+    case 'hashTo':
+      answer(message.call, async () => {
+        await hashes.get(message.hash)?.hash.advance(message.end);
+        return undefined;
+      });
+      return;
+    case 'hashAgainFrom':
+      hashes.get(message.hash)?.hash.forget(message.position);
+      return;
+    case 'digest':
+      answer(message.call, async () => {
+        const hash = hashes.get(message.hash)?.hash;
+        await hash?.advance(message.end);
+        return hash?.digest();
+      });
+      return;
+    case 'closeHash': {
+      const closed = hashes.get(message.hash);
+      hashes.delete(message.hash);
+      if (closed !== undefined && hashesByTask.get(closed.taskId) === closed.hash) hashesByTask.delete(closed.taskId);
+      closed?.hash.close();
+      answer(message.call, () => undefined);
+      return;
+    }
+    default:
+      message satisfies never;
+  }
+});
