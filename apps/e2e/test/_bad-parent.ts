@@ -1,25 +1,48 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
-import { randomUUID } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { create } from '@bufbuild/protobuf';
-import { dfdaemon } from '@d7y/api';
-import { createSchedulerClient, type PeerRegistration, startPieceServer, toHostMessage } from '@d7y/peer-protocol';
+import { dfdaemon, swarm } from '@d7y/api';
+import {
+  createSchedulerClient,
+  type PeerRegistration,
+  type SchedulerClient,
+  startPieceServer,
+  toHostMessage,
+} from '@d7y/peer-protocol';
 import { createLayout, hostIdOf, peerIdOf, pieceDigestOf, pieceRange, type TaskLayout } from '@d7y/piece';
-import { BufferPool, createHealth, createLogger, delay, listen } from '@d7y/service-kit';
+import { AsyncQueue, BufferPool, createHealth, createLogger, delay, listen } from '@d7y/service-kit';
 
 /**
  * How it fails its children: it takes calls and never answers; it names its pieces, but its piece server accepts and never
- * answers; its bytes do not match the digest it announces; its bytes match that digest, but are not those of the blob; it sends 1 KB/s; it
- * describes the piece and sends nothing of it; it hangs up in the middle of the piece.
+ * answers; its bytes do not match the digest it announces; its bytes match that digest, but are not those of the blob; it even vouches for
+ * these; it sends 1 KB/s; it describes the piece and sends nothing of it; it hangs up in the middle of the piece. Or it does no wrong, but
+ * like a stock daemon that relays says nothing by which its bytes could be verified.
  */
-export type Misbehaviour = 'mute' | 'silent' | 'otherDigest' | 'otherBlob' | 'trickling' | 'headerOnly' | 'cutting';
+export type Misbehaviour =
+  | 'mute'
+  | 'silent'
+  | 'otherDigest'
+  | 'otherBlob'
+  | 'falseVoucher'
+  | 'trickling'
+  | 'headerOnly'
+  | 'cutting'
+  | 'unvouched';
 
 /** A blob that it pretends to hold. */
 export interface OfferedBlob {
   readonly url: string;
   readonly digest: string;
   readonly size: number;
+  /** What it serves; zeros unless given. */
+  readonly content?: Buffer;
+}
+
+interface HeldBlob {
+  readonly layout: TaskLayout;
+  readonly content: Buffer;
 }
 
 export interface BadParent extends AsyncDisposable {
@@ -39,13 +62,13 @@ export async function startBadParent(schedulerPort: number, misbehaviour: Misbeh
   const logger = createLogger({ name: 'bad-parent', level: 'silent' });
   const identity = { ip: '127.0.0.1', hostname: `bad-${misbehaviour}`, isSeed: false };
   const hostId = hostIdOf(identity);
-  const layouts = new Map<string, TaskLayout>();
+  const held = new Map<string, HeldBlob>();
   const asked = { forNews: 0, forPieces: 0 };
   const onAsked = (): void => void asked.forPieces++;
   const tcpPort =
     misbehaviour === 'silent'
       ? await startSilentServer(stack, onAsked)
-      : await startLyingServer(stack, misbehaviour, layouts, onAsked);
+      : await startLyingServer(stack, misbehaviour, held, onAsked);
 
   const health = createHealth();
   const upload = stack.use(
@@ -59,9 +82,9 @@ export async function startBadParent(schedulerPort: number, misbehaviour: Misbeh
           async *syncPieces({ taskId, interestedPieceNumbers }, { signal: left }) {
             asked.forNews++;
             if (misbehaviour === 'mute') return void (await once(left, 'abort'));
-            const layout = layouts.get(taskId);
-            for (const number of layout === undefined ? [] : interestedPieceNumbers) {
-              const { start, length } = pieceRange(layout as TaskLayout, number);
+            const blob = held.get(taskId);
+            for (const number of blob === undefined ? [] : interestedPieceNumbers) {
+              const { start, length } = pieceRange((blob as HeldBlob).layout, number);
               yield create(dfdaemon.SyncPiecesResponseSchema, {
                 ...{ number, ip: '127.0.0.1', tcpPort },
                 offset: BigInt(start),
@@ -78,6 +101,7 @@ export async function startBadParent(schedulerPort: number, misbehaviour: Misbeh
   await scheduler.hello({ signal });
   const host = toHostMessage({ ...identity, id: hostId, port: upload.port, downloadPort: upload.port });
   await scheduler.announceHost(host, 300_000, { signal });
+  const vouchers = misbehaviour === 'falseVoucher' ? await openLink(stack, scheduler, hostId) : undefined;
   const resources = stack.move();
   return {
     get askedForNews() {
@@ -86,10 +110,12 @@ export async function startBadParent(schedulerPort: number, misbehaviour: Misbeh
     get askedForPieces() {
       return asked.forPieces;
     },
-    async offer({ url, digest, size }) {
+    async offer({ url, digest, size, content }) {
       const taskId = digest.slice('sha256:'.length);
-      const layout = createLayout(size);
-      layouts.set(taskId, layout);
+      const blob = { layout: createLayout(size), content: content ?? Buffer.alloc(size) };
+      const { layout } = blob;
+      held.set(taskId, blob);
+      vouchers?.push(create(swarm.LinkRequestSchema, { request: { case: 'vouch', value: vouchersFor(taskId, blob) } }));
       const peerId = peerIdOf(identity, randomUUID());
       const announcement = scheduler.announcePeer(registration({ hostId, taskId, peerId, url, digest, layout }), {
         signal,
@@ -103,6 +129,34 @@ export async function startBadParent(schedulerPort: number, misbehaviour: Misbeh
     },
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   };
+}
+
+/** A link with the scheduler, as a daemon of ours has it; stays open. */
+async function openLink(
+  stack: AsyncDisposableStack,
+  scheduler: SchedulerClient,
+  hostId: string,
+): Promise<AsyncQueue<swarm.LinkRequest>> {
+  const requests = new AsyncQueue<swarm.LinkRequest>(100);
+  const ended = stack.adopt(new AbortController(), (controller) => controller.abort());
+  const value = create(swarm.LinkOpenSchema, { hostId, version: 'test' });
+  requests.push(create(swarm.LinkRequestSchema, { request: { case: 'open', value } }));
+  const answers = scheduler.openLink(requests, { signal: ended.signal })[Symbol.asyncIterator]();
+  await answers.next();
+  answers.next().catch(() => undefined);
+  return requests;
+}
+
+function vouchersFor(taskId: string, { layout, content }: HeldBlob): swarm.Vouch {
+  const vouchers = Array.from({ length: layout.pieceCount }, (_, pieceNumber) => {
+    const { start, length } = pieceRange(layout, pieceNumber);
+    const sha256 = createHash('sha256')
+      .update(content.subarray(start, start + length))
+      .digest();
+    return create(swarm.PieceVoucherSchema, { pieceNumber, sha256 });
+  });
+  const grid = { contentLength: BigInt(layout.contentLength), pieceLength: BigInt(layout.pieceLength) };
+  return create(swarm.VouchSchema, { taskId, ...grid, vouchers });
 }
 
 /** Accepts connections, takes what comes, and says nothing. */
@@ -121,11 +175,11 @@ async function startSilentServer(stack: AsyncDisposableStack, onAsked: () => voi
   return (server.address() as AddressInfo).port;
 }
 
-/** Serves zeros for every piece, with a digest that is theirs or is not. */
+/** Serves what it holds, with digests that are its own or are not. */
 async function startLyingServer(
   stack: AsyncDisposableStack,
   misbehaviour: Misbehaviour,
-  layouts: ReadonlyMap<string, TaskLayout>,
+  held: ReadonlyMap<string, HeldBlob>,
   onAsked: () => void,
 ): Promise<number> {
   const stopped = new AbortController();
@@ -137,11 +191,11 @@ async function startLyingServer(
       logger: createLogger({ name: 'bad-parent', level: 'silent' }),
       source: {
         openPiece: (_kind, taskId, number) => {
-          const layout = layouts.get(taskId);
-          if (layout === undefined) return Promise.resolve(undefined);
+          const blob = held.get(taskId);
+          if (blob === undefined) return Promise.resolve(undefined);
           onAsked();
-          const { start, length } = pieceRange(layout, number);
-          const content = Buffer.alloc(length);
+          const { start, length } = pieceRange(blob.layout, number);
+          const content = blob.content.subarray(start, start + length);
           return Promise.resolve({
             ...{ number, offset: start, length, parentId: '', costMs: 1, createdAtMs: Date.now() },
             digest: misbehaviour === 'otherDigest' ? 'crc32:1' : pieceDigestOf(content),

@@ -13,7 +13,7 @@ const PIECES_AT_A_TIME = 4;
 let bench: PullBench;
 
 beforeAll(async () => {
-  bench = await startPullBench({ daemons: 1, seeds: 0, schedulerConfig: { scheduler: { settleTime: '0s' } } });
+  bench = await startPullBench({ daemons: 2, seeds: 0, schedulerConfig: { scheduler: { settleTime: '0s' } } });
 });
 
 afterAll(async () => {
@@ -55,5 +55,68 @@ describe('a parent', () => {
     expect(next).toMatchObject({ status: 200, digest: second.digest });
     expect({ ...parent }).toMatchObject({ askedForNews, askedForPieces });
     expectEveryByteOnce(bench.origin, layers);
+  });
+});
+
+describe('what cannot be checked against the parent that sent it', () => {
+  /** One layer, and its content. */
+  async function publishLayer(tag: string): Promise<{ layer: BlobDescriptor; url: string; content: Buffer }> {
+    const image = await bench.publish({ tag, layerBytes: [50 * MIB] });
+    const layer = blobsOf(image.layout).find(({ size }) => size > MIB) as BlobDescriptor;
+    const url = `${bench.origin.url}/v2/test/app/blobs/${layer.digest}`;
+    const content = Buffer.from(await (await fetch(url)).arrayBuffer());
+    bench.origin.log.clear();
+    return { layer, url, content };
+  }
+
+  const blamed = (lines: readonly string[], name: string, reason: string): string[] =>
+    lines.filter((line) => line.includes('is not trusted any more') && line.includes(name) && line.includes(reason));
+
+  it('is refuted by who fetched it from the origin: the first wrong piece of a consistent liar is its last (weakness 22)', async () => {
+    const { scheduler, daemons } = bench.cluster;
+    const [first, second] = daemons;
+    if (scheduler === undefined || first === undefined || second === undefined) throw new Error('two daemons run');
+    const { layer, url } = await publishLayer('refuted');
+    expect(await getBlob(first, bench.origin.url, layer.digest)).toMatchObject({ digest: layer.digest });
+    bench.origin.log.clear();
+    await using parent = await startBadParent(scheduler.port, 'otherBlob');
+    await parent.offer({ url, ...layer });
+    const got = await getBlob(second, bench.origin.url, layer.digest);
+    expect(got).toMatchObject({ status: 200, digest: layer.digest });
+    expect(got.ms).toBeLessThan(SECONDS_MS);
+    expect(parent.askedForPieces).toBeGreaterThan(0);
+    expect(parent.askedForPieces).toBeLessThanOrEqual(PIECES_AT_A_TIME);
+    expect(blamed(second.lines, 'bad-otherBlob', 'wrongBytes')).toHaveLength(1);
+    expect(scheduler.lines.some((line) => /is complained of/.test(line) && line.includes('bad-otherBlob'))).toBe(true);
+    // The honest parent had it all.
+    expect(bench.origin.log.blobCoverage(layer.digest, layer.size).ranges.filter(({ times }) => times > 0)).toEqual([]);
+  });
+
+  it('costs a client the end of its body when it was vouched for falsely, never a wrong blob: the next try succeeds', async () => {
+    const { scheduler, daemons } = bench.cluster;
+    const [daemon] = daemons;
+    if (scheduler === undefined || daemon === undefined) throw new Error('a daemon runs');
+    const { layer, url } = await publishLayer('falsely-vouched');
+    await using parent = await startBadParent(scheduler.port, 'falseVoucher');
+    await parent.offer({ url, ...layer });
+    await expect(getBlob(daemon, bench.origin.url, layer.digest)).rejects.toMatchObject({ message: 'terminated' });
+    const again = await getBlob(daemon, bench.origin.url, layer.digest);
+    expect(again).toMatchObject({ status: 200, digest: layer.digest });
+    expect(again.ms).toBeLessThan(SECONDS_MS);
+    expect(blamed(daemon.lines, 'bad-falseVoucher', 'falseVoucher')).toHaveLength(1);
+    expect(scheduler.lines.some((line) => /is complained of/.test(line) && line.includes('falseVoucher'))).toBe(true);
+    expectEveryByteOnce(bench.origin, [layer]);
+  });
+
+  it('is good enough once the whole has matched: a relay without vouchers spares the origin', async () => {
+    const { scheduler, daemons } = bench.cluster;
+    const [daemon] = daemons;
+    if (scheduler === undefined || daemon === undefined) throw new Error('a daemon runs');
+    const { layer, url, content } = await publishLayer('unvouched');
+    await using parent = await startBadParent(scheduler.port, 'unvouched');
+    await parent.offer({ url, ...layer, content });
+    expect(await getBlob(daemon, bench.origin.url, layer.digest)).toMatchObject({ status: 200, digest: layer.digest });
+    expect(bench.origin.log.blobCoverage(layer.digest, layer.size).ranges.filter(({ times }) => times > 0)).toEqual([]);
+    expect(blamed(daemon.lines, 'bad-unvouched', '')).toEqual([]);
   });
 });

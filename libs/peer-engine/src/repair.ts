@@ -22,12 +22,14 @@ export interface RepairInit {
 
 /**
  * What happens when a whole does not match its digest although every piece matched what its parent claimed: the origin's own bytes tell
- * who lied. Unverified pieces are suspected first, then all from peers: a voucher may have been false. Without the origin, all parents of
- * the pieces at hand are suspects, and no voucher is believed any more.
+ * who lied. Unverified pieces are suspected first, then all from peers: a voucher may have been false, so none is believed any more.
+ * Without the origin all parents of the suspects are blamed.
  */
 export class Repair {
   readonly #init: RepairInit;
   #repairs = 0;
+  /** Pieces from peers that a voucher had confirmed before there was any doubt. */
+  readonly #vouched = new Set<number>();
 
   constructor(init: RepairInit) {
     this.#init = init;
@@ -49,10 +51,10 @@ export class Repair {
       progress.discard([...stored.finishedPieces]);
       throw mismatch;
     }
+    verification.distrustVouchers();
     progress.discard(suspects.map(({ number }) => number));
     dropParents();
     if (fetchFromOrigin === undefined) {
-      verification.distrustVouchers();
       for (const suspect of suspects) this.#blameSender(suspect);
       return;
     }
@@ -60,7 +62,8 @@ export class Repair {
     for (const before of suspects) {
       const after = stored.piece(before.number);
       // Whoever passed on what a voucher had confirmed was deceived as we were: the voucher is judged when the whole has matched.
-      if (after !== undefined && !before.isVerified && !isSame(before, after)) this.#blameSender(before);
+      const isExcused = this.#vouched.has(before.number);
+      if (after !== undefined && !isExcused && !isSame(before, after)) this.#blameSender(before);
     }
   }
 
@@ -69,10 +72,12 @@ export class Repair {
     const suspects: PieceRecord[] = [];
     for (const number of stored.finishedPieces) {
       const piece = stored.piece(number);
-      if (piece !== undefined && piece.trafficType !== 'backToSource') suspects.push(piece);
+      if (piece === undefined || piece.trafficType === 'backToSource') continue;
+      suspects.push(piece);
+      if (piece.isVerified) this.#vouched.add(number);
     }
-    const unverified = suspects.filter(({ isVerified }) => !isVerified);
-    return unverified.length > 0 ? unverified : suspects;
+    const unvouched = suspects.filter(({ number }) => !this.#vouched.has(number));
+    return unvouched.length > 0 ? unvouched : suspects;
   }
 
   #blameSender({ number, parentId }: PieceRecord): void {

@@ -123,9 +123,14 @@ export class Verification {
     link?.blame(taskId, pieceNumber, hostId, offence);
   }
 
-  /** The whole did not match although vouchers were believed: until it does, none is. */
+  /** The whole did not match: until it does no voucher is believed, and nothing more is released or offered because of one. */
   distrustVouchers(): void {
+    const { progress } = this.#init;
     this.#book.void();
+    for (const number of progress.stored.finishedPieces) {
+      const piece = progress.stored.piece(number);
+      if (piece !== undefined && piece.trafficType !== 'backToSource') progress.setVerified(piece, false);
+    }
   }
 
   /** The whole has matched its digest: every piece that is here is the truth, by which everybody is judged. */
