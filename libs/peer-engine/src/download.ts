@@ -39,6 +39,8 @@ export interface DownloadInit extends SharedKnowledge {
   readonly journal: Journal;
   readonly components: EngineComponents;
   readonly options: EngineOptions;
+  /** Until disposed it goes on, also when the last caller leaves. */
+  readonly keepGoing: () => Disposable;
   readonly signal: AbortSignal;
 }
 
@@ -76,6 +78,7 @@ export class Download {
         ? undefined
         : new PrefixDigest(progress, stored.digest, components.hasher, components.readBuffers);
     const repair = this.#createRepair();
+    using goingOn = new DisposableStack();
     try {
       for (;;) {
         const matching = digest?.match({ signal: either });
@@ -89,6 +92,8 @@ export class Download {
           return;
         } catch (error) {
           if (!(error instanceof TaskDigestMismatchError)) throw error;
+          // Readers that have been given wrong bytes are cut off, and come again: they must find the truth, and the liar known.
+          goingOn.use(this.#init.keepGoing());
           await repair.run(error);
         }
       }

@@ -300,6 +300,10 @@ export class Task {
       journal: this.journal,
       components: this.#components,
       options: this.#options,
+      keepGoing: () => {
+        this.enter();
+        return { [Symbol.dispose]: () => this.leave() };
+      },
       signal: this.#abort.signal,
     });
   }
