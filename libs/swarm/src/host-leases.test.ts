@@ -57,6 +57,20 @@ describe('the lease of a host', () => {
     expect(swarm.task('task')?.countedLeases).toBe(1);
   });
 
+  it('is given only to those who go on asking while a live daemon of ours has the content', () => {
+    taskWithParent();
+    swarm.hostRecognised('a');
+    for (const nowMs of [0, 1000, 2000, 3000, 4000]) expect(swarm.leaseRequested('b', 'task', nowMs)).toBe(false);
+    expect(swarm.leaseRequested('b', 'task', 5000)).toBe(true);
+    swarm.leaseReturned('b', 'task', 5001);
+    // It was late once; that says nothing of the next time.
+    expect(swarm.leaseRequested('b', 'task', 6000)).toBe(false);
+    // A pause means that the pieces came after all.
+    expect(swarm.leaseRequested('b', 'task', 12_000)).toBe(false);
+    swarm.linkLost('a', 12_001);
+    expect(swarm.leaseRequested('b', 'task', 12_002)).toBe(true);
+  });
+
   it('ends by itself unless it is renewed', () => {
     taskWithParent();
     swarm.leaseRequested('b', 'task', 0);

@@ -11,6 +11,11 @@ export interface SwarmOptions {
   readonly waitDeadlineMs: number;
   /** … and in any case after this long. */
   readonly maxWaitMs: number;
+  /**
+   * A host whose pieces are late may fetch them from the origin only after asking for this long, while a live daemon of ours has them or is
+   * fetching them: a machine that is busy for a moment must not make the origin send its bytes twice.
+   */
+  readonly leasePatienceMs: number;
   /** How long a lease outlives the conversation of its holder, which may be reconnecting. */
   readonly leaseGraceMs: number;
   /** How long any other peer outlives its conversation. */
@@ -58,6 +63,7 @@ export const DEFAULT_SWARM_OPTIONS: SwarmOptions = {
   originLeaseCount: 1,
   waitDeadlineMs: 10 * SECOND,
   maxWaitMs: 30 * SECOND,
+  leasePatienceMs: 5 * SECOND,
   leaseGraceMs: 5 * SECOND,
   peerGraceMs: 30 * SECOND,
   candidateParentLimit: 3,

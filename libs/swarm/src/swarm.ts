@@ -14,7 +14,7 @@ import type { Peer, PeerState, PeerView } from './peer.ts';
 import { Roster } from './roster.ts';
 import { DEFAULT_SWARM_OPTIONS } from './swarm-options.ts';
 import type { SwarmOptions } from './swarm-options.ts';
-import type { TaskView } from './task.ts';
+import type { Task, TaskView } from './task.ts';
 
 /** Numbers of what the swarm holds. */
 export interface SwarmCounts {
@@ -257,9 +257,21 @@ export class Swarm {
     const host = this.#roster.hosts.get(hostId);
     if (task === undefined || host === undefined) return false;
     this.#roster.heard(host, nowMs);
+    if (!task.leases.isHeldByHost(hostId) && this.#mustWait(task, hostId, nowMs)) return false;
     const isGranted = task.leases.grantHost(hostId, nowMs + this.#roster.options.hostLeaseMs);
+    if (isGranted) task.leasePatience.forget(hostId);
     if (task.leases.hasHostLeases) this.#roster.leasedToHosts.add(task);
     return isGranted;
+  }
+
+  /** Somebody who can be trusted to deliver has the content, and the host has not asked for long. */
+  #mustWait(task: Task, hostId: string, nowMs: number): boolean {
+    const { leasePatienceMs } = this.#roster.options;
+    for (const { host } of task.anchors) {
+      if (!host.isOwn || host.id === hostId || host.state.kind !== 'alive') continue;
+      return !task.leasePatience.hasWaited(hostId, leasePatienceMs, nowMs);
+    }
+    return false;
   }
 
   leaseReturned(hostId: string, taskId: string, nowMs: number): Decision[] {

@@ -1,3 +1,4 @@
+import { LeasePatience } from './lease-patience.ts';
 import { OriginLeases } from './origin-leases.ts';
 import type { Peer, PeerView } from './peer.ts';
 import { SampleSet } from './sample-set.ts';
@@ -54,6 +55,7 @@ export class Task implements TaskView {
   readonly id: string;
   readonly createdAtMs: number;
   readonly leases: OriginLeases;
+  readonly leasePatience = new LeasePatience();
   readonly peers = new Set<Peer>();
   readonly sharers = new SampleSet<Peer>();
   readonly anchors = new SampleSet<Peer>();
