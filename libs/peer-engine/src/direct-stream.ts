@@ -1,3 +1,5 @@
+import { hashLike } from './content-hash.ts';
+import { TaskDigestMismatchError } from './errors.ts';
 import type { Origin, OriginProbe, OriginRequest } from './ports/origin.ts';
 import type { TaskStream, TaskTraffic } from './task-opener.ts';
 
@@ -15,9 +17,19 @@ export class DirectStream implements TaskStream {
   readonly #request: OriginRequest;
   readonly #stop = new AbortController();
   readonly #signal: AbortSignal;
+  readonly #digest: string | undefined;
   #received = 0;
 
-  constructor(taskId: string, origin: Origin, request: OriginRequest, probe: OriginProbe, signal: AbortSignal) {
+  constructor(
+    taskId: string,
+    origin: Origin,
+    request: OriginRequest,
+    probe: OriginProbe,
+    /** Of the whole, in normal form, where it is known. */
+    digest: string | undefined,
+    signal: AbortSignal,
+  ) {
+    this.#digest = digest;
     this.taskId = taskId;
     this.responseHeaders = probe.headers;
     this.#origin = origin;
@@ -31,10 +43,22 @@ export class DirectStream implements TaskStream {
 
   async deliver(write: (bytes: Uint8Array) => Promise<void>): Promise<void> {
     const body = await this.#origin.fetch(this.#request, undefined, { signal: this.#signal });
+    const hash = this.#digest === undefined ? undefined : hashLike(this.#digest);
+    /** With a known digest the last bytes wait for it. */
+    let withheld: Uint8Array | undefined;
     for await (const chunk of body.chunks) {
       this.#received += chunk.length;
-      await write(chunk);
+      if (chunk.length === 0) continue;
+      hash?.update(chunk);
+      if (withheld !== undefined) await write(withheld);
+      withheld = hash === undefined ? undefined : Buffer.from(chunk);
+      if (hash === undefined) await write(chunk);
     }
+    const actual = hash?.digest();
+    if (this.#digest !== undefined && actual !== this.#digest) {
+      throw new TaskDigestMismatchError(this.taskId, this.#digest, actual ?? '');
+    }
+    if (withheld !== undefined) await write(withheld);
   }
 
   traffic(): TaskTraffic {

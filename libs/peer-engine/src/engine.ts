@@ -240,7 +240,7 @@ export class Engine implements TaskOpener, AsyncDisposable {
       const { url, headers, credentials } = request;
       const origin = this.#components.origin;
       task.leave();
-      return new DirectStream(task.taskId, origin, { url, headers, credentials }, resolved.probe, signal);
+      return new DirectStream(task.taskId, origin, { url, headers, credentials }, resolved.probe, task.digest, signal);
     }
     if (request.needBackToSource) task.trigger();
     const { progress } = resolved;

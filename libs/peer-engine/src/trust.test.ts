@@ -338,6 +338,20 @@ describe('a false voucher', () => {
   });
 });
 
+describe('content of unknown length', () => {
+  it('is handed through without its end when it does not have the digest of its name (weakness 20)', async () => {
+    const { url, bytes } = blob(5);
+    const a = cluster.add('a');
+    origin.put(url, { bytes, tellsLength: false });
+    expect((await pull(a, url)).equals(bytes)).toBe(true);
+    origin.put(url, { bytes: liesOf(bytes), tellsLength: false });
+    await using stream = await a.open(requestOf(url), { signal });
+    const reading = new Reading(stream);
+    await expect(reading.ended).rejects.toMatchObject({ code: 'TASK_DIGEST_MISMATCH' });
+    expect(reading.bytes.length).toBeLessThan(bytes.length);
+  });
+});
+
 describe('callers who expect different digests of one URL (weakness 20)', () => {
   const url = 'http://files.test/model.bin';
   const wrong = `sha256:${'0'.repeat(64)}`;
