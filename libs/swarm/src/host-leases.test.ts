@@ -59,7 +59,7 @@ describe('the lease of a host', () => {
 
   it('is given only to those who go on asking while a live daemon of ours has the content', () => {
     taskWithParent();
-    swarm.hostRecognised('a');
+    swarm.linkOpened('a', 0);
     for (const nowMs of [0, 1000, 2000, 3000, 4000]) expect(swarm.leaseRequested('b', 'task', nowMs)).toBe(false);
     expect(swarm.leaseRequested('b', 'task', 5000)).toBe(true);
     swarm.leaseReturned('b', 'task', 5001);

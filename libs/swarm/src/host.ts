@@ -58,6 +58,8 @@ export interface HostView {
   readonly state: HostState;
   /** Introduced itself as a program of ours. */
   readonly isOwn: boolean;
+  /** Its own stream is open: it is there at this moment. */
+  readonly isLinked: boolean;
   readonly announcedAtMs: number;
   readonly peers: ReadonlySet<PeerView>;
 }
@@ -67,6 +69,7 @@ export class Host implements HostView {
   facts: HostFacts;
   state: HostState;
   isOwn: boolean;
+  isLinked = false;
   announcedAtMs: number;
   /** The last sign of life of any kind. */
   heardAtMs: number;

@@ -268,7 +268,7 @@ export class Swarm {
   #mustWait(task: Task, hostId: string, nowMs: number): boolean {
     const { leasePatienceMs } = this.#roster.options;
     for (const { host } of task.anchors) {
-      if (!host.isOwn || host.id === hostId || host.state.kind !== 'alive') continue;
+      if (!host.isLinked || host.id === hostId || host.state.kind !== 'alive') continue;
       return !task.leasePatience.hasWaited(hostId, leasePatienceMs, nowMs);
     }
     return false;
@@ -280,10 +280,22 @@ export class Swarm {
     return this.#answering.settle(nowMs);
   }
 
+  /** The host's own stream is open. */
+  linkOpened(hostId: string, nowMs: number): Decision[] {
+    this.hostRecognised(hostId);
+    const host = this.#roster.hosts.get(hostId);
+    if (host !== undefined) {
+      host.isLinked = true;
+      this.#roster.heard(host, nowMs);
+    }
+    return this.#answering.settle(nowMs);
+  }
+
   /** The host's own stream broke: it is looked at, and its leases end soon unless it comes back and asks again. */
   linkLost(hostId: string, nowMs: number): Decision[] {
     const host = this.#roster.hosts.get(hostId);
     if (host === undefined) return [];
+    host.isLinked = false;
     const { leasedToHosts, options } = this.#roster;
     for (const task of leasedToHosts) task.leases.shortenHost(hostId, nowMs + options.leaseGraceMs);
     this.#roster.doubt(host, nowMs);

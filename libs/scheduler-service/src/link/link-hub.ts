@@ -68,7 +68,7 @@ export class LinkHub implements Disposable {
   open({ hostId }: swarm.LinkOpen): Link {
     const { driver, instanceId } = this.#options;
     if (driver.swarm.host(hostId) === undefined) throw new HostNotFoundError(hostId);
-    driver.swarm.hostRecognised(hostId);
+    driver.tell((core, nowMs) => core.linkOpened(hostId, nowMs));
     const older = this.#links.get(hostId);
     if (older !== undefined) {
       this.#remove(older);
