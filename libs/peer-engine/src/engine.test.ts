@@ -177,7 +177,7 @@ describe('a download without peers', () => {
     await expect(pull(cluster.add('a'), url)).rejects.toMatchObject({ code: 'ORIGIN_STATUS', status: 401 });
   });
 
-  it('stops fetching when the last caller leaves, and goes on from what it has', async () => {
+  it('stops fetching when the last caller leaves, and goes on from what it has (weakness 25)', async () => {
     const { url, bytes } = blob(40 * MIB);
     const engine = cluster.add('a');
     const reached = Promise.withResolvers<void>();
