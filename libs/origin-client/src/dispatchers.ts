@@ -2,6 +2,7 @@ import { getCACertificates } from 'node:tls';
 import type { UpstreamGuard } from '@d7y/service-kit';
 import type { Dispatcher } from 'undici';
 import { Agent, buildConnector } from 'undici';
+import type { ReadBuffers } from './read-buffers.ts';
 
 /** How certificates of one host are judged, where that differs from all others. */
 export interface HostTls {
@@ -17,6 +18,8 @@ export interface DispatchersOptions {
   /** Connections to one origin, at most; further requests wait for one. */
   readonly maxConnectionsPerOrigin: number;
   readonly connectTimeoutMs: number;
+  /** What the connections read into. */
+  readonly readBuffers: ReadBuffers;
   /** Asked before every connection, also one that a redirect leads to. */
   readonly guard: UpstreamGuard;
 }
@@ -26,7 +29,7 @@ export class Dispatchers implements AsyncDisposable {
   readonly #default: Agent;
   readonly #byHost = new Map<string, Agent>();
 
-  constructor({ tls, maxConnectionsPerOrigin, connectTimeoutMs, guard }: DispatchersOptions) {
+  constructor({ tls, maxConnectionsPerOrigin, connectTimeoutMs, readBuffers, guard }: DispatchersOptions) {
     const agent = ({ ca, insecure }: HostTls) =>
       new Agent({
         connections: maxConnectionsPerOrigin,
@@ -34,6 +37,9 @@ export class Dispatchers implements AsyncDisposable {
         connect: guard.guarding(
           buildConnector({
             timeout: connectTimeoutMs,
+            // Bulk goes over several connections of HTTP/1.1, whose buffers are ours.
+            allowH2: false,
+            onread: readBuffers.onread,
             lookup: guard.lookup,
             rejectUnauthorized: insecure !== true,
             ...(ca !== undefined && { ca: [...getCACertificates('default'), ca] }),

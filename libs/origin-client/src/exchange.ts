@@ -3,6 +3,7 @@ import { SpanKind } from '@opentelemetry/api';
 import { failSpan } from '@d7y/service-kit';
 import type { Dispatcher } from 'undici';
 import type { ProgressFloorOptions } from './progress-floor.ts';
+import type { ReadBuffers } from './read-buffers.ts';
 import { ResponseBody } from './response-body.ts';
 
 /** One answer to one request: its header is here, its body under way. Somebody must read, discard or abort the body. */
@@ -18,6 +19,8 @@ export interface ExchangeOptions {
   readonly dispatcher: Dispatcher;
   readonly tracer: Tracer;
   readonly floor: ProgressFloorOptions;
+  /** What the dispatcher's connections read into. */
+  readonly readBuffers: ReadBuffers;
   /** From the request to the end of the answer's header. */
   readonly headerTimeoutMs: number;
 }
@@ -34,7 +37,7 @@ export interface ExchangeRequest {
  */
 export function exchange(
   { method, url, headers }: ExchangeRequest,
-  { dispatcher, tracer, floor, headerTimeoutMs }: ExchangeOptions,
+  { dispatcher, tracer, floor, readBuffers, headerTimeoutMs }: ExchangeOptions,
   { signal }: { signal: AbortSignal },
 ): Promise<Exchange> {
   signal.throwIfAborted();
@@ -89,7 +92,7 @@ export function exchange(
       onResponseStart: (started, status, responseHeaders) => {
         if (status < 200) return;
         span.setAttribute('http.response.status_code', status);
-        body = new ResponseBody(started, floor, end);
+        body = new ResponseBody(started, { floor, readBuffers }, end);
         resolve({ url, status, headers: responseHeaders, body });
       },
       onResponseData: (_controller, chunk) => body?.push(chunk),

@@ -13,6 +13,7 @@ import { OriginReader } from './origin-reader.ts';
 import { probe } from './probe.ts';
 import type { ProgressFloorOptions } from './progress-floor.ts';
 import { RegistryTokens } from './registry-tokens.ts';
+import { ReadBuffers } from './read-buffers.ts';
 import { Requester } from './requester.ts';
 import type { RetryPolicyOptions } from './retry-policy.ts';
 import { RETRY_DEFAULTS } from './retry-policy.ts';
@@ -53,14 +54,20 @@ export function createOriginClient(options: OriginClientOptions): OriginClient {
   const { tracer, headerTimeoutMs = 15_000 } = options;
   const retry: RetryPolicyOptions = { ...RETRY_DEFAULTS, ...options.retry };
   const floor = options.progressFloor ?? { minBytesPerSec: 64 * 1024, windowMs: 5_000 };
+  const readBuffers = new ReadBuffers();
   const dispatchers = new Dispatchers({
+    readBuffers,
     tls: options.tls ?? {},
     maxConnectionsPerOrigin: options.maxConnectionsPerOrigin ?? 64,
     connectTimeoutMs: options.connectTimeoutMs ?? 3_000,
     guard: options.guard ?? new UpstreamGuard(),
   });
   const send = (request: ExchangeRequest, { signal }: { signal: AbortSignal }) =>
-    exchange(request, { dispatcher: dispatchers.for(request.url), tracer, floor, headerTimeoutMs }, { signal });
+    exchange(
+      request,
+      { dispatcher: dispatchers.for(request.url), tracer, floor, readBuffers, headerTimeoutMs },
+      { signal },
+    );
   const userAgent = options.userAgent ?? 'dragonfly';
   const authenticator =
     options.authenticator ??

@@ -1,11 +1,15 @@
 import type { Dispatcher } from 'undici';
 import { ProgressFloor } from './progress-floor.ts';
 import type { ProgressFloorOptions } from './progress-floor.ts';
+import { type ReadBuffers, READ_BYTES } from './read-buffers.ts';
 
-/** Bytes waiting for the reader, above which the socket is not read from; one more read of it may come. */
-const HIGH_WATER_BYTES = 256 * 1024;
+/** Bytes gathered for the reader while it is busy. A body has two buffers of this size: one fills, one is read. */
+const BUFFER_BYTES = 2 * READ_BYTES;
 /** An unwanted body up to this length is read to its end, so that its connection serves again. */
 const DRAIN_BYTES = 16 * 1024;
+/** Buffers of bodies that have ended, kept for the next ones. */
+const MAX_FREE = 64;
+const free: Buffer[] = [];
 
 /** The sender was slower than it may be. */
 export class TooSlowError extends Error {
@@ -13,15 +17,17 @@ export class TooSlowError extends Error {
 }
 
 /**
- * The body of one answer, from undici's parser to one reader, without a copy: Node's streams would join the buffers that wait.
+ * The body of one answer, from undici's parser to one reader, through two buffers of its own: while the reader has one, the other one
+ * fills; when that is full, the socket is not read. What is read is valid until the reader asks for more.
  * Owner of the exchange from its first header to its end.
  */
 export class ResponseBody implements AsyncIterable<Uint8Array> {
   readonly #controller: Dispatcher.DispatchController;
   readonly #floor: ProgressFloor;
+  readonly #readBuffers: ReadBuffers;
   readonly #onEnd: (bytes: number, error: Error | undefined) => void;
-  readonly #waiting: Uint8Array[] = [];
-  #waitingBytes = 0;
+  #filling: Buffer | undefined;
+  #filled = 0;
   #bytes = 0;
   #end: { error: Error | undefined } | undefined;
   #wake: (() => void) | undefined;
@@ -30,10 +36,11 @@ export class ResponseBody implements AsyncIterable<Uint8Array> {
   /** @param onEnd called once, when the exchange is over; without an error also when the reader left */
   constructor(
     controller: Dispatcher.DispatchController,
-    floor: ProgressFloorOptions,
+    { floor, readBuffers }: { readonly floor: ProgressFloorOptions; readonly readBuffers: ReadBuffers },
     onEnd: (bytes: number, error: Error | undefined) => void,
   ) {
     this.#controller = controller;
+    this.#readBuffers = readBuffers;
     this.#onEnd = onEnd;
     this.#floor = new ProgressFloor(floor, () =>
       this.#controller.abort(new TooSlowError(`less than ${floor.minBytesPerSec} bytes/s for ${floor.windowMs} ms`)),
@@ -43,13 +50,14 @@ export class ResponseBody implements AsyncIterable<Uint8Array> {
   push(chunk: Uint8Array): void {
     this.#bytes += chunk.length;
     if (this.#isUnwanted) {
+      this.#readBuffers.giveBack(chunk);
       if (this.#bytes > DRAIN_BYTES) this.#controller.abort(new Error('nobody reads this body'));
       return;
     }
     this.#floor.received(chunk.length);
-    this.#waiting.push(chunk);
-    this.#waitingBytes += chunk.length;
-    if (this.#waitingBytes >= HIGH_WATER_BYTES) this.#controller.pause();
+    this.#gather(chunk);
+    this.#readBuffers.giveBack(chunk);
+    if (BUFFER_BYTES - this.#filled < READ_BYTES) this.#controller.pause();
     this.#wake?.();
   }
 
@@ -71,9 +79,12 @@ export class ResponseBody implements AsyncIterable<Uint8Array> {
    * @param contentLength bytes still to come; undefined when unknown
    */
   discard(contentLength: number | undefined): void {
-    if (this.#end !== undefined || this.#isUnwanted) return;
+    if (this.#isUnwanted) return;
     this.#isUnwanted = true;
-    this.#waiting.length = 0;
+    this.#release(this.#filling);
+    this.#filling = undefined;
+    this.#filled = 0;
+    if (this.#end !== undefined) return;
     if (contentLength === undefined || contentLength > DRAIN_BYTES) {
       this.#controller.abort(new Error('nobody reads this body'));
       return;
@@ -83,20 +94,42 @@ export class ResponseBody implements AsyncIterable<Uint8Array> {
   }
 
   async *[Symbol.asyncIterator](): AsyncIterator<Uint8Array> {
+    let read: Buffer | undefined;
     try {
       for (;;) {
-        const chunk = this.#waiting.shift();
-        if (chunk !== undefined) {
-          this.#waitingBytes -= chunk.length;
-          if (this.#waitingBytes < HIGH_WATER_BYTES && this.#controller.paused) this.#controller.resume();
-          yield chunk;
+        this.#release(read);
+        read = undefined;
+        if (this.#filled > 0) {
+          read = this.#filling;
+          const length = this.#filled;
+          this.#filling = undefined;
+          this.#filled = 0;
+          if (this.#controller.paused) this.#controller.resume();
+          if (read !== undefined) yield read.subarray(0, length);
         } else if (this.#end?.error !== undefined) throw this.#end.error;
         else if (this.#end !== undefined) return;
         else await this.#more();
       }
     } finally {
+      this.#release(read);
       this.discard(undefined);
     }
+  }
+
+  #gather(chunk: Uint8Array): void {
+    this.#filling ??= free.pop() ?? Buffer.allocUnsafeSlow(BUFFER_BYTES);
+    if (this.#filled + chunk.length > this.#filling.length) {
+      // At the end of a body without a length the parser does not heed the pause: once, and no more than one read.
+      const larger = Buffer.allocUnsafeSlow(this.#filled + chunk.length);
+      larger.set(this.#filling.subarray(0, this.#filled));
+      this.#filling = larger;
+    }
+    this.#filling.set(chunk, this.#filled);
+    this.#filled += chunk.length;
+  }
+
+  #release(buffer: Buffer | undefined): void {
+    if (buffer?.length === BUFFER_BYTES && free.length < MAX_FREE) free.push(buffer);
   }
 
   async #more(): Promise<void> {

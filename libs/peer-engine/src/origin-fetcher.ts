@@ -8,8 +8,6 @@ import type { Origin, OriginRequest } from './ports/origin.ts';
 import { OriginUnreachableError } from './ports/origin.ts';
 import type { Progress } from './progress.ts';
 
-/** Bytes gathered before they are written in one go. */
-const WRITE_BATCH_BYTES = 512 * 1024;
 /** Consecutive pieces asked for in one request: few requests, yet a seed's first pieces come early. */
 const MAX_RUN_PIECES = 4;
 
@@ -155,15 +153,14 @@ export class OriginFetcher {
       }
       if (writer.number <= last) throw new OriginUnreachableError(request.url, 'the body ended early');
     } finally {
-      // Nobody else may write a piece before our last write to it has landed.
-      await writer.settled();
+      // Our last write has landed: others may write these pieces.
       for (const number of owned) progress.unclaim(number);
       for (const number of isLate ? numbers : []) this.#asked.delete(number);
     }
   }
 }
 
-/** Cuts a stream of bytes into pieces: hashes, batches and writes those that are its own, lets the others pass. */
+/** Cuts a stream of bytes into pieces: hashes and writes those that are its own, lets the others pass. */
 class RunWriter {
   readonly #init: OriginFetcherInit;
   readonly #own: (number: number) => Promise<boolean>;
@@ -173,9 +170,6 @@ class RunWriter {
   #crc = 0;
   #sha256: Hash | undefined;
   #startedAtMs: number;
-  #batch: Uint8Array[] = [];
-  #batchBytes = 0;
-  #writing: Promise<void> = Promise.resolve();
 
   /** @param own asked when the first byte of a piece is here; false lets the piece pass */
   constructor(init: OriginFetcherInit, own: (number: number) => Promise<boolean>, firstNumber: number) {
@@ -190,43 +184,26 @@ class RunWriter {
     return this.#number;
   }
 
-  /** Resolves when no write is under way, whatever became of it. */
-  async settled(): Promise<void> {
-    await this.#writing.catch(() => undefined);
-  }
-
+  /** Resolves, or rejects, when the chunk is written and its memory may be used again. */
   async take(chunk: Uint8Array): Promise<void> {
-    const { layout } = this.#init.progress;
+    const { progress } = this.#init;
+    const { layout, stored } = progress;
     for (let rest = chunk; rest.length > 0 && this.#number < layout.pieceCount;) {
       const piece = pieceRange(layout, this.#number);
       const part = rest.subarray(0, piece.length - this.#inPiece);
       rest = rest.subarray(part.length);
       if (this.#inPiece === 0) await this.#beginPiece();
-      if (this.#isOwn) {
-        this.#crc = crc32(part, this.#crc);
-        this.#sha256?.update(part);
-        this.#batch.push(part);
-        this.#batchBytes += part.length;
-      }
+      const position = piece.start + this.#inPiece;
       this.#inPiece += part.length;
-      const isPieceDone = this.#inPiece === piece.length;
-      if (isPieceDone || this.#batchBytes >= WRITE_BATCH_BYTES) await this.#flush(piece);
-      if (isPieceDone) await this.#finishPiece(piece);
+      if (this.#isOwn) {
+        const writing = stored.write(position, [part]);
+        this.#crc = crc32(part, this.#crc); // meanwhile
+        this.#sha256?.update(part);
+        await writing;
+        progress.wrote(this.#number, this.#inPiece);
+      }
+      if (this.#inPiece === piece.length) this.#finishPiece(piece);
     }
-  }
-
-  /** Starts writing what has been gathered, once the write before it is done: two batches at most are in memory. */
-  async #flush(piece: ByteRange): Promise<void> {
-    const { progress } = this.#init;
-    const [batch, number, end] = [this.#batch, this.#number, this.#inPiece];
-    const position = piece.start + end - this.#batchBytes;
-    this.#batch = [];
-    this.#batchBytes = 0;
-    await this.#writing;
-    if (batch.length === 0) return;
-    this.#writing = progress.stored.write(position, batch).then(() => progress.wrote(number, end));
-    // The next flush or the end of the piece looks at the outcome.
-    this.#writing.catch(() => undefined);
   }
 
   async #beginPiece(): Promise<void> {
@@ -235,9 +212,8 @@ class RunWriter {
     this.#sha256 = this.#isOwn && this.#init.wantsSha256(this.#number) ? createHash('sha256') : undefined;
   }
 
-  async #finishPiece(piece: ByteRange): Promise<void> {
+  #finishPiece(piece: ByteRange): void {
     const number = this.#number;
-    await this.#writing;
     if (this.#isOwn) {
       const now = this.#init.clock();
       const record: PieceRecord = {

@@ -154,6 +154,6 @@ export function active(): { signal: AbortSignal } {
 /** All bytes of a body. */
 export async function collect({ chunks }: { chunks: AsyncIterable<Uint8Array> }): Promise<Buffer> {
   const parts: Uint8Array[] = [];
-  for await (const chunk of chunks) parts.push(chunk);
+  for await (const chunk of chunks) parts.push(Buffer.from(chunk));
   return Buffer.concat(parts);
 }

@@ -33,6 +33,7 @@ export interface OriginProbe {
 
 /** A body under way. Ending the iteration early closes the connection. */
 export interface OriginBody {
+  /** The bytes of a chunk are valid until the next one is asked for: their buffer is used again. */
   readonly chunks: AsyncIterable<Uint8Array>;
 }
 
