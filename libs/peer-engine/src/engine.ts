@@ -218,7 +218,7 @@ export class Engine implements TaskOpener, AsyncDisposable {
     return new TaskReader({
       source: {
         stored,
-        changed: new Pulse(),
+        advanced: new Pulse(),
         releasedEnd: () => stored.layout.contentLength,
         traffic: () => ({ backToSource: 0, remotePeer: 0 }),
         ended: this.#stop.signal,
@@ -252,7 +252,7 @@ export class Engine implements TaskOpener, AsyncDisposable {
     return new TaskReader({
       source: {
         stored: progress.stored,
-        changed: progress.changed,
+        advanced: progress.advanced,
         releasedEnd: (from) => progress.releasedEnd(from),
         watchRead: (start) => new ReadBytes(progress, start),
         traffic: () => progress.received,

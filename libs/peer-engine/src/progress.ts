@@ -16,7 +16,10 @@ export interface DiscardedPiece {
  */
 export class Progress {
   readonly stored: StoredTask;
-  readonly changed = new Pulse();
+  /** Something may have become readable: with every part of a piece, too. */
+  readonly advanced = new Pulse();
+  /** Pieces came, went, or are wanted. */
+  readonly changed = new Pulse(this.advanced);
   /** Bytes received by this run. */
   readonly received = { backToSource: 0, remotePeer: 0 };
   /** Told of every piece whose received bytes do not count: others will be in their place. */
@@ -106,7 +109,7 @@ export class Progress {
   wrote(number: number, bytes: number): void {
     if (!this.#claims.has(number)) return;
     this.#claims.set(number, bytes);
-    this.changed.beat();
+    this.advanced.beat();
   }
 
   finish(piece: PieceRecord): void {

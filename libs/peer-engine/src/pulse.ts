@@ -1,8 +1,15 @@
 /** Wakes everybody who waits for "something changed"; whoever wakes looks at the state again. */
 export class Pulse {
+  readonly #follower: Pulse | undefined;
   #waiting = new Set<() => void>();
 
+  /** @param follower beats with this one, and by itself */
+  constructor(follower?: Pulse) {
+    this.#follower = follower;
+  }
+
   beat(): void {
+    this.#follower?.beat();
     const waiting = this.#waiting;
     this.#waiting = new Set();
     for (const wake of waiting) wake();

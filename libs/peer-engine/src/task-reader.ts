@@ -1,5 +1,5 @@
 import type { ByteRange } from '@d7y/piece';
-import type { BufferPool, PooledBuffer } from '@d7y/service-kit';
+import type { BufferPool } from '@d7y/service-kit';
 import { ReleasedBytesRefutedError } from './errors.ts';
 import type { StoredTask } from './ports/task-store.ts';
 import type { Pulse } from './pulse.ts';
@@ -9,7 +9,8 @@ import type { TaskStream, TaskTraffic } from './task-opener.ts';
 /** What a reader needs to know of the task behind it. */
 export interface Readable {
   readonly stored: StoredTask;
-  readonly changed: Pulse;
+  /** Beats whenever more may have been released. */
+  readonly advanced: Pulse;
   /** @see Progress.releasedEnd */
   releasedEnd(from: number): number;
   /** Keeps watch over the bytes that a reader is given from `start` on. */
@@ -33,6 +34,11 @@ export interface TaskReaderInit {
   readonly onLeave: () => void;
 }
 
+/** Bytes read into a buffer that goes back with its disposal. */
+interface Filled extends Disposable {
+  readonly bytes: Uint8Array;
+}
+
 /** Headers that say how long the answer is rather than what it is; the front end sets them itself. */
 const LENGTH_HEADERS = new Set(['content-length', 'content-range', 'accept-ranges']);
 
@@ -45,7 +51,10 @@ export class TaskReader implements TaskStream {
   readonly fromCache: boolean;
   readonly #init: TaskReaderInit;
   readonly #retained: Disposable;
-  readonly #read: ReadBytes | undefined;
+  /** What this reader was given so far. */
+  readonly #given: ReadBytes | undefined;
+  /** Made when first needed, and once: making one costs more than all the rest of a turn. */
+  #stop: AbortSignal | undefined;
   #hasLeft = false;
 
   constructor(init: TaskReaderInit) {
@@ -59,7 +68,7 @@ export class TaskReader implements TaskStream {
     );
     this.fromCache = init.fromCache;
     this.#retained = stored.retain();
-    this.#read = init.source.watchRead?.(this.#wanted().start);
+    this.#given = init.source.watchRead?.(this.#wanted().start);
   }
 
   async firstByte(): Promise<void> {
@@ -68,30 +77,25 @@ export class TaskReader implements TaskStream {
   }
 
   async deliver(write: (bytes: Uint8Array) => Promise<void>): Promise<void> {
-    const { stored } = this.#init.source;
     const { start, length } = this.#wanted();
     const end = start + length;
-    let writing: Promise<void> = Promise.resolve();
+    let reading = length > 0 ? this.#read(start, end) : undefined;
     try {
-      for (let position = start; position < end;) {
-        const limit = Math.min(await this.#releasedBeyond(position), end);
-        const buffer = await this.#init.buffers.acquire({ signal: this.#init.signal });
-        let read: number;
-        try {
-          read = await stored.read(position, buffer.bytes.subarray(0, Math.min(buffer.bytes.length, limit - position)));
-          if (read === 0) throw new Error(`task ${this.taskId}: its file ends at ${position}`);
-          await writing;
-        } catch (error) {
-          buffer.release();
-          throw error;
-        }
-        writing = this.#write(write, buffer, read);
-        // The next turn or the end looks at the outcome.
-        writing.catch(() => undefined);
-        position += read;
+      for (let position = start; reading !== undefined;) {
+        using filled = await reading;
+        position += filled.bytes.length;
+        // The next bytes come in, in another thread, while these go out in this one.
+        reading = position < end ? this.#read(position, end) : undefined;
+        reading?.catch(() => undefined); // looked at in the next turn, if there is one
+        // What was read ahead may have been refuted since.
+        while (!this.#isRight(position)) await this.#advanced();
+        await write(filled.bytes);
       }
     } finally {
-      await writing;
+      void reading?.then(
+        (filled) => filled[Symbol.dispose](),
+        () => undefined,
+      );
     }
   }
 
@@ -108,11 +112,19 @@ export class TaskReader implements TaskStream {
     return Promise.resolve();
   }
 
-  async #write(write: (bytes: Uint8Array) => Promise<void>, buffer: PooledBuffer, length: number): Promise<void> {
+  /** Reads what is there at `position`, as much as a buffer holds; waits until there is something. */
+  async #read(position: number, end: number): Promise<Filled> {
+    const { source, buffers, signal } = this.#init;
+    const limit = Math.min(await this.#releasedBeyond(position), end);
+    const buffer = await buffers.acquire({ signal });
     try {
-      await write(buffer.bytes.subarray(0, length));
-    } finally {
+      const target = buffer.bytes.subarray(0, Math.min(buffer.bytes.length, limit - position));
+      const read = await source.stored.read(position, target);
+      if (read === 0) throw new Error(`task ${this.taskId}: its file ends at ${position}`);
+      return { bytes: target.subarray(0, read), [Symbol.dispose]: () => buffer.release() };
+    } catch (error) {
       buffer.release();
+      throw error;
     }
   }
 
@@ -122,14 +134,28 @@ export class TaskReader implements TaskStream {
 
   /** Waits until something at `position` may be read. @returns how far */
   async #releasedBeyond(position: number): Promise<number> {
-    const { source, signal } = this.#init;
+    const { source } = this.#init;
     for (;;) {
-      const standing = this.#read?.standing(position) ?? 'right';
-      if (standing === 'wrong') throw new ReleasedBytesRefutedError(this.taskId);
-      const end = source.releasedEnd(position);
-      if (end > position && standing === 'right') return end;
+      const end = this.#isRight(position) ? source.releasedEnd(position) : position;
+      if (end > position) return end;
       using _waiting = source.waitAt?.(position);
-      await source.changed.next({ signal: AbortSignal.any([signal, source.ended]) });
+      await this.#advanced();
     }
+  }
+
+  /**
+   * Nothing that was read before `position` is in doubt.
+   * @throws {ReleasedBytesRefutedError} it was wrong
+   */
+  #isRight(position: number): boolean {
+    const standing = this.#given?.standing(position) ?? 'right';
+    if (standing === 'wrong') throw new ReleasedBytesRefutedError(this.taskId);
+    return standing === 'right';
+  }
+
+  async #advanced(): Promise<void> {
+    const { source, signal } = this.#init;
+    this.#stop ??= AbortSignal.any([signal, source.ended]);
+    await source.advanced.next({ signal: this.#stop });
   }
 }

@@ -21,6 +21,8 @@ export function watchTask(stored: StoredTask, task: Task | undefined): TaskWatch
   const live = task !== undefined && !task.isOver ? task : undefined;
   live?.watch();
   const stop = new AbortController();
+  // Made once: such a signal costs more than all the rest of a turn.
+  const until = live === undefined ? stop.signal : AbortSignal.any([stop.signal, live.failed]);
   let isOpen = true;
   return {
     finished: fresh(),
@@ -28,7 +30,7 @@ export function watchTask(stored: StoredTask, task: Task | undefined): TaskWatch
       while (live !== undefined) {
         yield* fresh();
         if (live.isOver) break;
-        await live.nextChange(stop.signal);
+        await live.nextChange(until);
       }
       yield* fresh();
       if (live?.failed.aborted) throw live.failed.reason;

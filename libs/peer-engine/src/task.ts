@@ -91,14 +91,15 @@ export class Task {
     return this.#progress?.stored;
   }
 
-  /** Resolves when a piece arrived, was discarded, or the task is over. */
+  /**
+   * Resolves when a piece arrived, was discarded, or the task is over.
+   * @param signal aborts with `failed`, too
+   */
   async nextChange(signal: AbortSignal): Promise<void> {
-    await this.#progress?.changed
-      .next({ signal: AbortSignal.any([signal, this.#failed.signal]) })
-      .catch((error: unknown) => {
-        // The failure itself shows when the watcher looks at the task.
-        if (!this.#failed.signal.aborted) throw error;
-      });
+    await this.#progress?.changed.next({ signal }).catch((error: unknown) => {
+      // The failure itself shows when the watcher looks at the task.
+      if (!this.#failed.signal.aborted) throw error;
+    });
   }
 
   get failed(): AbortSignal {

@@ -36,24 +36,20 @@ export async function sendTask(
   { signal }: { signal: AbortSignal },
 ): Promise<void> {
   let total = 0;
-  const { promise: gone, reject } = Promise.withResolvers<never>();
-  gone.catch(() => undefined); // raced below, and of no interest once the body is complete
-  const onAbort = (): void => reject(signal.reason instanceof Error ? signal.reason : new Error('the client left'));
+  const client = new Client(response);
+  const onAbort = (): void => client.leave(signal.reason);
   signal.addEventListener('abort', onAbort, { once: true });
   try {
     signal.throwIfAborted();
     await stream.deliver(async (bytes) => {
-      // A destroyed response may drop the callback of a write: the client's leaving settles it too.
-      await Promise.race([written(response, bytes), gone]);
+      await client.take(bytes);
       total += bytes.byteLength;
       sent(bytes.byteLength);
     });
     if (expectedBytes !== undefined && total !== expectedBytes) {
       throw new Error(`the task ended after ${total} of ${expectedBytes} bytes`);
     }
-    const { promise: flushed, resolve } = Promise.withResolvers<void>();
-    response.end(resolve);
-    await Promise.race([flushed, gone]);
+    await client.end();
   } catch (error) {
     response.destroy();
     throw error;
@@ -62,8 +58,41 @@ export async function sendTask(
   }
 }
 
-function written(response: ServerResponse, bytes: Uint8Array): Promise<void> {
-  return new Promise((resolve, reject) => {
-    response.write(bytes, (error) => (error ? reject(error) : resolve()));
-  });
+/** The receiving end of an answer. One thing at a time is waited for, so that a long body leaves nothing behind in memory. */
+class Client {
+  readonly #response: ServerResponse;
+  #left: Error | undefined;
+  /** Ends the wait under way. */
+  #fail: ((reason: Error) => void) | undefined;
+
+  constructor(response: ServerResponse) {
+    this.#response = response;
+  }
+
+  /** A destroyed response may drop the callback of a write: the client's leaving settles it too. */
+  leave(reason: unknown): void {
+    this.#left ??= reason instanceof Error ? reason : new Error('the client left');
+    this.#fail?.(this.#left);
+  }
+
+  /** Resolves when the socket has taken the bytes. */
+  take(bytes: Uint8Array): Promise<void> {
+    return this.#settled((done) => void this.#response.write(bytes, done));
+  }
+
+  end(): Promise<void> {
+    return this.#settled((done) => void this.#response.end(() => done(null)));
+  }
+
+  #settled(start: (done: (error: Error | null | undefined) => void) => void): Promise<void> {
+    if (this.#left !== undefined) return Promise.reject(this.#left);
+    return new Promise((resolve, reject) => {
+      this.#fail = reject;
+      start((error) => {
+        this.#fail = undefined;
+        if (error) reject(error);
+        else resolve();
+      });
+    });
+  }
 }
