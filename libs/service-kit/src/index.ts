@@ -10,6 +10,7 @@ export { readConfig } from './config/read-config.ts';
 export type { ConfigRead, ReadConfigOptions } from './config/read-config.ts';
 export { formatByteSize, formatDurationMs, parseByteSize, parseDurationMs } from './config/units.ts';
 export { replaceFile } from './files/replace-file.ts';
+export { becomeLean } from './lifecycle/lean-process.ts';
 export { EXIT_CODES, runService } from './lifecycle/run-service.ts';
 export type { RunningService, RunServiceOptions } from './lifecycle/run-service.ts';
 export { parseServiceArgs } from './lifecycle/service-args.ts';

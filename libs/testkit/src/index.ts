@@ -59,6 +59,9 @@ export type { AttributeValue, ReceivedSpan } from './telemetry/spans.ts';
 export { formatTree, traceTree } from './telemetry/trace-tree.ts';
 export type { SpanNode } from './telemetry/trace-tree.ts';
 
+export { NotRootError, onHost, startNetworkLab } from './network-lab/network-lab.ts';
+export type { LabHost, NetworkLab, NetworkLabOptions } from './network-lab/network-lab.ts';
+
 export { startCluster } from './cluster/cluster.ts';
 export type { Cluster, ClusterOptions } from './cluster/cluster.ts';
 export { ClusterNode } from './cluster/cluster-node.ts';

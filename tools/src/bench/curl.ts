@@ -1,4 +1,4 @@
-import { run } from '@d7y/testkit';
+import { type LabHost, onHost, run } from '@d7y/testkit';
 
 /** One or more downloads by one curl. */
 export interface CurlResult {
@@ -11,18 +11,25 @@ const QUIET = ['--silent', '--show-error', '--fail', '--noproxy', '*'];
 
 /**
  * Downloads `url` into `output`, timed by curl itself: its start is not part of it.
+ * @param host where curl runs, in a network lab
  * @throws when the answer is no success
  */
 export async function curl(
   url: string,
   output: string,
   headers: Readonly<Record<string, string>> = {},
+  host?: LabHost,
 ): Promise<CurlResult> {
-  const { lines, cpuSeconds } = await timed([
-    ...[...QUIET, '--output', output, '--write-out', '%{size_download} %{time_total}'],
+  const args = [
+    ...QUIET,
+    '--output',
+    output,
+    '--write-out',
+    '%{size_download} %{time_total}',
     ...headerArgs(headers),
     url,
-  ]);
+  ];
+  const { lines, cpuSeconds } = await timed(args, host);
   const [bytes = NaN, seconds = NaN] = (lines[0] ?? '').split(' ').map(Number);
   return { bytes, seconds, cpuSeconds };
 }
@@ -51,8 +58,11 @@ function headerArgs(headers: Readonly<Record<string, string>>): string[] {
 /** Runs curl under bash's own `time`, the one that is always there. */
 async function timed(
   args: readonly string[],
+  host?: LabHost,
 ): Promise<{ readonly lines: readonly string[]; readonly seconds: number; readonly cpuSeconds: number }> {
-  const { stdout, stderr } = await run('bash', ['-c', 'TIMEFORMAT="%R %U %S"; time curl "$@"', 'curl', ...args]);
+  const script = 'TIMEFORMAT="%R %U %S"; time curl "$@"';
+  const [program = '', ...rest] = onHost(host, 'bash', ['-c', script, 'curl', ...args]);
+  const { stdout, stderr } = await run(program, rest);
   const [seconds = NaN, user = NaN, system = NaN] = (stderr.trim().split('\n').at(-1) ?? '').split(' ').map(Number);
   return { lines: stdout.trim().split('\n'), seconds, cpuSeconds: user + system };
 }

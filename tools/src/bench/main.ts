@@ -1,5 +1,6 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { type BenchOptions, type Measurement, progressTo, toJsonLine, toText } from './measurement.ts';
+import { benchCold } from './cold.ts';
 import { benchFanIn } from './fan-in.ts';
 import { benchMemory } from './memory.ts';
 import { benchPeer } from './peer.ts';
@@ -10,6 +11,7 @@ const BENCHES: Readonly<Record<string, (options: BenchOptions) => Promise<readon
   peer: benchPeer,
   proxy: benchProxy,
   proxy64: benchProxy64,
+  cold: benchCold,
   small: benchSmall,
   fanin: benchFanIn,
   memory: benchMemory,

@@ -1,6 +1,16 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { ChildProgram, eventually, freePort, requirePrograms, run, tempDir } from '@d7y/testkit';
+import {
+  ChildProgram,
+  eventually,
+  findProgram,
+  freePort,
+  type LabHost,
+  onHost,
+  requirePrograms,
+  run,
+  tempDir,
+} from '@d7y/testkit';
 
 /** An nginx that serves a folder from one process. */
 export interface Nginx extends AsyncDisposable {
@@ -15,12 +25,17 @@ export interface Nginx extends AsyncDisposable {
 /**
  * Starts nginx as it is fastest: sendfile, one process, no log unless asked for.
  * @param root folder to serve
+ * @param options.host where it runs, in a network lab; on loopback unless given
  */
-export async function startNginx(root: string, { log = false }: { log?: boolean } = {}): Promise<Nginx> {
+export async function startNginx(
+  root: string,
+  { log = false, host }: { log?: boolean; host?: LabHost } = {},
+): Promise<Nginx> {
   requirePrograms(['nginx', 'curl']);
   await using stack = new AsyncDisposableStack();
   const dir = stack.use(await tempDir('d7y-nginx')).path;
   const port = await freePort();
+  const ip = host?.ip ?? '127.0.0.1';
   const accessLog = join(dir, 'access.log');
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(
     (name) => `${name}_temp_path ${dir}/${name};`,
@@ -33,16 +48,26 @@ export async function startNginx(root: string, { log = false }: { log?: boolean 
     ...temporary,
     'sendfile on; tcp_nopush on; keepalive_timeout 65; log_format sent "$body_bytes_sent";',
     log ? `access_log ${accessLog} sent;` : 'access_log off;',
-    `server { listen 127.0.0.1:${port}; root ${root}; }`,
+    `server { listen ${ip}:${port}; root ${root}; }`,
     '}',
   ];
   const file = join(dir, 'nginx.conf');
   await writeFile(file, config.join('\n'));
-  const program = stack.use(await ChildProgram.start('nginx', ['-p', dir, '-c', file, '-e', 'stderr']));
-  const url = `http://127.0.0.1:${port}`;
+  const [command = '', ...args] = onHost(host, findProgram('nginx') ?? 'nginx', [
+    '-p',
+    dir,
+    '-c',
+    file,
+    '-e',
+    'stderr',
+  ]);
+  const program = stack.use(await ChildProgram.start(command, args, { name: 'nginx' }));
+  const url = `http://${ip}:${port}`;
   await eventually(async () => {
     program.throwIfEnded();
-    await run('curl', ['--silent', '--output', '/dev/null', '--max-time', '2', '--noproxy', '*', url]);
+    const ask = ['--silent', '--output', '/dev/null', '--max-time', '2', '--noproxy', '*', url];
+    const [asker = '', ...rest] = onHost(host, 'curl', ask);
+    await run(asker, rest);
   });
   if (log) await writeFile(accessLog, '');
   const resources = stack.move();

@@ -1,4 +1,5 @@
 import type { ChildProgram } from '../process/child-program.ts';
+import type { LabHost } from '../network-lab/network-lab.ts';
 import { type AppConfig, type Readiness, spawnApp } from './spawn-app.ts';
 
 /** What is needed to start one process of a cluster, and to start it again. */
@@ -10,6 +11,8 @@ export interface NodeStart {
   readonly args: readonly string[];
   readonly env: Readonly<Record<string, string>>;
   readonly ready: Readiness;
+  /** Where it runs, in a network lab. */
+  readonly host?: LabHost;
 }
 
 /** One service of a cluster, which can die and come back with its files, ports and configuration. */

@@ -1,5 +1,6 @@
 import type { OtlpReceiver } from '../telemetry/otlp-receiver.ts';
 import { tempDir } from '../scratch/temp-dir.ts';
+import type { LabHost } from '../network-lab/network-lab.ts';
 import type { ClusterNode } from './cluster-node.ts';
 import { DaemonNode } from './daemon-node.ts';
 import { mergeConfig } from './merge-config.ts';
@@ -23,6 +24,8 @@ export interface ClusterOptions {
   readonly seedConfig?: AppConfig;
   readonly schedulerConfig?: AppConfig;
   readonly env?: Readonly<Record<string, string>>;
+  /** Where all of it runs, in a network lab. */
+  readonly host?: LabHost;
   /** Folder for all files of the cluster: `/dev/shm` to measure without a disk. */
   readonly parentDir?: string;
 }
@@ -40,6 +43,7 @@ export interface Cluster extends AsyncDisposable {
 
 /** Starts the applications from their bundles and waits until all are ready; disposal ends them and removes their files. */
 export async function startCluster(options: ClusterOptions = {}): Promise<Cluster> {
+  const host = options.host === undefined ? {} : { host: options.host };
   const { daemons: daemonCount = 3, seeds: seedCount = 1, traces, env = {}, defaultRegistry } = options;
   await using stack = new AsyncDisposableStack();
   const parentDir = stack.use(await tempDir('d7y-cluster', options.parentDir)).path;
@@ -54,7 +58,12 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
     options.scheduler === false
       ? undefined
       : await start(
-          await SchedulerNode.prepare({ parentDir, env, config: mergeConfig(tracing, options.schedulerConfig ?? {}) }),
+          await SchedulerNode.prepare({
+            ...host,
+            parentDir,
+            env,
+            config: mergeConfig(tracing, options.schedulerConfig ?? {}),
+          }),
         );
   const prepareDaemon = (name: string, seed: boolean, config: AppConfig) =>
     DaemonNode.prepare({
@@ -64,6 +73,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
       env,
       schedulers: scheduler === undefined ? [] : [scheduler.address],
       ...(defaultRegistry !== undefined && { defaultRegistry }),
+      ...host,
       config: mergeConfig(mergeConfig(tracing, options.daemonConfig ?? {}), config),
     });
 

@@ -1,6 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { freePorts } from '../scratch/free-ports.ts';
+import type { LabHost } from '../network-lab/network-lab.ts';
 import { ClusterNode } from './cluster-node.ts';
 import { mergeConfig } from './merge-config.ts';
 import type { AppConfig } from './spawn-app.ts';
@@ -29,6 +30,8 @@ export interface DaemonOptions {
   /** Laid over the configuration made here. */
   readonly config?: AppConfig;
   readonly env?: Readonly<Record<string, string>>;
+  /** Where it runs, in a network lab; all its ports are on the loopback there. */
+  readonly host?: LabHost;
 }
 
 /** A daemon, or a seed peer, of a cluster. */
@@ -100,6 +103,7 @@ export class DaemonNode extends ClusterNode {
         args: ['--dynconfig', dynconfig],
         env,
         ready: { kind: 'http', url: `http://127.0.0.1:${health}/healthy` },
+        ...(options.host !== undefined && { host: options.host }),
       },
       { ports, socketPath, storageDir, seed },
     );

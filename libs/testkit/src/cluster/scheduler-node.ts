@@ -1,6 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { freePorts } from '../scratch/free-ports.ts';
+import type { LabHost } from '../network-lab/network-lab.ts';
 import { ClusterNode } from './cluster-node.ts';
 import { mergeConfig } from './merge-config.ts';
 import type { AppConfig } from './spawn-app.ts';
@@ -11,6 +12,8 @@ export interface SchedulerOptions {
   /** Laid over the configuration made here. */
   readonly config?: AppConfig;
   readonly env?: Readonly<Record<string, string>>;
+  /** Where it runs, in a network lab; its ports are on the loopback there. */
+  readonly host?: LabHost;
 }
 
 /** The scheduler of a cluster; it runs without a manager. */
@@ -30,7 +33,7 @@ export class SchedulerNode extends ClusterNode {
   }
 
   /** Writes its files; start() runs it. */
-  static async prepare({ parentDir, config = {}, env = {} }: SchedulerOptions): Promise<SchedulerNode> {
+  static async prepare({ parentDir, config = {}, env = {}, host }: SchedulerOptions): Promise<SchedulerNode> {
     const dir = join(parentDir, 'scheduler');
     await mkdir(dir, { recursive: true });
     const [port, metricsPort] = (await freePorts(2)) as [number, number];
@@ -47,6 +50,7 @@ export class SchedulerNode extends ClusterNode {
         args: [],
         env,
         ready: { kind: 'tcp', port },
+        ...(host !== undefined && { host }),
       },
       port,
       metricsPort,

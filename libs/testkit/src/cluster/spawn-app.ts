@@ -5,7 +5,9 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { DfError } from '@d7y/piece';
 import { ChildProgram } from '../process/child-program.ts';
+import { type LabHost, onHost } from '../network-lab/network-lab.ts';
 import { eventually } from '../process/eventually.ts';
+import { run } from '../process/run.ts';
 
 /** A configuration file as an object; JSON is YAML. */
 export type AppConfig = Readonly<Record<string, unknown>>;
@@ -31,6 +33,8 @@ export interface SpawnAppOptions {
   readonly ready?: Readiness;
   /** Default: 30 s. */
   readonly readyTimeoutMs?: number;
+  /** Where it runs, in a network lab; on this machine unless given. */
+  readonly host?: LabHost;
   /** Shown in errors; default: the app's name. */
   readonly name?: string;
 }
@@ -63,7 +67,7 @@ export function bundlePath(app: string): string {
  * @throws when it ends or does not become ready; it is gone then
  */
 export async function spawnApp(app: string, options: SpawnAppOptions): Promise<ChildProgram> {
-  const { dir, config, args = [], env = {}, ready, readyTimeoutMs = 30_000, name = app } = options;
+  const { dir, config, args = [], env = {}, ready, readyTimeoutMs = 30_000, name = app, host } = options;
   const configArgs: string[] = [];
   if (config !== undefined) {
     const file = join(dir, `${name}.yaml`);
@@ -72,13 +76,14 @@ export async function spawnApp(app: string, options: SpawnAppOptions): Promise<C
   }
   // The test runner's own options are not for the program under test.
   const clean = { NODE_OPTIONS: '', ...env };
-  const program = await ChildProgram.start(process.execPath, [bundlePath(app), ...args, ...configArgs], {
+  const [file = '', ...fileArgs] = onHost(host, process.execPath, [bundlePath(app), ...args, ...configArgs]);
+  const program = await ChildProgram.start(file, fileArgs, {
     name,
     env: clean,
     cwd: dir,
   });
   try {
-    if (ready !== undefined) await waitUntilReady(program, ready, readyTimeoutMs);
+    if (ready !== undefined) await waitUntilReady(program, ready, readyTimeoutMs, host);
     return program;
   } catch (error) {
     await program.kill('SIGKILL');
@@ -86,12 +91,17 @@ export async function spawnApp(app: string, options: SpawnAppOptions): Promise<C
   }
 }
 
-async function waitUntilReady(program: ChildProgram, ready: Readiness, timeoutMs: number): Promise<void> {
+async function waitUntilReady(
+  program: ChildProgram,
+  ready: Readiness,
+  timeoutMs: number,
+  host: LabHost | undefined,
+): Promise<void> {
   if (ready.kind === 'line') {
     await program.waitForLine(ready.pattern, { timeoutMs });
     return;
   }
-  const attempt = ready.kind === 'http' ? () => askHealth(ready.url) : () => tryConnect(ready.port);
+  const attempt = attemptOf(ready, host);
   const ended = program.exited.then(() => program.throwIfEnded());
   // A program that has ended will not become ready: no need to wait for the time-out.
   const stop = new AbortController();
@@ -108,6 +118,18 @@ async function waitUntilReady(program: ChildProgram, ready: Readiness, timeoutMs
     stop.abort();
     ended.catch(() => undefined);
   }
+}
+
+function attemptOf(ready: Exclude<Readiness, { kind: 'line' }>, host: LabHost | undefined): () => Promise<unknown> {
+  if (host !== undefined) {
+    // Its loopback is another one than ours.
+    const [program = '', ...rest] =
+      ready.kind === 'http'
+        ? onHost(host, 'curl', ['--silent', '--fail', '--max-time', '2', '--noproxy', '*', ready.url])
+        : onHost(host, 'bash', ['-c', `exec 3<>/dev/tcp/127.0.0.1/${ready.port}`]);
+    return () => run(program, rest);
+  }
+  return ready.kind === 'http' ? () => askHealth(ready.url) : () => tryConnect(ready.port);
 }
 
 function askHealth(url: string): Promise<void> {

@@ -15,12 +15,12 @@ const DEBIAN_PACKAGE = {
   podman: 'podman',
   crun: 'crun',
   ip: 'iproute2',
+  tc: 'iproute2',
   nginx: 'nginx-light',
   mount: 'mount',
   dockerd: 'docker.io',
   docker: 'docker.io',
   nft: 'nftables',
-  tc: 'iproute2',
 } as const;
 
 export type Program = keyof typeof DEBIAN_PACKAGE;

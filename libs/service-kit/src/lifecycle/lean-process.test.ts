@@ -1,0 +1,53 @@
+import { spawnSync } from 'node:child_process';
+import { describe, expect, it } from '@jest/globals';
+import { becomeLean, type LeanProcess } from './lean-process.ts';
+
+/** A process that would be replaced by what is in `calls`. */
+function fake(change: Partial<LeanProcess> = {}) {
+  const calls: { file: string; args: string[]; env: Record<string, string> }[] = [];
+  const current: LeanProcess = {
+    ...{ execPath: '/node', execArgv: ['--enable-source-maps'], argv: ['/node', 'main.mjs', '--config', 'x.yaml'] },
+    env: { HOME: '/root', EMPTY: undefined, NODE_OPTIONS: '--trace-warnings' },
+    execve: (file, args, env) => void calls.push({ file, args, env }),
+    ...change,
+  };
+  becomeLean(current);
+  return calls;
+}
+
+describe('becomeLean', () => {
+  it('starts the same program with the same options and arguments, and bounds on memory', () => {
+    expect(fake()).toEqual([
+      {
+        file: '/node',
+        args: ['/node', '--enable-source-maps', 'main.mjs', '--config', 'x.yaml'],
+        env: { HOME: '/root', MALLOC_ARENA_MAX: '2', NODE_OPTIONS: '--trace-warnings --max-semi-space-size=8' },
+      },
+    ]);
+  });
+
+  it.each([
+    ['it has been done', { execArgv: ['--max-semi-space-size=8'] }],
+    ['an operator has decided', { env: { NODE_OPTIONS: '--trace-gc --max-semi-space-size=64' } }],
+    ['a process cannot be replaced', { execve: undefined }],
+  ])('leaves the process as it is when %s', (_, change) => {
+    expect(fake(change)).toEqual([]);
+  });
+
+  it('leaves heaps of malloc as the operator has set them', () => {
+    expect(fake({ env: { MALLOC_ARENA_MAX: '8' } })[0]?.env).toMatchObject({ MALLOC_ARENA_MAX: '8' });
+  });
+
+  it('keeps the id of the process', () => {
+    const script = `
+      const { becomeLean } = await import(${JSON.stringify(new URL('./lean-process.ts', import.meta.url).href)});
+      process.stdout.write(process.pid + ' ');
+      becomeLean();
+    `;
+    const args = ['--input-type=module', '--eval', script];
+    const { stdout } = spawnSync(process.execPath, args, { encoding: 'utf8', env: { NODE_OPTIONS: '' } });
+    const [first, second, ...others] = stdout.trim().split(' ');
+    expect(others).toEqual([]);
+    expect(second).toBe(first);
+  });
+});
