@@ -1,6 +1,13 @@
 import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { type Cluster, type FileOrigin, pseudoRandomBytes, startCluster, startFileOrigin } from '@d7y/testkit';
+import {
+  type Cluster,
+  type DaemonNode,
+  type FileOrigin,
+  pseudoRandomBytes,
+  startCluster,
+  startFileOrigin,
+} from '@d7y/testkit';
 import { getBlob } from './_traffic.ts';
 
 let origin: FileOrigin;
@@ -19,16 +26,20 @@ afterAll(async () => {
 const KIB = 1024;
 const MIB = 1024 * KIB;
 
+function digestOf(bytes: Uint8Array): string {
+  return `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+}
+
 /** A blob at the origin of this suite. @returns its digest and its path there */
 function publish(name: string, sizeBytes: number): { digest: string; path: string } {
   const bytes = pseudoRandomBytes(name, sizeBytes);
-  const digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+  const digest = digestOf(bytes);
   const path = `/v2/test/app/blobs/${digest}`;
   origin.publish(path, { bytes });
   return { digest, path };
 }
 
-describe('a blob that many pull at the same time through three daemons', () => {
+describe('content that many pull at the same time through three daemons', () => {
   it.each([
     ['1 B', 1, 64],
     ['5 KiB', 5 * KIB, 64],
@@ -41,6 +52,30 @@ describe('a blob that many pull at the same time through three daemons', () => {
     );
     for (const pull of await Promise.all(pulls)) expect(pull).toMatchObject({ status: 200, digest });
     expect(origin.log.bodyBytes(path)).toBe(sizeBytes);
+  });
+
+  it('is a manifest, asked for by its tag, and leaves the origin once', async () => {
+    const mediaType = 'application/vnd.oci.image.manifest.v1+json';
+    const config = {
+      mediaType: 'application/vnd.oci.image.config.v1+json',
+      size: 1,
+      digest: digestOf(Buffer.alloc(1)),
+    };
+    const bytes = Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType, config, layers: [] }));
+    const digest = digestOf(bytes);
+    const headers = { 'content-type': mediaType, 'docker-content-digest': digest };
+    const paths = ['latest', digest].map((reference) => `/v2/test/app/manifests/${reference}`);
+    for (const path of paths) origin.publish(path, { bytes, headers });
+    const pull = async (daemon: DaemonNode): Promise<string> => {
+      const answer = await fetch(`${daemon.proxyUrl}${paths[0]}`, {
+        headers: { 'X-Dragonfly-Registry': origin.url, accept: mediaType },
+      });
+      return digestOf(new Uint8Array(await answer.arrayBuffer()));
+    };
+    const pulls = cluster.daemons.flatMap((daemon) => Array.from({ length: 64 }, () => pull(daemon)));
+    expect(new Set(await Promise.all(pulls))).toEqual(new Set([digest]));
+    const sent = paths.map((path) => origin.log.bodyBytes(path));
+    expect(sent.reduce((sum, bodyBytes) => sum + bodyBytes)).toBe(bytes.length);
   });
 
   it('is asked for by each daemon and seed once at most before it is fetched', async () => {

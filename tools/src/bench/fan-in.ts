@@ -25,20 +25,28 @@ export async function benchFanIn({ progress }: BenchOptions): Promise<readonly M
   const headers = { 'content-type': MANIFEST_TYPE, 'docker-content-digest': digestOf(manifest) };
   const blobs = Object.entries(SIZES).map(([name, size]) => {
     const bytes = pseudoRandomBytes(`fan-in ${name}`, size);
-    return { name, bytes, path: `/v2/bench/blobs/${digestOf(bytes)}` };
+    return { name, bytes, paths: [`/v2/bench/blobs/${digestOf(bytes)}`] };
   });
-  const objects = [{ name: 'manifest', bytes: manifest, path: '/v2/bench/manifests/latest' }, ...blobs];
+  const objects = [
+    {
+      name: 'manifest',
+      bytes: manifest,
+      paths: ['latest', digestOf(manifest)].map((reference) => `/v2/bench/manifests/${reference}`),
+    },
+    ...blobs,
+  ];
 
   const ratios: Record<string, number> = {};
-  for (const { name, bytes, path } of objects) {
-    origin.publish(path, { bytes, ...(bytes === manifest && { headers }) });
+  for (const { name, bytes, paths } of objects) {
+    // The first is asked for; a daemon may ask for a manifest by its digest then.
+    for (const path of paths) origin.publish(path, { bytes, ...(bytes === manifest && { headers }) });
     const urls = cluster.daemons.flatMap(({ proxyUrl }) =>
-      new Array<string>(PULLS_PER_DAEMON).fill(`${proxyUrl}${path}`),
+      new Array<string>(PULLS_PER_DAEMON).fill(`${proxyUrl}${paths[0]}`),
     );
     const pulled = await curlAtOnce(urls, { 'X-Dragonfly-Registry': origin.url, Accept: MANIFEST_TYPE });
     if (pulled.bytes !== urls.length * bytes.length)
       throw new Error(`${name}: ${pulled.bytes} bytes arrived instead of ${urls.length} times ${bytes.length}`);
-    ratios[name] = origin.log.bodyBytes(path) / bytes.length;
+    ratios[name] = paths.reduce((sum, path) => sum + origin.log.bodyBytes(path), 0) / bytes.length;
     progress(`${name}: ${ratios[name].toFixed(3)} times its bytes left the origin, ${urls.length} pulls`);
   }
   return [
