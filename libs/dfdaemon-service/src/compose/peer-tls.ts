@@ -10,6 +10,8 @@ export interface PeerTls {
   readonly client: TlsIdentity | undefined;
   /** For the schedulers it asks. */
   readonly scheduler: TlsIdentity | undefined;
+  /** For the manager. */
+  readonly manager: TlsIdentity | undefined;
 }
 
 /** @throws {StartError} a file cannot be used: nothing falls back to plain text */
@@ -20,6 +22,7 @@ export function readPeerTls({ config, logger, stack }: Pick<Runtime, 'config' | 
     server: read('upload.server', tlsFilesOf(config.upload.server)),
     client: read('upload.client', tlsFilesOf(config.upload.client)),
     scheduler: read('scheduler', tlsFilesOf(config.scheduler)),
+    manager: read('manager', tlsFilesOf(config.manager)),
   };
 }
 

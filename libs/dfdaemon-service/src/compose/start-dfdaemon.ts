@@ -11,6 +11,7 @@ import { type DaemonStatus, statusOf } from '../observe/status.ts';
 import { EvictionNotices } from '../scheduler/eviction-notices.ts';
 import { VERSION } from '../version.ts';
 import { followBlockLists } from './block-lists.ts';
+import { createDiscovery } from './discovery.ts';
 import { createEngine } from './engine.ts';
 import { serveLocalSocket } from './local-socket.ts';
 import { serveOperators } from './operators.ts';
@@ -85,7 +86,8 @@ export async function startDfdaemon(
     },
   });
   const origins = await createOrigins(runtime, metrics);
-  const swarm = await createSwarmAccess(runtime);
+  const discovery = await createDiscovery(runtime);
+  const swarm = await createSwarmAccess(runtime, discovery);
   const notices = stack.use(
     new EvictionNotices({
       schedulers: swarm.directory,
@@ -123,7 +125,7 @@ export async function startDfdaemon(
       uploadedBytes: () => uploads.totalBytes,
     });
   };
-  const blockLists = await followBlockLists(runtime);
+  const blockLists = await followBlockLists(runtime, discovery);
   const proxy = await startProxy(runtime, {
     ...{ engine: opener, origins, knowledge, metrics, blockLists, tagDirectory: swarm.links },
   });

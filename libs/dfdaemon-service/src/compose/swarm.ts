@@ -10,11 +10,11 @@ import { HostFacts } from '../host/host-facts.ts';
 import { NetworkMeter } from '../host/network-meter.ts';
 import { SwarmLinks } from '../link/swarm-links.ts';
 import { type CountedParents, countedParents } from '../observe/counted-parents.ts';
-import { schedulerAddresses } from '../scheduler/dynconfig.ts';
 import { SchedulerDirectory } from '../scheduler/scheduler-directory.ts';
 import { PersistentSeedMemory } from '../scheduler/seed-memory.ts';
 import { parentsOverNetwork } from '../upload/engine-parents.ts';
 import { VERSION } from '../version.ts';
+import { type Discovery, parseAddress } from './discovery.ts';
 import { tlsSourceOf } from './peer-tls.ts';
 import { bufferPool, type Runtime } from './runtime.ts';
 
@@ -38,7 +38,7 @@ export interface SwarmAccess {
 }
 
 /** Nothing is asked before `directory.start()`. */
-export async function createSwarmAccess(runtime: Runtime): Promise<SwarmAccess> {
+export async function createSwarmAccess(runtime: Runtime, discovery: Discovery): Promise<SwarmAccess> {
   const { config, identity, interceptors, lifetime, logger, overrides, stack, tls } = runtime;
   const { hostId } = identity;
   const clientTls = tlsSourceOf(tls.client);
@@ -66,7 +66,7 @@ export async function createSwarmAccess(runtime: Runtime): Promise<SwarmAccess> 
   const announced = { upload: config.upload.server.port, proxy: config.proxy.server.port };
   const directory = stack.use(
     new SchedulerDirectory({
-      addresses: () => schedulerAddresses(config),
+      addresses: discovery.schedulers,
       connect: (address) =>
         createSchedulerClient({
           ...{ address: parseAddress(address), hostId, version: VERSION, interceptors, logger },
@@ -83,9 +83,4 @@ export async function createSwarmAccess(runtime: Runtime): Promise<SwarmAccess> 
   );
   const links = stack.use(new SwarmLinks({ schedulers: directory, parents: parentClients, hostId, logger }));
   return { directory, seeds, parents, hasher: pieceClient, links, facts, announced };
-}
-
-function parseAddress(address: string): { host: string; port: number } {
-  const at = address.lastIndexOf(':');
-  return { host: address.slice(0, at).replace(/^\[|\]$/g, ''), port: Number(address.slice(at + 1)) };
 }

@@ -1,6 +1,7 @@
 import { DEFAULT_FILTERED_QUERY_PARAMS } from '@d7y/piece';
 import { byteRate, byteSize, duration, httpUrl, ipAddress, port, secretString } from '@d7y/service-kit';
 import { z } from 'zod';
+import { managerAddress } from './manager-address.ts';
 import type { Directories } from './directories.ts';
 
 const MIB = 2 ** 20;
@@ -154,6 +155,13 @@ export function dfdaemonSchema(directories: Directories) {
       addrs: z.array(hostPort()).default([]),
       addr: hostPort().optional(),
       netAddrs: z.array(z.object({ type: z.literal('tcp').default('tcp'), addr: hostPort() })).default([]),
+      ...tlsFiles,
+    }),
+    /** Says where schedulers are, and what is blocked; without one the configuration and the local file do. */
+    manager: section({
+      enable: z.boolean().optional(),
+      addr: managerAddress().optional(),
+      netAddrs: z.array(z.object({ type: z.literal('tcp').default('tcp'), addr: managerAddress() })).default([]),
       ...tlsFiles,
     }),
     seedPeer: section({

@@ -12,8 +12,12 @@ export function tlsFilesOf({ caCert, cert, key }: TlsSection): TlsIdentityFiles 
 }
 
 /** What is wrong with the choice of certificates, in one line: half a protection would be none. */
-export function tlsProblemOf({ upload, scheduler }: Pick<DfdaemonConfig, 'upload' | 'scheduler'>): string | undefined {
-  const sections = { 'upload.server': upload.server, 'upload.client': upload.client, scheduler };
+export function tlsProblemOf({
+  upload,
+  scheduler,
+  manager,
+}: Pick<DfdaemonConfig, 'upload' | 'scheduler' | 'manager'>): string | undefined {
+  const sections = { 'upload.server': upload.server, 'upload.client': upload.client, scheduler, manager };
   for (const [name, section] of Object.entries(sections)) {
     const missing = KEYS.filter((key) => section[key] === undefined);
     if (missing.length > 0 && missing.length < KEYS.length)
