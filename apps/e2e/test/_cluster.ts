@@ -32,6 +32,8 @@ export const SIX_LAYERS = [5 * KIB, 200 * KIB, MIB, 6 * MIB, 20 * MIB, 64 * MIB]
 
 export interface PullBenchOptions<C extends AsyncDisposable = Cluster> extends ClusterOptions {
   readonly registry?: RegistryOptions;
+  /** Names under which the daemons, and nobody else, find the registry. */
+  readonly hostNames?: readonly string[];
   /** Starts the cluster in another way. */
   readonly start?: (options: ClusterOptions) => Promise<C>;
 }
@@ -50,8 +52,9 @@ export interface PullBench<C extends AsyncDisposable = Cluster> extends AsyncDis
 }
 
 export interface PublishOptions {
-  /** Also the seed: another tag is another image. */
   readonly tag: string;
+  /** Another seed is another image. Default: the tag. */
+  readonly seed?: string;
   readonly layerBytes?: readonly number[];
   readonly architectures?: readonly string[];
   readonly credentials?: Credentials;
@@ -72,6 +75,7 @@ export async function startPullBench<C extends AsyncDisposable>(
 ): Promise<PullBench<C>>;
 export async function startPullBench({
   registry: registryOptions,
+  hostNames = [],
   start = startCluster,
   ...cluster
 }: PullBenchOptions<AsyncDisposable> = {}): Promise<PullBench<AsyncDisposable>> {
@@ -85,9 +89,12 @@ export async function startPullBench({
       ...(certificate !== undefined && { upstreamCa: certificate.ca, tls: certificate }),
     }),
   );
-  const trust =
-    certificate === undefined ? {} : { proxy: { registries: [{ url: origin.url, cert: certificate.caFile }] } };
-  const daemonConfig = mergeConfig(trust, cluster.daemonConfig ?? {});
+  const known = { url: origin.url, ...(certificate !== undefined && { cert: certificate.caFile }) };
+  const registries = [...(certificate === undefined ? [] : [known]), ...hostNames.map((host) => ({ host, ...known }))];
+  const daemonConfig = mergeConfig(
+    registries.length === 0 ? {} : { proxy: { registries } },
+    cluster.daemonConfig ?? {},
+  );
   const running = stack.use(await start({ defaultRegistry: origin.url, ...cluster, daemonConfig }));
   const resources = stack.move();
   return {
@@ -95,8 +102,15 @@ export async function startPullBench({
     origin,
     cluster: running,
     scratch,
-    async publish({ tag, layerBytes = SIX_LAYERS, architectures = ['amd64'], credentials, repository = 'test/app' }) {
-      const layout = await makeImage({ dir: join(scratch, tag), tag, layerBytes, architectures });
+    async publish({
+      tag,
+      seed = tag,
+      layerBytes = SIX_LAYERS,
+      architectures = ['amd64'],
+      credentials,
+      repository = 'test/app',
+    }) {
+      const layout = await makeImage({ dir: join(scratch, 'images', seed), tag, seed, layerBytes, architectures });
       await pushImage(layout, registry, { repository, ...(credentials !== undefined && { credentials }) });
       return { layout, name: `${origin.host}/${repository}:${tag}` };
     },

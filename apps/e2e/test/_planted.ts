@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from '@jest/globals';
-import type { ClusterNode, Credentials, OtlpReceiver } from '@d7y/testkit';
+import type { Cluster, ClusterNode, Credentials, OtlpReceiver } from '@d7y/testkit';
 import type { TappedCluster } from './_tapped-cluster.ts';
 
 /** Credentials that stand nowhere else: where they turn up, they were leaked. */
@@ -27,8 +27,8 @@ export function formsOf(secret: string): string[] {
 /** A name for each place in which something was written or said, with all of it. */
 export type Places = Readonly<Record<string, Buffer>>;
 
-/** Everything a cluster left behind for others: logs, traces, messages between processes, metrics, and files of tasks. */
-export async function placesOf(cluster: TappedCluster, traces: OtlpReceiver): Promise<Places> {
+/** What the processes of a cluster wrote themselves: logs, metrics, and files of tasks. */
+export async function writtenBy(cluster: Pick<Cluster, 'nodes' | 'scheduler' | 'seeds' | 'daemons'>): Promise<Places> {
   const logs = cluster.nodes.map((node: ClusterNode) => [`log of ${node.name}`, Buffer.from(node.lines.join('\n'))]);
   const metrics = await Promise.all(
     [cluster.scheduler, ...cluster.seeds, ...cluster.daemons].map(async (node) =>
@@ -43,15 +43,18 @@ export async function placesOf(cluster: TappedCluster, traces: OtlpReceiver): Pr
       await smallFilesBelow(node.storageDir),
     ]),
   );
-  return Object.fromEntries([
-    ...logs,
-    ...metrics.flat(),
-    ...files,
-    ['traces', Buffer.concat([...traces.bodies])],
-    ['messages with the scheduler', cluster.heardByScheduler()],
-    ['messages between daemons', cluster.heardByDaemons()],
-    ['piece transfers', cluster.heardOnPiecePorts()],
-  ]) as Places;
+  return Object.fromEntries([...logs, ...metrics.flat(), ...files]) as Places;
+}
+
+/** Everything a cluster left behind for others: what it wrote, its traces, and the messages between its processes. */
+export async function placesOf(cluster: TappedCluster, traces: OtlpReceiver): Promise<Places> {
+  return {
+    ...(await writtenBy(cluster)),
+    traces: Buffer.concat([...traces.bodies]),
+    'messages with the scheduler': cluster.heardByScheduler(),
+    'messages between daemons': cluster.heardByDaemons(),
+    'piece transfers': cluster.heardOnPiecePorts(),
+  };
 }
 
 /** Expects that none of the secrets is in any of the places; the failure names the places, not the secrets. */
@@ -70,10 +73,13 @@ export function placesWith(places: Places, word: string): string[] {
   return Object.keys(places).filter((place) => places[place]?.includes(word));
 }
 
-/** Metadata, journals and whatever else is beside the content: content itself is the image and has nothing to do with the caller. */
+/** Metadata, journals and whatever else is beside the content, and the names of all files: content itself is the image and has nothing to do with the caller. */
 async function smallFilesBelow(dir: string): Promise<Buffer> {
   const entries = await readdir(dir, { recursive: true, withFileTypes: true });
   const files = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
-  const contents = await Promise.all(files.map(async (file) => readFile(file).catch(() => Buffer.alloc(0))));
+  const isContent = (file: string): boolean => file.startsWith(join(dir, 'content', 'tasks'));
+  const contents = await Promise.all(
+    files.map(async (file) => (isContent(file) ? Buffer.alloc(0) : readFile(file).catch(() => Buffer.alloc(0)))),
+  );
   return Buffer.concat(contents.flatMap((content, index) => [Buffer.from(`\n${files[index]}\n`), content]));
 }

@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises';
+import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ChildProgram } from '../process/child-program.ts';
 import { eventually } from '../process/eventually.ts';
@@ -22,6 +22,8 @@ export interface DockerdOptions {
 /** A private Docker engine with its own storage, without bridges or packet filters. */
 export interface Dockerd extends AsyncDisposable {
   readonly socket: string;
+  /** Folder with the credentials of its `docker` command. */
+  readonly configDir: string;
   readonly program: ChildProgram;
   /** Runs the `docker` command against it. */
   docker(args: readonly string[], options?: { env?: Readonly<Record<string, string>> }): Promise<RunResult>;
@@ -61,11 +63,15 @@ export async function startDockerd(options: DockerdOptions = {}): Promise<Docker
     await docker(['version']);
   });
   const resources = stack.move();
-  return { socket, program: daemon, docker, [Symbol.asyncDispose]: () => resources.disposeAsync() };
+  return { socket, configDir: dir, program: daemon, docker, [Symbol.asyncDispose]: () => resources.disposeAsync() };
 }
 
+/** Under which the credentials of Docker Hub are kept; a mirror of it is offered them, too. */
+const DOCKER_HUB = 'https://index.docker.io/v1/';
+
 /**
- * Pulls with the Docker engine, which checks the digest of every layer.
+ * Pulls with the Docker engine, which checks the digest of every layer. One pull at a time: credentials are those of the `docker` command.
+ * @param image whose first part is a registry when it has a dot, a port or is localhost, and else Docker Hub is meant
  * @returns the id of the image: the digest of its configuration
  */
 export async function dockerPull(
@@ -73,10 +79,16 @@ export async function dockerPull(
   image: string,
   { credentials }: { readonly credentials?: Credentials } = {},
 ): Promise<string> {
-  if (credentials !== undefined) {
-    const { username, password } = credentials;
-    const registry = image.slice(0, image.indexOf('/'));
-    await engine.docker(['login', '--username', username, '--password', password, registry]);
+  const configFile = join(engine.configDir, 'config.json');
+  if (credentials === undefined) {
+    await rm(configFile, { force: true });
+  } else {
+    const [first = ''] = image.split('/');
+    const auth = Buffer.from(`${credentials.username}:${credentials.password}`).toString('base64');
+    await writeFile(
+      configFile,
+      JSON.stringify({ auths: { [/[.:]|^localhost$/.test(first) ? first : DOCKER_HUB]: { auth } } }),
+    );
   }
   await engine.docker(['pull', '--quiet', image]);
   const { stdout } = await engine.docker(['image', 'inspect', '--format', '{{.Id}}', image]);

@@ -1,5 +1,6 @@
 import { Agent as HttpAgent, type IncomingMessage, request as requestHttp, type ServerResponse } from 'node:http';
 import { Agent as HttpsAgent, request as requestHttps } from 'node:https';
+import { isIP } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Fault, type FaultRule, FaultTable, type InjectedFault } from './faults.ts';
 import { listenHttp } from './listen-http.ts';
@@ -44,6 +45,8 @@ export async function startCountingProxy(options: CountingProxyOptions): Promise
         path: request.url,
         method: request.method,
         headers: request.headers,
+        // Of the upstream: not what the caller's Host header says.
+        servername: isIP(upstream.hostname) === 0 ? upstream.hostname : '',
         agent,
         signal,
       };

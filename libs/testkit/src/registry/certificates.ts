@@ -1,4 +1,5 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { isIP } from 'node:net';
 import { join } from 'node:path';
 import { requirePrograms } from '../process/programs.ts';
 import { run } from '../process/run.ts';
@@ -28,7 +29,7 @@ const NEW_KEY = '-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes';
 /**
  * Makes an authority of its own and a certificate for localhost, 127.0.0.1 and `names`.
  * @param dir an existing folder, which gets `ca/ca.crt`, `server.crt` and `server.key`
- * @param names host names or IPv4 addresses
+ * @param names host names or addresses
  */
 export async function makeServerCertificate(
   dir: string,
@@ -37,9 +38,7 @@ export async function makeServerCertificate(
 ): Promise<ServerCertificate> {
   const caDir = join(dir, 'ca');
   await mkdir(caDir, { recursive: true });
-  const altNames = ['localhost', '127.0.0.1', ...names].map(
-    (name) => `${/^[\d.]+$/.test(name) ? 'IP' : 'DNS'}:${name}`,
-  );
+  const altNames = ['localhost', '127.0.0.1', ...names].map((name) => `${isIP(name) === 0 ? 'DNS' : 'IP'}:${name}`);
   const extensions = [
     `subjectAltName=${altNames.join(',')}`,
     `extendedKeyUsage=${usage}`,

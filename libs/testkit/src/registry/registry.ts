@@ -18,6 +18,8 @@ export interface RegistryOptions {
   readonly token?: TokenServer;
   /** HTTPS under an authority of its own. */
   readonly tls?: boolean;
+  /** Names its certificate is good for, beside localhost and 127.0.0.1. */
+  readonly certificateNames?: readonly string[];
 }
 
 /** A real OCI registry (docker-registry of Debian) with its own empty storage. */
@@ -33,13 +35,13 @@ export interface Registry extends AsyncDisposable {
 
 /** Starts a registry on a free port of loopback and waits until it answers. */
 export async function startRegistry(options: RegistryOptions = {}): Promise<Registry> {
-  const { auth, token, tls = false } = options;
+  const { auth, token, tls = false, certificateNames } = options;
   requirePrograms(auth === undefined ? ['docker-registry'] : ['docker-registry', 'htpasswd']);
   await using stack = new AsyncDisposableStack();
   const dir = stack.use(await tempDir('d7y-registry')).path;
   await mkdir(join(dir, 'data'));
   const host = `127.0.0.1:${await freePort()}`;
-  const certificate = tls ? await makeServerCertificate(dir) : undefined;
+  const certificate = tls ? await makeServerCertificate(dir, certificateNames) : undefined;
   const config = {
     version: '0.1',
     log: { level: 'warn', accesslog: { disabled: true } },
