@@ -13,6 +13,7 @@ import { isLate, isStuck, remainingMs } from './lateness.ts';
 import type { ParentStandings } from './parent-standing.ts';
 import type { Runner } from './piece-race.ts';
 import { PieceRace, RaceLostError, stateOf } from './piece-race.ts';
+import { pieceOrder } from './piece-order.ts';
 import type { Parents } from './ports/parents.ts';
 import type { Progress } from './progress.ts';
 import type { Offence, Reputation } from './reputation.ts';
@@ -29,8 +30,6 @@ const MAX_PER_PARENT_HEDGED = 8;
 const MAX_HEDGES = 4;
 /** A parent that was so late for this many pieces in a row that others had to bring them is left alone. */
 const MAX_LATE = 3;
-/** Pieces taken at random before the rarest come first: a peer that has nothing has nothing to trade. */
-const RANDOM_PIECES = 4;
 /** How often transfers are looked at, in ms. */
 const CHECK_MS = 50;
 
@@ -49,6 +48,8 @@ const OFFENCES: Readonly<Record<Offence, string>> = {
 interface ParentState {
   readonly parent: Parent;
   readonly pieces: PieceSet;
+  /** Of so many pieces it was asked whether it has them. */
+  asked: number;
   address: { readonly ip: string; readonly tcpPort: number } | undefined;
   inFlight: number;
   refusals: number;
@@ -162,6 +163,7 @@ export class PeerFetcher {
       const state: ParentState = {
         parent,
         pieces: new PieceSet(),
+        asked: Infinity,
         address: undefined,
         inFlight: 0,
         refusals: 0,
@@ -252,30 +254,23 @@ export class PeerFetcher {
 
   #choose(): { pieceNumber: number; state: ParentState } | undefined {
     const { progress, random, urgent } = this.#init;
+    const parents = [...this.#parents.values()];
     const choice = choosePiece({
       wanted: progress.missing(),
       parents: this.#candidates(),
       urgent: urgent(),
-      order: this.#order(),
+      order: pieceOrder({
+        finished: progress.stored.finishedPieces.size,
+        parents: parents.map(({ parent, pieces, asked }) => ({
+          isSeed: parent.isSeed,
+          isComplete: pieces.size >= asked,
+        })),
+      }),
       maxPerParent: MAX_PER_PARENT,
       random,
     });
     const state = choice && this.#parents.get(choice.parentId);
     return state === undefined || choice === undefined ? undefined : { pieceNumber: choice.pieceNumber, state };
-  }
-
-  /**
-   * A lone parent that has everything: nobody is there to trade with, so the pieces may as well come in the order in which the whole is
-   * hashed. Our schedulers offer the others who fetch the same, and with them random and rarest pieces come first.
-   */
-  #order(): 'ascending' | 'random' | 'rarest' {
-    const { progress } = this.#init;
-    const { pieceCount } = progress.layout;
-    const isTradeless = [...this.#parents.values()].every(({ pieces }) => {
-      return pieces.size + progress.stored.finishedPieces.size >= pieceCount;
-    });
-    if (isTradeless) return 'ascending';
-    return progress.stored.finishedPieces.size < RANDOM_PIECES ? 'random' : 'rarest';
   }
 
   #candidates(except: ReadonlySet<string> = new Set()): PieceCandidateParent[] {
@@ -337,6 +332,7 @@ export class PeerFetcher {
     for (let number = 0; number < progress.layout.pieceCount; number++) {
       if (!progress.stored.finishedPieces.has(number)) interested.push(number);
     }
+    state.asked = interested.length;
     try {
       const request = { taskId: progress.stored.taskId, interested };
       const either = AbortSignal.any([signal, state.stop.signal]);
