@@ -5,9 +5,11 @@ import type { PeerRegistration } from '@d7y/peer-protocol';
 import type { PieceRecord } from '@d7y/piece';
 import type { ByteLimiter } from '@d7y/service-kit';
 import { Acquisition } from './acquisition.ts';
+import type { Audience } from './audience.ts';
 import type { EngineComponents, EngineOptions } from './engine-options.ts';
 import { TaskAbandonedError, TaskDigestMismatchError } from './errors.ts';
 import type { Journal } from './journal.ts';
+import { LateHashes } from './late-hashes.ts';
 import { OriginFetcher } from './origin-fetcher.ts';
 import { pinOf } from './origin-pin.ts';
 import type { ParentStandings } from './parent-standing.ts';
@@ -36,6 +38,7 @@ export interface DownloadInit extends SharedKnowledge {
   /** A conversation that told the length, to be gone on with. */
   readonly opened: Extract<Resolution, { kind: 'known' }>['opened'];
   readonly readers: ReaderPositions;
+  readonly audience: Audience;
   readonly journal: Journal;
   readonly components: EngineComponents;
   readonly options: EngineOptions;
@@ -88,12 +91,13 @@ export class Download {
         if (!progress.isWhole || matching === undefined) return;
         try {
           await matching;
-          this.#verification.conclude();
+          await this.#verification.conclude();
           return;
         } catch (error) {
           if (!(error instanceof TaskDigestMismatchError)) throw error;
           // Readers that have been given wrong bytes are cut off, and come again: they must find the truth, and the liar known.
           goingOn.use(this.#init.keepGoing());
+          if ((await this.#verification.reckon()) > 0) continue;
           await repair.run(error);
         }
       }
@@ -110,10 +114,11 @@ export class Download {
   }
 
   #createVerification(): Verification {
-    const { progress, reputation, components, signal } = this.#init;
-    const { link, host, events, logger } = components;
+    const { progress, reputation, audience, components, signal } = this.#init;
+    const { link, host, hasher, readBuffers, events, logger } = components;
     return new Verification({
-      ...{ progress, reputation, link, logger, signal },
+      ...{ progress, reputation, link, audience, logger, signal },
+      lateHashes: new LateHashes(progress, hasher, readBuffers, { signal }),
       hostId: host.hostId,
       hostOf: (peerId) => this.#fetcher.hostOf(peerId),
       onBlamed: (hostId, offence) => events.parentBlamed(hostId, offence),
@@ -170,6 +175,8 @@ export class Download {
       onPiece: (piece) => {
         events.pieceReceived('remotePeer', piece.length, piece.costMs);
         handlers.onPiece(piece);
+        // It may have been asked for before somebody came who waits for it.
+        if (piece.sha256 === undefined) this.#verification.catchUp();
       },
       onBlamed: (hostId, reason) => events.parentBlamed(hostId, reason),
     });
@@ -185,7 +192,7 @@ export class Download {
       ...{ origin, progress, clock },
       request: { ...originRequest, pinned: pinOf(progress.stored) },
       limitersFor: (number) => this.#limitersFor(number, limits?.origin, limits?.download),
-      wantsSha256: (number) => this.#verification.wantsSha256(number),
+      wantsSha256: (number) => this.#verification.isCheckable(number),
       late: () => peers?.latePieces() ?? [],
       takeOver: async (number) => peers?.cede(number) ?? progress.claim(number),
       concurrency: options.originConcurrency,

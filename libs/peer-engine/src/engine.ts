@@ -107,11 +107,14 @@ export class Engine implements TaskOpener, AsyncDisposable {
     }
   }
 
-  /** What is here of a task and may be offered, and what arrives; undefined when nothing is known of it. */
-  watch(taskId: string): TaskWatch | undefined {
+  /**
+   * What is here of a task and may be offered, and what arrives; undefined when nothing is known of it.
+   * @param options.isAudience for another daemon: pieces that are vouched for are verified as early as can be
+   */
+  watch(taskId: string, { isAudience = true } = {}): TaskWatch | undefined {
     const stored = this.#components.store.get(taskId);
     if (stored === undefined) return undefined;
-    return watchTask(stored, this.#tasks.get(taskId));
+    return watchTask(stored, this.#tasks.get(taskId), { isAudience });
   }
 
   /** Waits while the piece is on its way. @returns undefined when it is not here and not coming */
@@ -256,6 +259,7 @@ export class Engine implements TaskOpener, AsyncDisposable {
         releasedEnd: (from) => progress.releasedEnd(from),
         watchRead: (start) => new ReadBytes(progress, start),
         traffic: () => progress.received,
+        attend: () => task.audience.join(),
         waitAt: (position) => task.readers.waitAt(position),
         ended: task.failed,
       },

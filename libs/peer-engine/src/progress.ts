@@ -133,6 +133,13 @@ export class Progress {
     this.changed.beat();
   }
 
+  /** The SHA-256 of a piece that is here, which nobody needed when it came. @returns its record with it */
+  learnSha256(piece: PieceRecord, sha256: string): PieceRecord {
+    const learned = { ...piece, sha256 };
+    this.stored.recordPiece(learned);
+    return learned;
+  }
+
   /** Every piece that was here and then not any more, in the order in which they went. */
   get discards(): readonly Readonly<DiscardedPiece>[] {
     return this.#discards;

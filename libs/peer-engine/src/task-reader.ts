@@ -16,6 +16,8 @@ export interface Readable {
   /** Keeps watch over the bytes that a reader is given from `start` on. */
   watchRead?(start: number): ReadBytes;
   traffic(): { readonly backToSource: number; readonly remotePeer: number };
+  /** A reader takes bytes as they are released, until disposed. */
+  attend?(): Disposable;
   /** A reader waits for the byte at `position` until disposed. */
   waitAt?(position: number): Disposable;
   /** Aborts with the reason why no more bytes will come. */
@@ -55,6 +57,7 @@ export class TaskReader implements TaskStream {
   readonly #given: ReadBytes | undefined;
   /** Made when first needed, and once: making one costs more than all the rest of a turn. */
   #stop: AbortSignal | undefined;
+  #attending: Disposable | undefined;
   #hasLeft = false;
 
   constructor(init: TaskReaderInit) {
@@ -73,12 +76,14 @@ export class TaskReader implements TaskStream {
 
   async firstByte(): Promise<void> {
     const { start, length } = this.#wanted();
+    this.#attending ??= this.#init.source.attend?.();
     if (length > 0) await this.#releasedBeyond(start);
   }
 
   async deliver(write: (bytes: Uint8Array) => Promise<void>): Promise<void> {
     const { start, length } = this.#wanted();
     const end = start + length;
+    this.#attending ??= this.#init.source.attend?.();
     let reading = length > 0 ? this.#read(start, end) : undefined;
     try {
       for (let position = start; reading !== undefined;) {
@@ -107,6 +112,7 @@ export class TaskReader implements TaskStream {
     if (!this.#hasLeft) {
       this.#hasLeft = true;
       this.#retained[Symbol.dispose]();
+      this.#attending?.[Symbol.dispose]();
       this.#init.onLeave();
     }
     return Promise.resolve();

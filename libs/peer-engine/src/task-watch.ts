@@ -4,8 +4,12 @@ import { mayBeOffered } from './offering.ts';
 import type { StoredTask } from './ports/task-store.ts';
 import type { Task } from './task.ts';
 
-/** Follows a task for another daemon; `task` is its download under way, if there is one. */
-export function watchTask(stored: StoredTask, task: Task | undefined): TaskWatch {
+/** Follows a task; `task` is its download under way, if there is one. @param options.isAudience for another daemon, to which pieces go on */
+export function watchTask(
+  stored: StoredTask,
+  task: Task | undefined,
+  { isAudience }: { isAudience: boolean },
+): TaskWatch {
   const seen = new Set<number>();
   const fresh = (): PieceRecord[] => {
     const pieces: PieceRecord[] = [];
@@ -20,6 +24,7 @@ export function watchTask(stored: StoredTask, task: Task | undefined): TaskWatch
   const retained = stored.retain();
   const live = task !== undefined && !task.isOver ? task : undefined;
   live?.watch();
+  const attending = isAudience ? live?.audience.join() : undefined;
   const stop = new AbortController();
   // Made once: such a signal costs more than all the rest of a turn.
   const until = live === undefined ? stop.signal : AbortSignal.any([stop.signal, live.failed]);
@@ -40,6 +45,7 @@ export function watchTask(stored: StoredTask, task: Task | undefined): TaskWatch
       isOpen = false;
       stop.abort(new Error('the watch was disposed'));
       retained[Symbol.dispose]();
+      attending?.[Symbol.dispose]();
       live?.unwatch();
     },
   };

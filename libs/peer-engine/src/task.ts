@@ -4,6 +4,7 @@ import type { PeerRegistration } from '@d7y/peer-protocol';
 import { withSpan } from '@d7y/service-kit';
 import type { Span } from '@opentelemetry/api';
 import { announceComplete } from './announce-complete.ts';
+import { Audience } from './audience.ts';
 import type { SharedKnowledge } from './download.ts';
 import { Download } from './download.ts';
 import type { EngineComponents, EngineOptions } from './engine-options.ts';
@@ -43,6 +44,8 @@ export class Task {
   readonly journal: Journal;
   /** Where its readers wait. */
   readonly readers = new ReaderPositions();
+  /** Who profits from what is here before all is. */
+  readonly audience = new Audience();
   readonly #components: EngineComponents;
   readonly #options: EngineOptions;
   readonly #shared: SharedKnowledge;
@@ -71,6 +74,8 @@ export class Task {
     this.#isTriggered = request.needBackToSource;
     this.startedAtMs = components.clock();
     this.journal = new Journal(components.clock);
+    // Whoever has a seed fetch something is about to ask it for the pieces.
+    if (components.host.isSeed) this.audience.join();
     const { promise, resolve, reject } = Promise.withResolvers<Resolved>();
     this.resolved = promise;
     promise.catch(() => undefined);
@@ -298,6 +303,7 @@ export class Task {
       isPrivate: this.isPrivate,
       opened,
       readers: this.readers,
+      audience: this.audience,
       journal: this.journal,
       components: this.#components,
       options: this.#options,

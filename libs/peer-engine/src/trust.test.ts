@@ -242,6 +242,81 @@ describe('a piece from a peer', () => {
   });
 });
 
+describe('a piece for which nobody waits', () => {
+  it('is hashed by itself only when somebody comes who is given it before the whole is here', async () => {
+    const { url, bytes, taskId } = blob();
+    const release = holdOriginAt(9);
+    const [a, b] = [cluster.add('a'), cluster.add('b')];
+    const first = pull(a, url);
+    await until(() => (cluster.engines.get('a')?.store.get(taskId)?.finishedPieces.size ?? 0) >= 2);
+    await using stream = await b.open(requestOf(url), { signal });
+    const held = () => cluster.engines.get('b')?.store.get(taskId);
+    await until(() => (held()?.finishedPieces.size ?? 0) >= 2);
+    using progressOnly = b.watch(taskId, { isAudience: false });
+    expect(progressOnly?.finished).toEqual([]);
+    expect([0, 1].map((number) => held()?.piece(number)?.sha256)).toEqual([undefined, undefined]);
+    // What this host got from the origin it can vouch for at any time.
+    expect(cluster.engines.get('a')?.store.get(taskId)?.piece(0)?.sha256).toBe(sha256(bytes.subarray(0, 4 * MIB)));
+    const reading = new Reading(stream);
+    await until(() => reading.bytes.length >= 8 * MIB);
+    expect(held()?.piece(1)).toMatchObject({ isVerified: true, sha256: sha256(bytes.subarray(4 * MIB, 8 * MIB)) });
+    release();
+    await Promise.all([reading.ended, first]);
+    expect(reading.bytes.equals(bytes)).toBe(true);
+  });
+
+  it('is offered to another daemon that comes later', async () => {
+    const { url, taskId } = blob();
+    const release = holdOriginAt(9);
+    const [a, b] = [cluster.add('a'), cluster.add('b')];
+    const first = pull(a, url);
+    await until(() => (cluster.engines.get('a')?.store.get(taskId)?.finishedPieces.size ?? 0) >= 2);
+    await using _stream = await b.open(requestOf(url), { signal });
+    const held = () => cluster.engines.get('b')?.store.get(taskId);
+    await until(() => (held()?.finishedPieces.size ?? 0) >= 2);
+    using watch = b.watch(taskId);
+    const offered: number[] = [];
+    const watching = (async () => {
+      for await (const { number } of watch?.arriving ?? []) {
+        if (offered.push(number) === 2) break;
+      }
+    })();
+    await watching;
+    expect(offered.sort()).toEqual([0, 1]);
+    expect(held()?.isComplete).toBe(false);
+    release();
+    await first;
+  });
+
+  it('is refused when the whole does not match, if it contradicts its voucher, and had from another parent', async () => {
+    const { url, bytes, taskId } = blob(33);
+    const [a, c] = [cluster.add('a'), cluster.add('c')];
+    await pull(a, url);
+    await pull(c, url);
+    cluster.behaviour.set('c', 'lying');
+    const b = cluster.add('b');
+    {
+      await using _stream = await b.open(requestOf(url, { disableBackToSource: true }), { signal });
+      await until(() => cluster.engines.get('b')?.store.get(taskId)?.isComplete === true);
+    }
+    expect((await pull(b, url)).equals(bytes)).toBe(true);
+    expect(served(url)).toBe(bytes.length);
+    expect(cluster.asked.get('c')).toBeGreaterThan(0);
+    expect(cluster.blamed).toEqual(['c: wrongBytes']);
+    expect(swarm.complaints).toMatchObject([{ by: 'b', hostId: 'c', blamedFor: 'wrongBytes' }]);
+  });
+
+  it('is hashed in the end where two contradict each other about it, so that the liar is named', async () => {
+    const { url, bytes, taskId } = blob();
+    await pull(cluster.add('a'), url);
+    swarm.linkOf('mallory').vouch(taskId, vouchersFor(liesOf(bytes)));
+    const b = cluster.add('b');
+    await using _stream = await b.open(requestOf(url), { signal });
+    await until(() => swarm.complaints.length > 0);
+    expect(swarm.complaints).toMatchObject([{ by: 'b', hostId: 'mallory', blamedFor: 'falseVoucher' }]);
+  });
+});
+
 describe('a parent whose CRC fits its wrong bytes (weakness 22)', () => {
   it('is found out with its first piece where the truth is vouched for, left alone, and named to the scheduler', async () => {
     const { url, bytes, taskId } = blob(33);

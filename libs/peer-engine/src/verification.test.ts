@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { createLayout } from '@d7y/piece';
 import { createLogger } from '@d7y/service-kit';
+import { Audience } from './audience.ts';
 import { Progress } from './progress.ts';
 import { Reputation } from './reputation.ts';
 import { MemorySwarm, MemoryTaskStore } from './testing/index.ts';
@@ -21,8 +22,10 @@ async function setUp() {
   const progress = new Progress(stored);
   progress.want({ start: 0, length: 8000 });
   const blamed: string[] = [];
+  const audience = new Audience();
+  const lateHashes = { add: (number: number) => Promise.resolve(progress.stored.piece(number)) };
   const verification = new Verification({
-    ...{ progress, reputation },
+    ...{ progress, reputation, audience, lateHashes },
     link: swarm.linkOf('me'),
     hostId: 'me',
     hostOf: (peerId) => peerId,
@@ -55,7 +58,7 @@ describe('Verification', () => {
     expect(verification.judge(0, TRUTH, 'second')).toBe(false);
     expect(reputation.isTrusted('first')).toBe(true);
     finish(false);
-    verification.conclude();
+    await verification.conclude();
     expect(blamed).toEqual(['mallory: falseVoucher']);
     expect(swarm.complaints.map(({ hostId }) => hostId)).toEqual(['mallory']);
   });

@@ -1,7 +1,9 @@
 import type { Parent } from '@d7y/peer-protocol';
 import type { PieceRecord } from '@d7y/piece';
 import type { Logger } from '@d7y/service-kit';
+import type { Audience } from './audience.ts';
 import { PieceRefutedError } from './errors.ts';
+import type { LateHashes } from './late-hashes.ts';
 import type { SwarmLink, VoucherBatch } from './ports/swarm-link.ts';
 import type { Progress } from './progress.ts';
 import type { Offence, Reputation } from './reputation.ts';
@@ -15,6 +17,9 @@ export interface VerificationInit {
   readonly progress: Progress;
   readonly reputation: Reputation;
   readonly link: SwarmLink | undefined;
+  /** While nobody profits from pieces before the whole is here, they are not hashed one by one. */
+  readonly audience: Audience;
+  readonly lateHashes: Pick<LateHashes, 'add'>;
   /** This host. */
   readonly hostId: string;
   /** Host of a parent that was used in this download. */
@@ -46,10 +51,14 @@ export class Verification {
   readonly #turnedAway = new Set<string>();
   /** Hosts of which the scheduler has heard. */
   readonly #convicted = new Set<string>();
+  /** The whole did not match once: from now on every piece is looked at as it comes. */
+  #isAlarmed = false;
+  #isCatchingUp = false;
 
   constructor(init: VerificationInit) {
-    const { progress, reputation, link, logger, signal } = init;
+    const { progress, reputation, link, audience, logger, signal } = init;
     this.#init = init;
+    audience.onArrival = () => this.catchUp();
     this.#book = new VoucherBook(progress.layout, (hostId) => reputation.isHonest(hostId));
     this.#feed =
       link &&
@@ -65,11 +74,67 @@ export class Verification {
     if (this.#init.progress.layout.pieceCount > 1) this.#feed?.meet(parents);
   }
 
-  /** Whether the SHA-256 of a piece is worth computing. */
-  wantsSha256(pieceNumber: number): boolean {
+  /** Whether the SHA-256 of a piece can be of use at all. */
+  isCheckable(pieceNumber: number): boolean {
     const { layout, stored } = this.#init.progress;
     // The only piece of a task waits for the digest of the whole anyway, which is the same.
     return layout.pieceCount > 1 && (stored.digest !== undefined || this.#book.knows(pieceNumber));
+  }
+
+  /** Whether the SHA-256 of a piece from a peer is worth computing as it comes: it doubles the hashing. */
+  wantsSha256(pieceNumber: number): boolean {
+    const mustWait = this.#init.progress.stored.digest !== undefined && !this.#isAlarmed;
+    return this.isCheckable(pieceNumber) && (!mustWait || this.#init.audience.isThere);
+  }
+
+  /** Pieces came, or somebody came who waits for them: what is vouched for and was not hashed as it came is hashed now. */
+  catchUp(): void {
+    const { progress, lateHashes, audience, logger, signal } = this.#init;
+    const next = (): number | undefined => (audience.isThere ? this.#unhashed(signal) : undefined);
+    if (this.#isCatchingUp || next() === undefined) return;
+    this.#isCatchingUp = true;
+    const run = async (): Promise<void> => {
+      for (let number = next(); number !== undefined; number = next()) {
+        const piece = await lateHashes.add(number);
+        if (piece?.sha256 !== undefined) this.#review(piece, piece.sha256);
+      }
+    };
+    run()
+      .catch((error: unknown) => {
+        if (signal.aborted) return;
+        logger.warn({ taskId: progress.stored.taskId, err: error }, 'pieces could not be hashed for early release');
+      })
+      .finally(() => (this.#isCatchingUp = false));
+  }
+
+  /** The next piece that is unverified for lack of its SHA-256 alone. */
+  #unhashed(signal: AbortSignal): number | undefined {
+    const { stored } = this.#init.progress;
+    if (signal.aborted || stored.isComplete) return undefined;
+    for (const number of stored.finishedPieces) {
+      const piece = this.#book.sha256Of(number) === undefined ? undefined : stored.piece(number);
+      if (piece !== undefined && !piece.isVerified && piece.sha256 === undefined) return number;
+    }
+    return undefined;
+  }
+
+  /**
+   * The whole does not match: hashes what was not hashed as it came, and refuses what contradicts its voucher, as it would have been
+   * refused then.
+   * @returns how many pieces are missing again
+   */
+  async reckon(): Promise<number> {
+    const { progress, lateHashes } = this.#init;
+    const { stored } = progress;
+    this.#isAlarmed = true;
+    const before = progress.discards.length;
+    for (const number of [...stored.finishedPieces]) {
+      const piece = stored.piece(number);
+      if (piece === undefined || piece.trafficType === 'backToSource' || piece.sha256 !== undefined) continue;
+      const learned = await lateHashes.add(number);
+      if (learned?.sha256 !== undefined) this.#review(learned, learned.sha256, { isDecided: false });
+    }
+    return progress.discards.length - before;
   }
 
   /**
@@ -134,9 +199,14 @@ export class Verification {
   }
 
   /** The whole has matched its digest: every piece that is here is the truth, by which everybody is judged. */
-  conclude(): void {
-    const { progress, reputation, hostId: self, hostOf } = this.#init;
+  async conclude(): Promise<void> {
+    const { progress, reputation, hostId: self, hostOf, lateHashes } = this.#init;
     const { stored } = progress;
+    // Only where somebody must have lied is it worth hashing what was not hashed as it came.
+    for (const number of new Set([...this.#book.contradicted, ...this.#refused.keys()])) {
+      // Without it nobody is judged by this piece.
+      await lateHashes.add(number).catch(() => undefined);
+    }
     for (const [hostId, number] of this.#book.falseVouchers((piece) => stored.piece(piece)?.sha256)) {
       if (hostId !== self) this.convict(number, hostId, 'falseVoucher');
     }
@@ -161,10 +231,11 @@ export class Verification {
       const piece = this.#init.progress.stored.piece(number);
       if (piece?.sha256 !== undefined && piece.trafficType !== 'backToSource') this.#review(piece, piece.sha256);
     }
+    this.catchUp();
   }
 
   /** Something new was said of a piece that is here. */
-  #review(piece: PieceRecord, sha256: string): void {
+  #review(piece: PieceRecord, sha256: string, { isDecided = this.#init.progress.isSatisfied } = {}): void {
     const { progress, onDiscarded, onSuspected, hostOf } = this.#init;
     const vouched = this.#book.sha256Of(piece.number);
     if (vouched === undefined || vouched === sha256) {
@@ -174,7 +245,7 @@ export class Verification {
     const { parentId } = piece;
     const hostId = parentId === undefined ? undefined : hostOf(parentId);
     // Once nothing is missing the digest of the whole decides, and nobody would fetch the piece again.
-    if (progress.isSatisfied) return progress.setVerified(piece, false);
+    if (isDecided) return progress.setVerified(piece, false);
     if (this.#refuse(piece.number, sha256, hostId ?? '') === 'disputed') return progress.setVerified(piece, false);
     if (parentId !== undefined) onSuspected(parentId, piece.number);
     progress.discard([piece.number]);

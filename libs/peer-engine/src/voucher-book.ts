@@ -38,6 +38,11 @@ export class VoucherBook {
     return this.#pieces.has(pieceNumber);
   }
 
+  /** Pieces of which different things were said, whomever one believes. */
+  get contradicted(): number[] {
+    return [...this.#pieces].filter(([, digests]) => digests.size > 1).map(([number]) => number);
+  }
+
   hasVouched(hostId: string, pieceNumber: number): boolean {
     return [...(this.#pieces.get(pieceNumber)?.values() ?? [])].some((hostIds) => hostIds.has(hostId));
   }

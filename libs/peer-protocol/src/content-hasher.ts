@@ -10,6 +10,17 @@ export interface ContentHasher {
     algorithm: string,
     open: () => Promise<{ readonly fd: number } & Disposable>,
   ): RunningContentHash;
+  /**
+   * Reads back a part of a content, `end` not included, and hashes it.
+   * @param fd open for reading until the promise settles @returns hex
+   * @throws what reading throws
+   */
+  hashPart(
+    taskId: string,
+    algorithm: string,
+    fd: number,
+    range: { readonly start: number; readonly end: number },
+  ): Promise<string>;
 }
 
 /** A hash of one content that follows its finished prefix. */

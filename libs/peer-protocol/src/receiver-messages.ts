@@ -47,7 +47,15 @@ export type ToReceiver =
   | { readonly kind: 'hashTo'; readonly hash: number; readonly call: number; readonly end: number }
   | { readonly kind: 'hashAgainFrom'; readonly hash: number; readonly position: number }
   | { readonly kind: 'digest'; readonly hash: number; readonly call: number; readonly end: number }
-  | { readonly kind: 'closeHash'; readonly hash: number; readonly call: number };
+  | { readonly kind: 'closeHash'; readonly hash: number; readonly call: number }
+  | {
+      readonly kind: 'hashPart';
+      readonly call: number;
+      readonly algorithm: string;
+      readonly fd: number;
+      readonly start: number;
+      readonly end: number;
+    };
 
 /** From the thread. */
 export type FromReceiver =

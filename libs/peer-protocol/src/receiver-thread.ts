@@ -1,10 +1,12 @@
 // A thread that receives pieces: from the socket through checks and hashes into the file, with a few messages per piece.
+import { createHash } from 'node:crypto';
 import { writeSync } from 'node:fs';
 import { parentPort, workerData } from 'node:worker_threads';
 import { BufferPool } from '@d7y/service-kit';
 import { createPieceClient } from './piece-client.ts';
 import type { FromReceiver, ReceiverSettings, ToReceiver } from './receiver-messages.ts';
 import { toFetchFailure, toWriteFailure } from './receiver-messages.ts';
+import { readInTurns } from './read-in-turns.ts';
 import { type HashTap, RunningHash } from './running-hash.ts';
 
 /** Bytes that are told of at once. */
@@ -142,6 +144,12 @@ async function fetch({ id, request, sha256, isMetered }: Extract<ToReceiver, { k
   }
 }
 
+async function hashPart({ algorithm, fd, start, end }: Extract<ToReceiver, { kind: 'hashPart' }>): Promise<string> {
+  const hash = createHash(algorithm);
+  for await (const run of readInTurns(fd, start, end)) hash.update(run);
+  return hash.digest('hex');
+}
+
 function answer(call: number, work: () => Promise<string | undefined> | string | undefined): void {
   Promise.resolve()
     .then(work)
@@ -198,6 +206,9 @@ port.on('message', (message: ToReceiver) => {
       answer(message.call, () => undefined);
       return;
     }
+    case 'hashPart':
+      answer(message.call, () => hashPart(message));
+      return;
     default:
       message satisfies never;
   }

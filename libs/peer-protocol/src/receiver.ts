@@ -125,6 +125,11 @@ export class Receiver implements AsyncDisposable {
     return (await this.#call((call) => ({ kind: 'digest', hash, call, end }))) ?? '';
   }
 
+  /** @see ContentHasher.hashPart. @throws {PieceReceiverLostError} */
+  async hashPart(algorithm: string, fd: number, { start, end }: { start: number; end: number }): Promise<string> {
+    return (await this.#call((call) => ({ kind: 'hashPart', call, algorithm, fd, start, end }))) ?? '';
+  }
+
   /** Resolves when the file is not read any more. */
   async closeHash(hash: number): Promise<void> {
     await this.#call((call) => ({ kind: 'closeHash', hash, call })).catch(() => undefined);

@@ -1,8 +1,5 @@
 import { createHash, type Hash } from 'node:crypto';
-import { readSync } from 'node:fs';
-
-/** Bytes read at once; between two reads others get their turn. */
-const READ_BYTES = 512 * 1024;
+import { readInTurns } from './read-in-turns.ts';
 
 /** The part that one transfer has in a running hash. */
 export interface HashTap {
@@ -32,7 +29,8 @@ export class RunningHash {
   /** Ascending. */
   #marks: Mark[] = [];
   #tap: symbol | undefined;
-  #isReading = false;
+  /** Where the reading that is under way will end. */
+  #readingEnd = 0;
   #isClosed = false;
   /** How often it was set back. */
   #setbacks = 0;
@@ -51,7 +49,7 @@ export class RunningHash {
 
   /** A transfer of bytes from `position` on begins. @returns undefined when the hash stands elsewhere, or is busy */
   tap(position: number): HashTap | undefined {
-    if (position !== this.#position || this.#tap !== undefined || this.#isReading || this.#isClosed) return undefined;
+    if (position !== this.#position || this.#tap !== undefined || this.#readingEnd > 0 || this.#isClosed) return undefined;
     const token = Symbol();
     this.#tap = token;
     this.#marks.push({ position, hash: this.#hash.copy() });
@@ -75,27 +73,26 @@ export class RunningHash {
     this.#marks = this.#marks.filter(({ position }) => position >= end);
     if (this.#position >= end) return;
     this.#tap = undefined;
-    this.#isReading = true;
+    this.#readingEnd = end;
     const setbacks = this.#setbacks;
     try {
-      const buffer = Buffer.allocUnsafeSlow(Math.min(READ_BYTES, end - this.#position));
       // What is forgotten meanwhile is asked for again once it is there.
-      while (this.#position < end && !this.#isClosed && setbacks === this.#setbacks) {
-        const read = readSync(this.#fd, buffer, 0, Math.min(buffer.length, end - this.#position), this.#position);
-        if (read === 0) throw new Error(`the file ends at ${this.#position}`);
-        this.#hash.update(buffer.subarray(0, read));
-        this.#position += read;
-        await new Promise(setImmediate);
+      const isWanted = (): boolean => !this.#isClosed && setbacks === this.#setbacks;
+      for await (const run of readInTurns(this.#fd, this.#position, end, isWanted)) {
+        if (!isWanted()) break;
+        this.#hash.update(run);
+        this.#position += run.length;
       }
     } finally {
-      this.#isReading = false;
+      this.#readingEnd = 0;
     }
   }
 
   /** Bytes from `position` on will be other ones. */
   forget(position: number): void {
+    // Bytes that were going to be read may be replaced just as well as those that were.
+    if (position < Math.max(this.#position, this.#readingEnd)) this.#setbacks++;
     if (position >= this.#position) return;
-    this.#setbacks++;
     this.#tap = undefined;
     const index = this.#marks.findLastIndex((mark) => mark.position <= position);
     const mark = this.#marks[index];

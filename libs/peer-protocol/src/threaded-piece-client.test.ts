@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { closeSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
@@ -85,6 +85,22 @@ describe('createThreadedPieceClient', () => {
     expect(await hash.digest()).toBe(`sha256:${sha256(bytes)}`);
     expect(readFileSync(file.path).equals(bytes)).toBe(true);
     expect([file.opened, file.closed]).toEqual([6, 5]);
+  });
+
+  it('hashes a part of a file, and says so when there is not as much', async () => {
+    const bytes = content(3 * MIB);
+    const path = join(tmpdir(), `part-${process.pid}`);
+    writeFileSync(path, bytes);
+    const fd = openSync(path, 'r');
+    await using client = createClient();
+    const hashed = await client.hashPart(TASK_ID, 'sha256', fd, { start: MIB + 1, end: 3 * MIB });
+    const expected = createHash('sha256').update(bytes.subarray(MIB + 1));
+    expect(hashed).toBe(expected.digest('hex'));
+    await expect(client.hashPart(TASK_ID, 'sha256', fd, { start: 0, end: 4 * MIB })).rejects.toThrow(
+      'the file ends at',
+    );
+    closeSync(fd);
+    rmSync(path);
   });
 
   it('draws what arrives on the limiters, and waits for the last one before a piece counts', async () => {

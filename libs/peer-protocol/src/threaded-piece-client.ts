@@ -60,6 +60,7 @@ export function createThreadedPieceClient(options: ThreadedPieceClientOptions): 
       return receiverOf(request.taskId).fetchPiece(request, sink, fetchOptions);
     },
     hash: (taskId, algorithm, open) => new ThreadedHash(() => receiverOf(taskId), taskId, algorithm, open),
+    hashPart: (taskId, algorithm, fd, range) => surviving(() => receiverOf(taskId).hashPart(algorithm, fd, range)),
     async [Symbol.asyncDispose]() {
       isClosed = true;
       await Promise.all([...receivers.values()].map((receiver) => receiver[Symbol.asyncDispose]()));
@@ -81,6 +82,17 @@ interface RunningOn {
 
 /** Threads that may die over one hash. */
 const MAX_ATTEMPTS = 3;
+
+/** Does work on a thread, once more when the thread dies over it. */
+async function surviving<T>(work: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await work();
+    } catch (error) {
+      if (!(error instanceof PieceReceiverLostError) || attempt >= MAX_ATTEMPTS) throw error;
+    }
+  }
+}
 
 /** A hash on a receiver; when that dies, it is begun anew on the next one. */
 class ThreadedHash implements RunningContentHash {
@@ -130,15 +142,8 @@ class ThreadedHash implements RunningContentHash {
     file?.[Symbol.dispose]();
   }
 
-  /** Once more when the thread dies over it. */
-  async #ask<T>(question: (running: RunningOn) => Promise<T>): Promise<T> {
-    for (let attempt = 1; ; attempt++) {
-      try {
-        return await question(await this.#begin());
-      } catch (error) {
-        if (!(error instanceof PieceReceiverLostError) || attempt >= MAX_ATTEMPTS) throw error;
-      }
-    }
+  #ask<T>(question: (running: RunningOn) => Promise<T>): Promise<T> {
+    return surviving(async () => question(await this.#begin()));
   }
 
   async #begin(): Promise<RunningOn> {

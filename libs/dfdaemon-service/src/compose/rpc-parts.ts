@@ -44,13 +44,15 @@ export function createRpcParts(
   },
 ): RpcParts {
   const { store, engine, opener, access, uploads, swarm } = parts;
-  const pieces = piecesOfEngine(engine, store);
+  // Whoever has a task downloaded here only wants to know how it goes.
+  const pieces = piecesOfEngine(engine, store, { isAudience: false });
+  const relayed = piecesOfEngine(engine, store, { isAudience: true });
   const admin = new TaskAdmin({ store, engine, uploads, schedulers: swarm.directory });
   const health = createHealth();
   const interceptors = [countedCalls(parts.metrics), createRulesInterceptor()];
   return {
     rpc: { engine: opener, store, pieces, access, identity, logger, admin },
-    piecesForChildren: countedPieces(pieces, store, parts.metrics),
+    piecesForChildren: countedPieces(relayed, store, parts.metrics),
     health,
     shared: { interceptors, logger, telemetry, metrics, health, drainMs: DRAIN_MS },
   };

@@ -98,7 +98,7 @@ export async function startDfdaemon(
   );
   const engine = createEngine(runtime, { store, origins, swarm, metrics });
   const opener = new CountedEngine(engine, metrics);
-  const ownVouchers = new OwnVouchers(store, hostId, (taskId) => engine.watch(taskId));
+  const ownVouchers = new OwnVouchers(store, hostId, (taskId) => engine.watch(taskId, { isAudience: false }));
   swarm.links.tellAgainFrom(ownVouchers);
   const knowledge = await openRegistryKnowledge(runtime, origins);
   const { access } = knowledge;

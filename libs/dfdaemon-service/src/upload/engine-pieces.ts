@@ -1,12 +1,16 @@
 import type { Engine, TaskStore, TaskWatch } from '@d7y/peer-engine';
 import type { PieceWatch, TaskPieces } from '@d7y/peer-protocol';
 
-/** The engine's tasks as children ask for them. */
-export function piecesOfEngine(engine: Pick<Engine, 'watch'>, store: TaskStore): TaskPieces {
+/** The engine's tasks as children ask for them. @param options.isAudience see Engine.watch */
+export function piecesOfEngine(
+  engine: Pick<Engine, 'watch'>,
+  store: TaskStore,
+  { isAudience }: { isAudience: boolean },
+): TaskPieces {
   return {
     watch(taskId): PieceWatch | undefined {
       const stored = store.get(taskId);
-      const watch = stored === undefined ? undefined : engine.watch(taskId);
+      const watch = stored === undefined ? undefined : engine.watch(taskId, { isAudience });
       if (stored === undefined || watch === undefined) return undefined;
       let hasFailed = false;
       return {
