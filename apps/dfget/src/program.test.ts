@@ -126,7 +126,7 @@ describe('the output', () => {
     );
   });
 
-  it('may not be a directory by way of --recursive', async () => {
+  it('weakness 13: may not be a directory by way of --recursive', async () => {
     const { exitCode, stderr } = await run([URL_TEXT, '-r', '-O', '/tmp/x']);
     expect(exitCode).toBe(1);
     expect(stderr).toContain('name a directory');

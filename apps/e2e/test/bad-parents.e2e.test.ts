@@ -75,7 +75,7 @@ describe('what cannot be checked against the parent that sent it', () => {
   const blamed = (lines: readonly string[], name: string, reason: string): string[] =>
     lines.filter((line) => line.includes('is not trusted any more') && line.includes(name) && line.includes(reason));
 
-  it('is refuted by who fetched it from the origin: the first wrong piece of a consistent liar is its last (weakness 22)', async () => {
+  it('weakness 22: is refuted by who fetched it from the origin: the first wrong piece of a consistent liar is its last', async () => {
     const { scheduler, daemons } = bench.cluster;
     const [first, second] = daemons;
     if (scheduler === undefined || first === undefined || second === undefined) throw new Error('two daemons run');

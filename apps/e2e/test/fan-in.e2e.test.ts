@@ -45,7 +45,7 @@ describe('content that many pull at the same time through three daemons', () => 
     ['5 KiB', 5 * KIB, 64],
     ['3 MiB', 3 * MIB, 64],
     ['64 MiB', 64 * MIB, 8],
-  ])('of %s leaves the origin once', async (name, sizeBytes, pullsPerDaemon) => {
+  ])('weakness 16: of %s leaves the origin once', async (name, sizeBytes, pullsPerDaemon) => {
     const { digest, path } = publish(name, sizeBytes);
     const pulls = cluster.daemons.flatMap((daemon) =>
       Array.from({ length: pullsPerDaemon }, () => getBlob(daemon, origin.url, digest)),

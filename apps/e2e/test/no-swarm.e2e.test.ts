@@ -20,7 +20,7 @@ afterAll(async () => {
 });
 
 describe('a daemon without scheduler and peers', () => {
-  it('gets an image straight from the registry, each byte once', async () => {
+  it('weakness 32: gets an image straight from the registry, each byte once', async () => {
     const image = await bench.publish({ tag: 'alone' });
     bench.origin.log.clear();
     await ctrPull(node, image.name);

@@ -101,7 +101,7 @@ describe('a cluster with certificates', () => {
     for (const daemon of bench.cluster.daemons) expect((await trafficOf(daemon)).remotePeer).toBeGreaterThan(0);
   });
 
-  it('shuts the port for pieces without TLS, and lets nobody without a certificate through the other', async () => {
+  it('weakness 6: shuts the port for pieces without TLS, and lets nobody without a certificate through the other', async () => {
     for (const { ports } of [...bench.cluster.seeds, ...bench.cluster.daemons]) {
       expect(await isOpen(ports.piece)).toBe(false);
       for (const port of [ports.pieceTls, ports.upload]) {

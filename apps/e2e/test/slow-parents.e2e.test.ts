@@ -44,7 +44,7 @@ describe('a parent', () => {
     ['that takes calls and never answers', 'mute'],
     ['that describes the piece and sends nothing of it', 'headerOnly'],
     ['that hangs up in the middle of each piece', 'cutting'],
-  ] as const)('%s costs little beside a good one, and no byte of the registry', async (_what, misbehaviour) => {
+  ] as const)('weakness 35: %s costs little beside a good one, and no byte of the registry', async (_what, misbehaviour) => {
     const { schedulerPort, daemons } = cluster();
     const layer = await publishLayer(`beside-${misbehaviour.toLowerCase()}`, 40 * MIB);
     await getBlob(daemons[0], bench.origin.url, layer.digest);

@@ -99,7 +99,7 @@ function runUp(options: { dataDir: string; portBase?: number; unprivileged?: boo
 }
 
 describe('a wrong configuration key', () => {
-  it('stops a daemon with its file, its path and the key that was probably meant', async () => {
+  it('weakness 43: stops a daemon with its file, its path and the key that was probably meant', async () => {
     expectOneLine(
       await runDaemon({ proxy: { registryMirror: { adr: 'https://ghcr.io' } } }),
       /dfdaemon\.yaml/,

@@ -85,7 +85,7 @@ describe('a probe', () => {
     expect(server.requests.map(({ method }) => method)).toEqual(['GET', 'HEAD']);
   });
 
-  it('keeps what describes the content, and nothing that was meant for one caller', async () => {
+  it('weakness 19: keeps what describes the content, and nothing that was meant for one caller', async () => {
     const headers = {
       'content-type': 'application/octet-stream',
       'docker-content-digest': 'sha256:abc',
@@ -181,7 +181,7 @@ describe('a probe of what a registry holds', () => {
 });
 
 describe('what the origin sees of a caller', () => {
-  it('is the caller, but not its connection, range, coding, nor anything about P2P', async () => {
+  it('weakness 19: is the caller, but not its connection, range, coding, nor anything about P2P', async () => {
     await using server = await startServer((request, response) => serveContent({ bytes }, request, response));
     await using client = testClient();
     const headers = {
@@ -549,7 +549,7 @@ describe('a redirect', () => {
     expect(server.requests.map(({ url }) => url)).toEqual(['/blob', '/target', '/blob', '/target']);
   });
 
-  it('is followed ten times, no more', async () => {
+  it('weakness 36: is followed ten times, no more', async () => {
     await using server = await startServer(
       (_request, response) => void response.writeHead(302, { location: '/again' }).end(),
     );

@@ -233,7 +233,7 @@ describe('a caller with a password, at a registry that wants tokens', () => {
   });
 });
 
-describe('10: the target of a redirect', () => {
+describe('weakness 10: the target of a redirect', () => {
   it('is asked for anew by each caller, and again when a signed one is refused', async () => {
     let signature = 0;
     const good = new Set<string>();

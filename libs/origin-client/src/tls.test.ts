@@ -59,7 +59,7 @@ describe('TLS to an origin', () => {
       ...(hostname !== undefined && { hostname }),
     });
 
-  it('is verified, and what cannot be verified is refused at once', async () => {
+  it('weakness 4: is verified, and what cannot be verified is refused at once', async () => {
     await using server = await start();
     await using client = testClient();
     const failure = client.probe(anonymous(server.url), active());

@@ -139,14 +139,14 @@ describe('a download without peers', () => {
     expect((await pull(cluster.add('a'), url, { digest })).equals(bytes)).toBe(true);
   });
 
-  it('reads an origin without ranges once', async () => {
+  it('weakness 18: reads an origin without ranges once', async () => {
     const { url, bytes } = blob(9 * MIB);
     origin.put(url, { bytes, acceptsRanges: false });
     expect((await pull(cluster.add('a'), url)).equals(bytes)).toBe(true);
     expect(origin.calls.filter(({ kind }) => kind === 'fetch')).toHaveLength(1);
   });
 
-  it('hands content of unknown length through', async () => {
+  it('weakness 18: hands content of unknown length through', async () => {
     const { url, bytes } = blob(3 * MIB);
     origin.put(url, { bytes, tellsLength: false });
     expect((await pull(cluster.add('a'), url)).equals(bytes)).toBe(true);
@@ -177,7 +177,7 @@ describe('a download without peers', () => {
     await expect(pull(cluster.add('a'), url)).rejects.toMatchObject({ code: 'ORIGIN_STATUS', status: 401 });
   });
 
-  it('stops fetching when the last caller leaves, and goes on from what it has (weakness 25)', async () => {
+  it('weakness 25: stops fetching when the last caller leaves, and goes on from what it has', async () => {
     const { url, bytes } = blob(40 * MIB);
     const engine = cluster.add('a');
     const reached = Promise.withResolvers<void>();
@@ -276,7 +276,7 @@ describe('a download in a swarm', () => {
   });
 });
 
-describe('8: private content that is here', () => {
+describe('weakness 8: private content that is here', () => {
   const credentials = { authorization: new Secret('Bearer planted') };
 
   it('is not had through another address, whatever id the caller chooses', async () => {

@@ -258,7 +258,7 @@ export class Engine implements TaskOpener, AsyncDisposable {
         advanced: progress.advanced,
         releasedEnd: (from) => progress.releasedEnd(from),
         watchRead: (start) => new ReadBytes(progress, start),
-        traffic: () => progress.received,
+        traffic: () => ({ ...progress.received, parents: progress.parents.size }),
         attend: () => task.audience.join(),
         waitAt: (position) => task.readers.waitAt(position),
         ended: task.failed,

@@ -83,7 +83,7 @@ function linkThat(answer: () => 'grant' | 'refuse' | 'unlinked'): SwarmLink & { 
 const FAST = 20 * MIB;
 
 describe('a parent that', () => {
-  it('sends 1 KB/s does not slow a pull noticeably', async () => {
+  it('weakness 35: sends 1 KB/s does not slow a pull noticeably', async () => {
     const { url, bytes } = blob(40 * MIB);
     await holders(url, 'slow', 'fast');
     const before = served(url);
@@ -137,7 +137,7 @@ describe('a parent that', () => {
     expect(reports).toContainEqual(['pieceFailed', undefined, '127.0.0.1-bad-bad-0']);
   });
 
-  it('was late again and again is left alone, and not asked for the next task', async () => {
+  it('weakness 35: was late again and again is left alone, and not asked for the next task', async () => {
     const { url } = blob(40 * MIB);
     await holders(url, 'slow', 'fast');
     cluster.rates.set('fast', FAST);

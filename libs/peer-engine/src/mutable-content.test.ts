@@ -43,7 +43,7 @@ describe('content whose URL may come to mean something else', () => {
     ['tag', { etag: '"new"' }, 5 * MIB],
     ['date', { 'last-modified': 'Tue, 02 Jan 2024 00:00:00 GMT' }, 5 * MIB],
     ['length', {}, 5 * MIB + 1],
-  ])('is fetched anew when its %s has changed', async (_, headers, size) => {
+  ])('weakness 19: is fetched anew when its %s has changed', async (_, headers, size) => {
     const engine = cluster.add('a');
     put('old', 5 * MIB, { etag: '"old"', 'last-modified': 'Mon, 01 Jan 2024 00:00:00 GMT' });
     await pull(engine);
@@ -85,7 +85,7 @@ describe('content whose URL may come to mean something else', () => {
     expect((await pull(engine)).equals(bytes)).toBe(true);
   });
 
-  it('that changes in the middle fails, never mixes versions, and the retry gets the new one', async () => {
+  it('weakness 19: that changes in the middle fails, never mixes versions, and the retry gets the new one', async () => {
     cluster = new FakeCluster(origin, {}, { originConcurrency: 1 });
     const old = put('old', 33 * MIB);
     const engine = cluster.add('a');
@@ -113,7 +113,7 @@ describe('content whose URL may come to mean something else', () => {
 });
 
 describe('the length of content', () => {
-  it('is asked for once, however many ask for it first at the same time (weakness 17)', async () => {
+  it('weakness 17: is asked for once, however many ask for it first at the same time', async () => {
     put('x', 5 * MIB);
     const engine = cluster.add('a');
     await Promise.all([1, 2, 3, 4, 5, 6].map(() => pull(engine)));
@@ -132,7 +132,7 @@ describe('the length of content', () => {
 describe('a range', () => {
   const range = { rangeHeader: `bytes=${9 * MIB}-${9 * MIB + 99}` };
 
-  it('that is here does not make the task complete (weakness 14)', async () => {
+  it('weakness 14: that is here does not make the task complete', async () => {
     const bytes = put('x', 20 * MIB);
     const engine = cluster.add('a');
     expect((await pull(engine, range)).equals(bytes.subarray(9 * MIB, 9 * MIB + 100))).toBe(true);
@@ -141,7 +141,7 @@ describe('a range', () => {
     expect(whole.fromCache).toBe(false);
   });
 
-  it('that cannot be satisfied harms neither the task nor those who read it (weakness 15)', async () => {
+  it('weakness 15: that cannot be satisfied harms neither the task nor those who read it', async () => {
     const bytes = put('x', 9 * MIB);
     const engine = cluster.add('a');
     const hold = Promise.withResolvers<void>();
@@ -167,7 +167,7 @@ describe('a range', () => {
     expect(first?.range).toEqual({ start: 8 * MIB, length: 4 * MIB });
   });
 
-  it('brings the rest again when an earlier prefetch failed (weakness 24)', async () => {
+  it('weakness 24: brings the rest again when an earlier prefetch failed', async () => {
     put('x', 33 * MIB);
     const engine = cluster.add('a');
     origin.onCall = ({ kind, range: asked }) => {
@@ -192,7 +192,7 @@ describe('a range', () => {
 });
 
 describe('what a client says of its wishes', () => {
-  it('ends all work for it when it leaves: nothing more is fetched from the origin (weakness 25)', async () => {
+  it('weakness 25: ends all work for it when it leaves: nothing more is fetched from the origin', async () => {
     put('x', 64 * MIB);
     const engine = cluster.add('a');
     const reached = Promise.withResolvers<void>();
@@ -213,7 +213,7 @@ describe('what a client says of its wishes', () => {
     expect(origin.bytesServed.get(URL) ?? 0).toBe(bytes);
   });
 
-  it('keeps to the smaller of its and the configured number of pieces at a time', async () => {
+  it('weakness 23: keeps to the smaller of its and the configured number of pieces at a time', async () => {
     put('x', 5 * MIB);
     await pull(cluster.add('a'), { concurrentPieceCount: 2 });
     await pull(cluster.add('b'), { concurrentPieceCount: 200 });

@@ -22,6 +22,8 @@ export class Progress {
   readonly changed = new Pulse(this.advanced);
   /** Bytes received by this run. */
   readonly received = { backToSource: 0, remotePeer: 0 };
+  /** Peer ids of those from whom this run received pieces. */
+  readonly parents = new Set<string>();
   /** Told of every piece whose received bytes do not count: others will be in their place. */
   onRefused: ((number: number) => void) | undefined;
   /** Pieces under way, with how many of their bytes may be read already (only bytes straight from the origin). */
@@ -122,7 +124,10 @@ export class Progress {
     }
     this.stored.recordPiece(piece);
     if (piece.trafficType === 'backToSource') this.received.backToSource += piece.length;
-    else this.received.remotePeer += piece.length;
+    else {
+      this.received.remotePeer += piece.length;
+      if (piece.parentId !== undefined) this.parents.add(piece.parentId);
+    }
     this.changed.beat();
   }
 

@@ -7,6 +7,8 @@ export interface TaskTraffic {
   readonly remotePeer: number;
   /** Bytes that were on disk when the caller came. */
   readonly localPeer: number;
+  /** Daemons that the bytes of `remotePeer` came from; undefined where nobody counts them. */
+  readonly parents?: number;
 }
 
 /** One caller's part in a task: leaves the task when disposed; the download stops when the last caller leaves. */

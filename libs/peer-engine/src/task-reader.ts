@@ -15,7 +15,7 @@ export interface Readable {
   releasedEnd(from: number): number;
   /** Keeps watch over the bytes that a reader is given from `start` on. */
   watchRead?(start: number): ReadBytes;
-  traffic(): { readonly backToSource: number; readonly remotePeer: number };
+  traffic(): Omit<TaskTraffic, 'localPeer'>;
   /** A reader takes bytes as they are released, until disposed. */
   attend?(): Disposable;
   /** A reader waits for the byte at `position` until disposed. */

@@ -317,7 +317,7 @@ describe('a piece for which nobody waits', () => {
   });
 });
 
-describe('a parent whose CRC fits its wrong bytes (weakness 22)', () => {
+describe('weakness 22: a parent whose CRC fits its wrong bytes', () => {
   it('is found out with its first piece where the truth is vouched for, left alone, and named to the scheduler', async () => {
     const { url, bytes, taskId } = blob(33);
     const a = cluster.add('a');
@@ -414,7 +414,7 @@ describe('a false voucher', () => {
 });
 
 describe('content of unknown length', () => {
-  it('is handed through without its end when it does not have the digest of its name (weakness 20)', async () => {
+  it('weakness 20: is handed through without its end when it does not have the digest of its name', async () => {
     const { url, bytes } = blob(5);
     const a = cluster.add('a');
     origin.put(url, { bytes, tellsLength: false });
@@ -427,7 +427,7 @@ describe('content of unknown length', () => {
   });
 });
 
-describe('callers who expect different digests of one URL (weakness 20)', () => {
+describe('weakness 20: callers who expect different digests of one URL', () => {
   const url = 'http://files.test/model.bin';
   const wrong = `sha256:${'0'.repeat(64)}`;
 

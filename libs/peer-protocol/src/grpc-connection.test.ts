@@ -93,7 +93,7 @@ describe('createGrpcConnection', () => {
     await until(() => silent.sockets.size === 0);
   });
 
-  it('speaks TLS with a server that it can verify, and shows its certificate where one is demanded', async () => {
+  it('weakness 6: speaks TLS with a server that it can verify, and shows its certificate where one is demanded', async () => {
     const tls = { cert: CERT_PEM, key: KEY_PEM, ca: CA_PEM, requestCert: true, rejectUnauthorized: true };
     await using server = await startGrpcServer(
       (router) => void router.service(dfdaemon.DfdaemonUpload, { statTask: () => ({ id: 't' }) }),

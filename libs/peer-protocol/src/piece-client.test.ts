@@ -134,7 +134,7 @@ describe('createPieceClient', () => {
     expect((await fetch(parent, bytes.length)).sha256).toBeUndefined();
   });
 
-  it('draws every byte on all limiters, and reads nothing while one makes it wait', async () => {
+  it('weakness 37: draws every byte on all limiters, and reads nothing while one makes it wait', async () => {
     const bytes = content(4 * MIB);
     await using parent = await parentSending(headerOf(bytes), bytes);
     const grants: (() => void)[] = [];
@@ -253,7 +253,7 @@ describe('createPieceClient', () => {
     ['offset', { offset: 0 }],
     ['length', { length: 99 }],
     ['huge length', { length: 2 ** 50 }],
-  ])('refuses a piece with another %s', async (_what, lie) => {
+  ])('weakness 22: refuses a piece with another %s', async (_what, lie) => {
     const bytes = content(100);
     await using parent = await parentSending(headerOf(bytes, lie), bytes);
     await expect(fetch(parent, 100)).rejects.toBeInstanceOf(PieceMismatchError);
@@ -320,7 +320,7 @@ describe('createPieceClient', () => {
     });
   });
 
-  it('gives up on a parent whose bytes stop or trickle', async () => {
+  it('weakness 35: gives up on a parent whose bytes stop or trickle', async () => {
     const bytes = content(MIB);
     await using parent = await startRawParent((socket) =>
       onRequest(socket, () => {

@@ -187,7 +187,7 @@ describe('startPieceServer', () => {
     }
   });
 
-  it('hangs up on a child that does not send its request in time', async () => {
+  it('weakness 12: hangs up on a child that does not send its request in time', async () => {
     await using server = await start(new MemorySource(MIB, []), { limits: { requestTimeoutMs: 20 } });
     for (const start of [0, 30]) {
       const child = connect(server.port);

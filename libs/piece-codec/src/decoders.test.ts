@@ -103,7 +103,7 @@ describe('PieceRequestDecoder', () => {
     expect(() => new PieceRequestDecoder().push(header(tag, 68))).toThrow(new errors.UnknownTagError(tag));
   });
 
-  it.each([0, 67, 69, 2 ** 32 - 1])('refuses a request of %d bytes', (length) => {
+  it.each([0, 67, 69, 2 ** 32 - 1])('weakness 12: refuses a request of %d bytes', (length) => {
     expect(() => new PieceRequestDecoder().push(header(0, length))).toThrow(errors.FrameLengthError);
   });
 

@@ -81,7 +81,7 @@ describe('decoders given anything', () => {
     60_000 + FUZZ_RUNS * 5,
   );
 
-  it('take memory for what a header announces only within the limits', () => {
+  it('weakness 12: take memory for what a header announces only within the limits', () => {
     const NativeArray = Uint8Array;
     let largest = 0;
     globalThis.Uint8Array = new Proxy(NativeArray, {

@@ -18,7 +18,7 @@ it('has a fixture of every format', () => {
   expect(formats).toEqual(Array.from({ length: FORMAT_VERSION }, (_, index) => index + 1));
 });
 
-it.each(formats)('opens what a release with format %d wrote, and loses nothing of it', async (format) => {
+it.each(formats)('weakness 40: opens what a release with format %d wrote, and loses nothing of it', async (format) => {
   await using directory = await scratchDirectory();
   await cp(`${FIXTURES}/format-${format}`, directory.path, { recursive: true });
   // Twice: the second time it is in the format of this release.

@@ -176,7 +176,7 @@ describe('PieceStore', () => {
     await expect(store.create(newTask(2, 10_000))).resolves.toBeDefined();
   });
 
-  it('lets two tasks in at once only when both fit', async () => {
+  it('weakness 39: lets two tasks in at once only when both fit', async () => {
     await using directory = await scratchDirectory();
     await using store = await openTestStore(directory.path, {
       policy: { capacityBytes: 10_000, highWatermarkPercent: 100 },

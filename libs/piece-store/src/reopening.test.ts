@@ -49,7 +49,7 @@ function tamperFile(path: string, sql: string): void {
 const markUnclean = "update store set value = '0' where name = 'clean'";
 
 describe('opening a storage directory again', () => {
-  it('deletes files without records, and forgets records without files', async () => {
+  it('weakness 38: deletes files without records, and forgets records without files', async () => {
     await using directory = await scratchDirectory();
     await leaveThreeTasks(directory.path);
     const paths = storePaths(directory.path);
@@ -78,7 +78,7 @@ describe('opening a storage directory again', () => {
     ['a task', `update task set response_headers = 'no json' where id = '${taskIdNumber(2)}'`],
     ['lengths', `update task set piece_length = 0 where id = '${taskIdNumber(2)}'`],
     ['an id', `update task set id = '../../secret' where id = '${taskIdNumber(2)}'`],
-  ])('loses one task to damage in the row of %s', async (_, sql) => {
+  ])('weakness 38: loses one task to damage in the row of %s', async (_, sql) => {
     await using directory = await scratchDirectory();
     await leaveThreeTasks(directory.path);
     tamper(directory.path, sql);
@@ -210,7 +210,7 @@ describe('opening a storage directory again', () => {
     database.close();
   });
 
-  it('refuses what a later release wrote, and leaves it alone', async () => {
+  it('weakness 40: refuses what a later release wrote, and leaves it alone', async () => {
     await using directory = await scratchDirectory();
     await leaveThreeTasks(directory.path);
     tamper(directory.path, 'pragma user_version = 7');
@@ -229,7 +229,7 @@ describe('opening a storage directory again', () => {
     expect([...store.list()].map(({ isComplete }) => isComplete)).toEqual([true, true, true]);
   });
 
-  it('shows no piece after the machine went down before it has matched its CRC', async () => {
+  it('weakness 40: shows no piece after the machine went down before it has matched its CRC', async () => {
     await using directory = await scratchDirectory();
     await leaveThreeTasks(directory.path);
     tamper(directory.path, markUnclean);

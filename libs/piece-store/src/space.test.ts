@@ -61,7 +61,7 @@ describe('eviction', () => {
     expect(setup.evicted).toEqual([1]);
   });
 
-  it('spares what was uploaded a moment ago, and what is being uploaded', async () => {
+  it('weakness 38: spares what was uploaded a moment ago, and what is being uploaded', async () => {
     await using setup = await setUp({ policy: ROOM_FOR_THREE });
     await using store = await setup.open();
     const [uploading, uploaded] = [await completeTask(store, 1, 10_000), await completeTask(store, 2, 10_000)];
@@ -157,7 +157,7 @@ describe('a write that finds the disk full', () => {
     return { task, path };
   }
 
-  it('evicts the least recently used as far as the download needs, and is tried once more', async () => {
+  it('weakness 38: evicts the least recently used as far as the download needs, and is tried once more', async () => {
     await using setup = await setUp();
     await using store = await setup.open();
     for (const n of [1, 2, 3]) {

@@ -31,7 +31,7 @@ it('reads what it writes', () => {
   );
 });
 
-it('brings hex to lower case and decimal numbers to their shortest form', () => {
+it('weakness 20: brings hex to lower case and decimal numbers to their shortest form', () => {
   expect(parseDigest(`sha256:${'AB'.repeat(32)}`).encoded).toBe('ab'.repeat(32));
   expect(parseDigest('crc32:0000000005').encoded).toBe('5');
 });

@@ -100,11 +100,34 @@ describe('a blob through the engine', () => {
     expect(proxy.metrics).toMatchObject({ received: 1, viaDfdaemon: 1, failed: 0, bytes: content.length });
   });
 
-  it('says whether bytes came from peers', async () => {
+  const traffic = { backToSource: 0, remotePeer: 0, localPeer: 0 };
+  it.each([
+    ['local', 'complete here', { fromCache: true, traffic }],
+    ['local', 'what is asked for is here', { traffic: { ...traffic, localPeer: 12 } }],
+    ['remote', 'pieces from 1 peer', { traffic: { ...traffic, remotePeer: 12, parents: 1 } }],
+    [
+      'remote',
+      'pieces from 3 peers, some from the origin',
+      { traffic: { backToSource: 1, remotePeer: 11, localPeer: 0, parents: 3 } },
+    ],
+    ['source', 'no peer gave any of it', { traffic: { ...traffic, backToSource: 12 } }],
+  ])('weakness 45: says in one line at info where the bytes came from and why: %s, %s', async (from, why, task) => {
     await using proxy = await startProxy();
-    proxy.engine.task = { traffic: { backToSource: 1, remotePeer: 11, localPeer: 0 } };
+    proxy.engine.task = task;
     await ask(proxy.port, BLOB);
-    expect(proxy.logs[0]?.fields).toMatchObject({ from: 'remote' });
+    expect(proxy.logs).toMatchObject([
+      { level: 'info', message: 'request', fields: { status: 200, from, why, taskId: TASK_ID } },
+    ]);
+  });
+
+  it('says of every request why it went where it went, refused ones too', async () => {
+    await using proxy = await startProxy();
+    await ask(proxy.port, '/v2/', { headers: { 'x-dragonfly-registry': 'ftp://x' } });
+    await ask(proxy.port, BLOB, { method: 'HEAD' });
+    expect(proxy.logs.map(({ fields }) => [fields['from'], fields['why']])).toEqual([
+      ['direct', 'not served'],
+      ['direct', 'not GET'],
+    ]);
   });
 });
 

@@ -42,6 +42,7 @@ export class RequestLog {
   readonly #method: string;
   #from: ServedFrom = 'direct';
   #why = '';
+  #found = '';
   #mode: ProxyMode | 'connect' | undefined;
   #taskId: string | undefined;
   #traffic: TaskTraffic | undefined;
@@ -80,15 +81,30 @@ export class RequestLog {
     this.#why = why;
   }
 
+  /** How it was found out what is asked for: a part of the reason. */
+  found(how: string): void {
+    this.#found = how;
+  }
+
   task(taskId: string, fromCache: boolean): void {
     this.#taskId = taskId;
     this.#from = fromCache ? 'local' : 'source';
+    this.#why = fromCache ? 'complete here' : 'no peer gave any of it';
     this.span.setAttribute('task_id', taskId);
   }
 
   traffic(traffic: TaskTraffic): void {
     this.#traffic = traffic;
-    if (this.#from === 'source' && traffic.remotePeer > 0) this.#from = 'remote';
+    if (this.#from !== 'source') return;
+    const { remotePeer, backToSource, localPeer, parents } = traffic;
+    if (remotePeer > 0) {
+      this.#from = 'remote';
+      const from = parents === undefined ? 'peers' : parents === 1 ? '1 peer' : `${parents} peers`;
+      this.#why = `pieces from ${from}${backToSource > 0 ? ', some from the origin' : ''}`;
+    } else if (backToSource === 0 && localPeer > 0) {
+      this.#from = 'local';
+      this.#why = 'what is asked for is here';
+    }
   }
 
   /**
@@ -101,11 +117,14 @@ export class RequestLog {
     const status = outcome.status ?? CLIENT_GONE;
     // A refusal is an answer; an error after a good status is a body that broke off.
     const failed = !outcome.clientLeft && (status >= 500 || (error !== undefined && status < 400));
+    // Whatever was not even decided ended in an error.
+    const why = [this.#found, this.#why].filter((part) => part !== '').join(', ') || 'not served';
     this.#metrics.bytesSent(bytes);
     if (failed) this.#metrics.requestFailed();
     this.span.setAttribute('http.status_code', status);
     this.span.setAttribute('http.response_content_length', bytes);
     this.span.setAttribute('d7y.served_from', this.#from);
+    this.span.setAttribute('d7y.served_why', why);
     if (this.#traffic !== undefined) {
       this.span.setAttribute('d7y.bytes.back_to_source', this.#traffic.backToSource);
       this.span.setAttribute('d7y.bytes.remote_peer', this.#traffic.remotePeer);
@@ -118,7 +137,7 @@ export class RequestLog {
       ...(this.#mode === undefined ? {} : { mode: this.#mode }),
       status,
       from: this.#from,
-      ...(this.#why === '' ? {} : { why: this.#why }),
+      why,
       ...(this.#taskId === undefined ? {} : { taskId: this.#taskId }),
       bytes,
       ms: Math.round(performance.now() - this.#startedAt),

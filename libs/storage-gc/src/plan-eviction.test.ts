@@ -29,7 +29,7 @@ describe('planEviction', () => {
     expect(summary(tasks, disk(0), POLICY, NOW)).toEqual(['older expired', 'old expired']);
   });
 
-  it('goes from the high watermark down to the low one, least recently used first', () => {
+  it('weakness 38: goes from the high watermark down to the low one, least recently used first', () => {
     const tasks = [
       task('c', { idleMs: 1 }),
       task('a', { idleMs: 3 }),

@@ -26,7 +26,7 @@ it.each<[keyof EvictionPolicy, Partial<EvictionPolicy>]>([
   ['lowWatermarkPercent', { highWatermarkPercent: 50 }],
   ['capacityBytes', { capacityBytes: 0 }],
   ['thresholdBytes', { thresholdBytes: NaN }],
-])('refuses a wrong %s: %j', (field, policy) => {
+])('weakness 38: refuses a wrong %s: %j', (field, policy) => {
   expect(() => createEvictionPolicy(policy)).toThrow(InvalidEvictionPolicyError);
   expect(() => createEvictionPolicy(policy)).toThrow(new RegExp(`^${field} is`));
 });

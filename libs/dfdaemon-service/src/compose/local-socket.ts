@@ -12,7 +12,7 @@ import { downloadService } from '../rpc/download-service.ts';
 import { makeDirectory } from './listening.ts';
 import { readJsonBody } from '../rpc/json-body.ts';
 import type { RpcParts } from './rpc-parts.ts';
-import type { Runtime } from './runtime.ts';
+import { openDoor, type Runtime } from './runtime.ts';
 import type { SwarmAccess } from './swarm.ts';
 
 /** A question about a URL. */
@@ -25,7 +25,7 @@ const MAX_EXPLAIN_BYTES = 64 * 1024;
  * @throws {StartError}
  */
 export async function serveLocalSocket(
-  { config, stack }: Runtime,
+  runtime: Runtime,
   { rpc, shared }: RpcParts,
   { directory }: SwarmAccess,
   parts: {
@@ -34,11 +34,13 @@ export async function serveLocalSocket(
     readonly blockLists: BlockListSource;
   },
 ): Promise<string> {
+  const { config } = runtime;
   const { status, explain, blockLists } = parts;
   const { socketPath, socketMode } = config.download.server;
   const outputRoots = new OutputRoots(config.download.outputRoots);
   await makeDirectory(dirname(socketPath));
-  stack.use(
+  openDoor(
+    runtime,
     await listen({
       ...shared,
       path: socketPath,

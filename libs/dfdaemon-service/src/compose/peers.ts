@@ -13,7 +13,7 @@ import { Uploads } from '../upload/uploads.ts';
 import { VERSION } from '../version.ts';
 import { listening } from './listening.ts';
 import type { RpcParts } from './rpc-parts.ts';
-import { bufferPool, type Runtime } from './runtime.ts';
+import { bufferPool, openDoor, type Runtime } from './runtime.ts';
 import type { SwarmAccess } from './swarm.ts';
 
 /** What other daemons fetch from here: the piece server. */
@@ -29,12 +29,13 @@ export async function servePieces(
   runtime: Runtime,
   { store, engine, metrics }: { readonly store: PieceStore; readonly engine: Engine; readonly metrics: DaemonMetrics },
 ): Promise<PieceServing> {
-  const { config, telemetry, logger, anyAddress, stack, tls } = runtime;
+  const { config, telemetry, logger, anyAddress, tls } = runtime;
   const { server } = config.storage;
   const traces = new ChildTraces();
   const { disableShared, bandwidthLimit } = config.upload;
   const uploads = new Uploads({ store, pieces: engine, traces, tracer: telemetry.tracer, metrics, disableShared });
-  const { port } = stack.use(
+  const { port } = openDoor(
+    runtime,
     await listening(() =>
       startPieceServer({
         host: server.ip ?? anyAddress,
@@ -55,7 +56,7 @@ export async function servePieces(
 
 /** The gRPC port for other daemons and for schedulers. @throws {StartError} */
 export async function serveUploadRpc(
-  { config, identity, lifetime, anyAddress, stack, tls }: Runtime,
+  runtime: Runtime,
   { rpc, shared, piecesForChildren }: RpcParts,
   {
     swarm: { facts },
@@ -63,10 +64,12 @@ export async function serveUploadRpc(
     ownVouchers,
   }: { readonly swarm: SwarmAccess; readonly pieceServing: PieceServing; readonly ownVouchers: OwnVouchers },
 ): Promise<{ readonly port: number }> {
+  const { config, identity, lifetime, anyAddress, tls } = runtime;
   const { hostId, ip } = identity;
   const { disableShared } = config.upload;
   const isSecure = tls.server !== undefined;
-  return stack.use(
+  return openDoor(
+    runtime,
     await listen({
       ...shared,
       host: config.upload.server.ip ?? anyAddress,

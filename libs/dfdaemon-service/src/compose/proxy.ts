@@ -20,7 +20,7 @@ import type { DfdaemonConfig } from '../config/schema.ts';
 import type { DaemonMetrics } from '../observe/daemon-metrics.ts';
 import { listening } from './listening.ts';
 import type { Origins } from './origins.ts';
-import type { Runtime } from './runtime.ts';
+import { openDoor, type Runtime } from './runtime.ts';
 
 /** What this daemon knows of registries: decides for the proxy and for local programs alike who may have what. */
 export async function openRegistryKnowledge(
@@ -100,7 +100,8 @@ export async function startProxy(
     }),
   );
   const listenOn = async ({ ip, port }: { readonly ip: string; readonly port: number }): Promise<ListeningProxy> =>
-    stack.use(
+    openDoor(
+      runtime,
       await listening(() =>
         listenProxy(proxy, {
           host: ip,

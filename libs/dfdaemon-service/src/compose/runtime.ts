@@ -38,6 +38,8 @@ export interface Runtime {
   /** What listeners bind to unless told otherwise. */
   readonly anyAddress: string;
   readonly startedAtMs: number;
+  /** Where work comes in from others: shut all at once when the daemon stops, so that one does not take work while another ends its own. */
+  readonly doors: AsyncDisposable[];
   /** Parts give back here what they took, in reverse order of taking it. */
   readonly stack: AsyncDisposableStack;
 }
@@ -78,9 +80,16 @@ export function createRuntime(
     tls: readPeerTls({ config, logger, stack }),
     interceptors: createClientInterceptors({ telemetry, metrics }),
     lifetime: new AbortController(),
+    doors: [],
     anyAddress: network.enableIPv6 ? '::' : '0.0.0.0',
     startedAtMs: Date.now(),
   };
+}
+
+/** Notes a listener as a way in for work. */
+export function openDoor<T extends AsyncDisposable>({ doors, stack }: Runtime, listener: T): T {
+  doors.push(listener);
+  return stack.use(listener);
 }
 
 /** A part of the memory for bytes in flight; the shares of all pools add up to one. */

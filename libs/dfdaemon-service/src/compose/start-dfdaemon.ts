@@ -153,7 +153,9 @@ export async function startDfdaemon(
   swarm.directory.start();
   stack.defer(async () => {
     lifetime.abort(new DOMException('the daemon is stopping', 'AbortError'));
-    await swarm.directory.leave({ signal: AbortSignal.timeout(LEAVE_TIMEOUT_MS) });
+    // Nothing new is let in from now on, while what is under way ends within the time that each listener gives it.
+    const shut = runtime.doors.map((door) => door[Symbol.asyncDispose]());
+    await Promise.all([...shut, swarm.directory.leave({ signal: AbortSignal.timeout(LEAVE_TIMEOUT_MS) })]);
   });
   const ports = { upload: upload.port, proxy: proxy.port, piece: pieceServing.port, ...operators };
   logger.info({ hostId, ports, socketPath, version: VERSION }, `${name} is serving`);

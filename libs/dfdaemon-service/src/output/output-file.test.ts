@@ -44,7 +44,7 @@ describe('OutputFile', () => {
     expect(await readFile(join(dir, 'out'), 'utf8')).toBe('theirs');
   });
 
-  it('never appears with a wrong digest, also when it may overwrite', async () => {
+  it('weakness 20: never appears with a wrong digest, also when it may overwrite', async () => {
     const digest = `sha256:${'0'.repeat(64)}`;
     await expect(put({ digest, overwrite: true })).rejects.toMatchObject({ code: 'TASK_DIGEST_MISMATCH' });
     expect(await readdir(dir)).toEqual([]);

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { create } from '@bufbuild/protobuf';
+import { type Duration, durationMs } from '@bufbuild/protobuf/wkt';
 import type { HandlerContext } from '@connectrpc/connect';
 import { dfdaemon } from '@d7y/api';
 import {
@@ -12,13 +13,26 @@ import {
   type TaskStream,
 } from '@d7y/peer-engine';
 import { type TaskPieces, toBackendConnectError, toPieceMessage } from '@d7y/peer-protocol';
-import { peerIdOf, pieceRange, piecesOf } from '@d7y/piece';
+import { DfError, peerIdOf, pieceRange, piecesOf } from '@d7y/piece';
 import { type AccessPolicy, blockedBy, type BlockListSource } from '@d7y/registry-proxy';
 import { linkedSignal, type Logger, untilAborted } from '@d7y/service-kit';
 import type { Identity } from '../host/identity.ts';
 import { OutputFile } from '../output/output-file.ts';
 import type { OutputRoots } from '../output/output-roots.ts';
 import { authorisedTaskRequest, DownloadRefusedError, InvalidDownloadError } from './task-request-message.ts';
+
+/** Longest time that a timer takes. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
+/** The download took longer than its caller wants to wait. */
+export class DownloadTimeoutError extends DfError {
+  override readonly name = 'DownloadTimeoutError';
+  readonly code = 'TIMEOUT';
+  readonly retryable = true;
+  constructor(limitMs: number) {
+    super(`the download did not end within the ${limitMs} ms that its caller gave it`);
+  }
+}
 
 export interface DownloadTaskPorts {
   readonly engine: TaskOpener;
@@ -71,6 +85,7 @@ export const downloadTask = (ports: DownloadTaskPorts, rights: DownloadRights) =
     const place = download.outputPath === undefined ? undefined : await outputRoots?.resolve(download.outputPath);
     // Leaving early must stop the work below, also where the call itself is not cancelled.
     using left = linkedSignal(context.signal);
+    using _limit = abortAfter(download.timeout, left);
     const lifetime = download.needPieceContent ? undefined : rights.outlivesCaller;
     try {
       const asked = await authorisedTaskRequest(download, ports.access, { signal: left.signal });
@@ -107,6 +122,14 @@ export const downloadTask = (ports: DownloadTaskPorts, rights: DownloadRights) =
       left.abort();
     }
   };
+
+/** A caller's limit for all of its download; none where it names none. */
+function abortAfter(timeout: Duration | undefined, left: { abort(reason: unknown): void }): Disposable {
+  const limitMs = timeout === undefined ? 0 : durationMs(timeout);
+  if (limitMs <= 0) return { [Symbol.dispose]: () => undefined };
+  const timer = setTimeout(() => left.abort(new DownloadTimeoutError(limitMs)), Math.min(limitMs, MAX_TIMER_MS));
+  return { [Symbol.dispose]: () => clearTimeout(timer) };
+}
 
 type Say = (response: ResponseMember) => Response;
 

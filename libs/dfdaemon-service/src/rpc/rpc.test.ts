@@ -295,6 +295,18 @@ describe('DownloadTask', () => {
     await until(() => engine.left === 1);
   });
 
+  it('weakness 23: ends when the time is over that the caller gave it, in the middle too', async () => {
+    const { task, download, engine } = await setUp();
+    await task.finish(0);
+    const timeout = { seconds: 0n, nanos: 50_000_000 };
+    await expect(collect(download, { timeout })).rejects.toMatchObject({ code: Code.DeadlineExceeded });
+    expect(engine.left).toBe(1);
+    await expect(collect(download, { timeout, needPieceContent: true })).rejects.toMatchObject({
+      code: Code.DeadlineExceeded,
+    });
+    await until(() => engine.left === 2);
+  });
+
   it('refuses what it cannot fetch', async () => {
     const { download } = await setUp();
     await expect(collect(download, { url: 's3://bucket/key' })).rejects.toMatchObject({ code: Code.InvalidArgument });
@@ -350,7 +362,7 @@ describe('SyncPieces and SyncHost', () => {
     expect(named).toEqual([1, 0]);
   });
 
-  it('shares nothing when sharing is off', async () => {
+  it('weakness 41: shares nothing when sharing is off', async () => {
     const { task, upload } = await setUp({ disableShared: true });
     await task.finishAll();
     const sync = upload.syncPieces({ hostId: 'a', taskId: TASK_ID, interestedPieceNumbers: [0] });
@@ -426,7 +438,23 @@ describe('FollowVouchers', () => {
   });
 });
 
-it('keeps strangers from the socket', async () => {
+it('weakness 46: answers calls for kinds of tasks that it does not have, and goes on', async () => {
+  const { upload, download, task } = await setUp();
+  await expect(upload.statCacheTask({ taskId: TASK_ID })).rejects.toMatchObject({
+    code: Code.Unimplemented,
+  });
+  await expect(upload.deleteCacheTask({ taskId: TASK_ID })).rejects.toMatchObject({
+    code: Code.Unimplemented,
+  });
+  await expect(upload.downloadCachePiece({ hostId: 'h', taskId: TASK_ID })).rejects.toMatchObject({
+    code: Code.Unimplemented,
+  });
+  await expect(download.statCacheTask({ taskId: TASK_ID })).rejects.toMatchObject({ code: Code.Unimplemented });
+  await task.finishAll();
+  expect((await collect(download, {})).pieces).toHaveLength(3);
+});
+
+it('weakness 2: keeps strangers from the socket', async () => {
   const { socketPath } = await setUp();
   expect((await stat(socketPath)).mode & 0o777).toBe(0o660);
 });

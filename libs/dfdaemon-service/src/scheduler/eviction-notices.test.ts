@@ -40,7 +40,7 @@ function setUp(held: readonly string[] = [], maxWaiting = 100, linked: readonly 
 }
 
 describe('EvictionNotices', () => {
-  it('tells of every eviction, a few at a time, also when some are not heard', async () => {
+  it('weakness 38: tells of every eviction, a few at a time, also when some are not heard', async () => {
     const { scheduler, notices } = setUp();
     for (const taskId of ids(10)) notices.evicted(taskId);
     expect(scheduler.told).toEqual([]);

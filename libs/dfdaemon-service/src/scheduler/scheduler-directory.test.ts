@@ -134,7 +134,7 @@ describe('SchedulerDirectory', () => {
     expect([...schedulers.values()].map(({ left }) => left)).toEqual([1, 0]);
   });
 
-  it('finds a scheduler that comes later by itself', async () => {
+  it('weakness 32: finds a scheduler that comes later by itself', async () => {
     const { directory, schedulers } = await setUp(['10.0.0.1:8002']);
     const scheduler = schedulers.get('10.0.0.1:8002') as FakeScheduler;
     scheduler.isUp = false;

@@ -26,7 +26,7 @@ async function ask(servesPrivate: boolean): Promise<string[]> {
   return opened;
 }
 
-describe('7: pieces over a port that does not tell who asks', () => {
+describe('weakness 7: pieces over a port that does not tell who asks', () => {
   it('are those of public tasks alone, where access is strict', async () => {
     expect(await ask(false)).toEqual([OPEN]);
   });

@@ -52,7 +52,7 @@ describe('Uploads', () => {
     expect(await open(0)).toBeUndefined();
   });
 
-  it('serves nothing when sharing is off, and no family of tasks it does not have', async () => {
+  it('weakness 41: serves nothing when sharing is off, and no family of tasks it does not have', async () => {
     const { task, open } = setUp({ disableShared: true });
     await task.finishAll();
     expect(await open(0)).toBeUndefined();

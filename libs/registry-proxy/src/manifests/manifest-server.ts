@@ -15,6 +15,8 @@ export interface ManifestLog {
   traffic(traffic: ReturnType<TaskStream['traffic']>): void;
   /** Answered from memory. */
   known(why: string): void;
+  /** How it was found out what is asked for. */
+  found(how: string): void;
 }
 
 export interface ManifestExchange {
@@ -65,6 +67,7 @@ export class ManifestServer {
       log.known(`tag: ${how}`);
       return this.#answer(exchange, tag, {});
     }
+    log.found(`tag: ${how}`);
     const read = await this.#read(manifest.request, tag.digest, access, exchange);
     if (read === undefined) return undefined;
     const { manifest: content, taskId } = read;

@@ -153,7 +153,7 @@ describe('a tag', () => {
     expect(scene.proxy.origin.heads).toHaveLength(1);
   });
 
-  it('19: is asked for again when its time is over, and what it means then is served', async () => {
+  it('weakness 19: is asked for again when its time is over, and what it means then is served', async () => {
     await using scene = await startScene({ app: { tags: { v1: V1 } } });
     await scene.get('/v2/app/manifests/v1');
     scene.repositories['app'] = { tags: { v1: V2 } };
@@ -250,7 +250,7 @@ describe('what the registry should say itself', () => {
   });
 });
 
-describe('8: private content', () => {
+describe('weakness 8: private content', () => {
   const repositories = () => ({
     'team/x': { tags: { v1: V1 }, token: 'good', blobs: [BLOB] },
     'team/y': { tags: { v1: V2 }, token: 'other' },

@@ -62,7 +62,7 @@ proxy: { port: 8080, rate: 200Mi/s, password: 12345, mirror: 'https://registry.e
     expect(config.proxy.password?.reveal()).toBe('12345');
   });
 
-  it('names path, line and the nearest known key of every unknown one', () => {
+  it('weakness 43: names path, line and the nearest known key of every unknown one', () => {
     const text = 'gc:\n  policy:\n    taskTLL: 5m\nproxy:\n  rules:\n    - regex: .*\n      useTls: true\nzzz: 1\n';
     expect(problemsOf(() => read(text))).toEqual([
       'dfdaemon.yaml:3: gc.policy.taskTLL: unknown key, did you mean taskTTL?',

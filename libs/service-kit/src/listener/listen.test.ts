@@ -366,7 +366,7 @@ describe('TLS', () => {
     expect(await client(port, { cert: CERT_PEM, key: KEY_PEM }).statTask({ taskId: 'a' })).toMatchObject({ id: 'a' });
   });
 
-  it('does not start with files that are missing, unreadable or no match', async () => {
+  it('weakness 5: does not start with files that are missing, unreadable or no match', async () => {
     const paths = files();
     const refused = (tls: ListenOptions['tls']) => expect(start({ tls })).rejects;
     await refused({ ...paths, key: join(directory, 'none.pem') }).toThrow('none.pem: no such file');

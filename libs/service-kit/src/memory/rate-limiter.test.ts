@@ -17,7 +17,7 @@ describe('RateLimiter', () => {
     expect(limiter.take(1, { signal })).toBeInstanceOf(Promise);
   });
 
-  it('keeps to its rate, refilling continuously', async () => {
+  it('weakness 37: keeps to its rate, refilling continuously', async () => {
     const limiter = create(1000, 100);
     let passed = 0;
     const draw = async (): Promise<void> => {

@@ -16,7 +16,7 @@ function logTo(options: Partial<LoggerOptions> = {}) {
 }
 
 describe('createLogger', () => {
-  it('prints none of the credentials that are planted everywhere', () => {
+  it('weakness 9: prints none of the credentials that are planted everywhere', () => {
     const { logger, lines } = logTo();
     const planted = 'pl4nt3d';
     const url = `https://user:${planted}@registry.example/v2/x?X-Amz-Signature=${planted}&ns=docker.io`;
