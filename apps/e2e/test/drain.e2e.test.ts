@@ -55,13 +55,17 @@ function reader(daemon: DaemonNode, { path }: PublishedBlob): { first: Promise<v
   const first = Promise.withResolvers<void>();
   const end = Promise.withResolvers<number>();
   let received = 0;
-  request(`${daemon.proxyUrl}${path}`, { agent: false, headers: { 'x-dragonfly-registry': origin.url } }, (response) => {
-    response.on('data', (chunk: Buffer) => {
-      received += chunk.length;
-      first.resolve();
-    });
-    response.on('error', () => undefined).on('close', () => end.resolve(received));
-  })
+  request(
+    `${daemon.proxyUrl}${path}`,
+    { agent: false, headers: { 'x-dragonfly-registry': origin.url } },
+    (response) => {
+      response.on('data', (chunk: Buffer) => {
+        received += chunk.length;
+        first.resolve();
+      });
+      response.on('error', () => undefined).on('close', () => end.resolve(received));
+    },
+  )
     .on('error', (error) => first.reject(error))
     .end();
   return { first: first.promise, end: end.promise };
