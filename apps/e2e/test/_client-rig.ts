@@ -13,7 +13,7 @@ import {
   startTokenServer,
   type TokenServer,
 } from '@d7y/testkit';
-import { type PublishedImage, type PullBench, startPullBench } from './_cluster.ts';
+import { type PublishedImage, type PullBench, type PullBenchOptions, startPullBench } from './_cluster.ts';
 import { plantCredentials } from './_planted.ts';
 
 const KIB = 1024;
@@ -56,7 +56,10 @@ export interface ClientRig extends AsyncDisposable {
 }
 
 /** Starts a registry of this kind, a cluster of two daemons and a seed, and a containerd, a Docker engine and a podman beside each daemon. */
-export async function startClientRig(kind: RegistryKind): Promise<ClientRig> {
+export async function startClientRig(
+  kind: RegistryKind,
+  options: Pick<PullBenchOptions, 'hidesRegistry'> = {},
+): Promise<ClientRig> {
   await using stack = new AsyncDisposableStack();
   const credentials = kind === 'basic' || kind === 'bearer' ? plantCredentials() : undefined;
   const tokens =
@@ -65,6 +68,7 @@ export async function startClientRig(kind: RegistryKind): Promise<ClientRig> {
     await startPullBench({
       registry: registryOf(kind, credentials, tokens),
       hostNames: [REGISTRY_NAME],
+      ...options,
       daemons: 2,
       daemonConfig: {
         verbose: true,

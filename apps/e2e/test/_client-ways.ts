@@ -68,7 +68,7 @@ export const CLIENTS = {
   },
   dockerd: async (rig, node, mode, image) => {
     // Docker Hub is the only registry that it asks mirrors for: names without a registry mean it.
-    const name = mode === 'mirror by default' ? pathOf(rig, image) : nameOf(rig, node, mode, image);
+    const name = mode === 'mirror by default' ? pathOf(image) : nameOf(rig, node, mode, image);
     expect(await dockerPull(node.dockerd, name, credentialsOf(rig))).toBe(configurationOf(image));
   },
 } satisfies Record<string, Pull>;
@@ -88,8 +88,8 @@ function credentialsOf({ credentials }: ClientRig): { readonly credentials?: Cre
 }
 
 /** `repository:tag`. */
-function pathOf({ bench }: ClientRig, image: PublishedImage): string {
-  return image.name.slice(bench.origin.host.length + 1);
+function pathOf({ name }: PublishedImage): string {
+  return name.slice(name.indexOf('/') + 1);
 }
 
 /** The registry as image names have it in this mode. */
@@ -110,8 +110,8 @@ function registryOf({ bench, proxiedHost }: ClientRig, { daemon }: ClientNode, m
   }
 }
 
-function nameOf(rig: ClientRig, node: ClientNode, mode: Mode, image: PublishedImage): string {
-  return `${registryOf(rig, node, mode)}/${pathOf(rig, image)}`;
+export function nameOf(rig: ClientRig, node: ClientNode, mode: Mode, image: PublishedImage): string {
+  return `${registryOf(rig, node, mode)}/${pathOf(image)}`;
 }
 
 /** Whether the client itself speaks TLS, to the registry or to what it takes for it. */
@@ -120,7 +120,12 @@ function speaksTls(mode: Mode): boolean {
 }
 
 /** Writes the hosts file of this mode; containerd reads it anew for every pull. @returns the image's name */
-async function nameForContainerd(rig: ClientRig, node: ClientNode, mode: Mode, image: PublishedImage): Promise<string> {
+export async function nameForContainerd(
+  rig: ClientRig,
+  node: ClientNode,
+  mode: Mode,
+  image: PublishedImage,
+): Promise<string> {
   const { bench } = rig;
   const [host = ''] = registryOf(rig, node, mode).split('/');
   const isMirror = MODES[mode] === 'mirror';

@@ -34,6 +34,8 @@ export interface PullBenchOptions<C extends AsyncDisposable = Cluster> extends C
   readonly registry?: RegistryOptions;
   /** Names under which the daemons, and nobody else, find the registry. */
   readonly hostNames?: readonly string[];
+  /** The daemons take the registry's own host for the origin's: only who goes past them reaches it there, uncounted and without faults. */
+  readonly hidesRegistry?: boolean;
   /** Starts the cluster in another way. */
   readonly start?: (options: ClusterOptions) => Promise<C>;
 }
@@ -76,6 +78,7 @@ export async function startPullBench<C extends AsyncDisposable>(
 export async function startPullBench({
   registry: registryOptions,
   hostNames = [],
+  hidesRegistry = false,
   start = startCluster,
   ...cluster
 }: PullBenchOptions<AsyncDisposable> = {}): Promise<PullBench<AsyncDisposable>> {
@@ -90,7 +93,8 @@ export async function startPullBench({
     }),
   );
   const known = { url: origin.url, ...(certificate !== undefined && { cert: certificate.caFile }) };
-  const registries = [...(certificate === undefined ? [] : [known]), ...hostNames.map((host) => ({ host, ...known }))];
+  const names = hidesRegistry ? [...hostNames, registry.host] : hostNames;
+  const registries = [...(certificate === undefined ? [] : [known]), ...names.map((host) => ({ host, ...known }))];
   const daemonConfig = mergeConfig(
     registries.length === 0 ? {} : { proxy: { registries } },
     cluster.daemonConfig ?? {},

@@ -49,8 +49,11 @@ export async function skopeoCopy(image: string, toDir: string, options: PullOpti
 
 /** A podman storage of its own. */
 export interface PodmanStorage extends AsyncDisposable {
-  /** Runs podman on it. */
-  podman(args: readonly string[], env?: Readonly<Record<string, string>>): Promise<RunResult>;
+  /** Runs podman on it; `signal` kills it. */
+  podman(
+    args: readonly string[],
+    options?: { env?: Readonly<Record<string, string>>; signal?: AbortSignal },
+  ): Promise<RunResult>;
 }
 
 /** Makes an empty podman storage. */
@@ -68,7 +71,7 @@ export async function podmanStorage(): Promise<PodmanStorage> {
   });
   const resources = stack.move();
   return {
-    podman: (args, env = {}) => run('podman', ['--root', root, '--runroot', join(dir, 'run'), ...args], { env }),
+    podman: (args, options) => run('podman', ['--root', root, '--runroot', join(dir, 'run'), ...args], options),
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   };
 }
@@ -85,7 +88,7 @@ export async function podmanPull(storage: PodmanStorage, image: string, options:
       ...(credentials === undefined ? [] : ['--creds', `${credentials.username}:${credentials.password}`]),
       image,
     ],
-    { ...env, ...(registriesConf === undefined ? {} : { CONTAINERS_REGISTRIES_CONF: registriesConf }) },
+    { env: { ...env, ...(registriesConf === undefined ? {} : { CONTAINERS_REGISTRIES_CONF: registriesConf }) } },
   );
   return stdout.trim();
 }

@@ -39,12 +39,20 @@ export async function startDockerd(options: DockerdOptions = {}): Promise<Docker
   if (process.getuid?.() !== 0) throw new Error('dockerd runs as root only: run this test as root');
   await using stack = new AsyncDisposableStack();
   const dir = stack.use(await tempDir('d7y-dckr')).path; // a socket's path may have 107 characters
+  const dataRoot = join(dir, 'root');
+  stack.defer(async () => {
+    try {
+      await run('umount', ['--lazy', dataRoot]); // an engine that was killed leaves its storage mounted
+    } catch {
+      // it has unmounted it itself
+    }
+  });
   const socket = join(dir, 'docker.sock');
   const configFile = join(dir, 'daemon.json');
   await writeFile(configFile, '{}');
   const command = [
     ...['dockerd', '--config-file', configFile, '--host', `unix://${socket}`, '--pidfile', join(dir, 'pid')],
-    ...['--data-root', join(dir, 'root'), '--exec-root', join(dir, 'exec')],
+    ...['--data-root', dataRoot, '--exec-root', join(dir, 'exec')],
     ...['--bridge=none', '--iptables=false', '--ip-masq=false'],
     ...(registryMirror === undefined ? [] : ['--registry-mirror', registryMirror]),
     ...insecureRegistries.flatMap((registry) => ['--insecure-registry', registry]),
