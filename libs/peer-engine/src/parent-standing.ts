@@ -70,7 +70,7 @@ export class ParentStandings {
     return {
       [Symbol.dispose]: () => {
         if (--standing.users > 0) return;
-        standing.stop?.abort(new Error('nobody uses this parent'));
+        standing.stop?.abort(new DOMException('nobody uses this parent', 'AbortError'));
         // Figures that nobody refreshes are worse than none.
         standing.idleBps = undefined;
       },
