@@ -178,7 +178,8 @@ class Call {
     if (this.#span !== undefined) {
       if (mapped !== undefined) {
         this.#span.setAttribute('rpc.grpc.status_code', mapped.code);
-        failSpan(this.#span, error);
+        // Whoever calls may have enough: that is no failure of anybody.
+        if (mapped.code !== Code.Canceled) failSpan(this.#span, error);
       }
       this.#span.end();
     }
