@@ -496,8 +496,8 @@ export class PeerFetcher {
           sha256: verification.wantsSha256(number),
         }),
       );
-      const isVerified = verification.judge(number, received.sha256, parent.hostId);
-      if (!race.win(runner)) return;
+      const isVerified = this.#judge(number, received.sha256, parent);
+      if (!race.win(runner)) return progress.refuse(number);
       standings.succeeded(parent.hostId, expected.length, meter.elapsedMs);
       this.#init.journal.received(parent, expected.length);
       state.lates = 0;
@@ -523,6 +523,16 @@ export class PeerFetcher {
       if (error === this.#storeFailure) return;
       if (error instanceof RaceLostError || stop.signal.aborted) this.#lost(runner);
       else this.#fetchFailed(state, number, error);
+    }
+  }
+
+  /** @returns whether the piece is verified. @throws {PieceRefutedError} */
+  #judge(number: number, sha256: string | undefined, { hostId }: Parent): boolean {
+    try {
+      return this.#init.verification.judge(number, sha256, hostId);
+    } catch (error) {
+      this.#init.progress.refuse(number);
+      throw error;
     }
   }
 

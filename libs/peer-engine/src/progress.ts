@@ -24,7 +24,7 @@ export class Progress {
   readonly received = { backToSource: 0, remotePeer: 0 };
   /** Peer ids of those from whom this run received pieces. */
   readonly parents = new Set<string>();
-  /** Told of every piece whose received bytes do not count: others will be in their place. */
+  /** Told of every piece whose received bytes do not count, whether or not it was here: others will be in their place. */
   onRefused: ((number: number) => void) | undefined;
   /** Pieces under way, with how many of their bytes may be read already (only bytes straight from the origin). */
   readonly #claims = new Map<number, number>();
@@ -112,6 +112,11 @@ export class Progress {
     if (!this.#claims.has(number)) return;
     this.#claims.set(number, bytes);
     this.advanced.beat();
+  }
+
+  /** Bytes of the piece came and do not count: what hashed them as they passed must forget them. */
+  refuse(number: number): void {
+    this.onRefused?.(number);
   }
 
   finish(piece: PieceRecord): void {
