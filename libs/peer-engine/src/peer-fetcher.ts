@@ -50,7 +50,7 @@ interface ParentState {
   readonly pieces: PieceSet;
   /** Of so many pieces it was asked whether it has them. */
   asked: number;
-  address: { readonly ip: string; readonly tcpPort: number } | undefined;
+  address: { readonly ip: string; readonly tcpPort: number; readonly keepsAlive: boolean } | undefined;
   inFlight: number;
   refusals: number;
   /** Pieces in a row that others had to bring. */
@@ -362,7 +362,7 @@ export class PeerFetcher {
   }
 
   /** @returns whether the announcement names a piece that exists and was not known of this parent */
-  #learn(state: ParentState, { number, offset, length, ip, tcpPort }: PieceAnnouncement): boolean {
+  #learn(state: ParentState, { number, offset, length, ip, tcpPort, keepsAlive = false }: PieceAnnouncement): boolean {
     const { layout } = this.#init.progress;
     if (number >= layout.pieceCount) return false;
     const expected = pieceRange(layout, number);
@@ -374,7 +374,7 @@ export class PeerFetcher {
       this.#drop(state, 'it cuts the task into other pieces');
       return false;
     }
-    state.address = { ip, tcpPort };
+    state.address = { ip, tcpPort, keepsAlive };
     this.#lastProgressMs = this.#init.clock();
     if (!state.pieces.add(number)) return false;
     this.#init.journal.announced(state.parent);

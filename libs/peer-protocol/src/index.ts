@@ -37,6 +37,7 @@ export { PIECE_SERVER_LIMITS, startPieceServer } from './piece-server.ts';
 export type { PieceServer, PieceServerLimits, PieceServerOptions } from './piece-server.ts';
 export { syncPiecesStream } from './piece-sync.ts';
 export type { PieceServerAddress, PieceSyncRequest, PieceWatch, TaskPieces } from './piece-sync.ts';
+export { PIECE_KEEPALIVE } from './piece-transfer.ts';
 export type {
   FetchPieceOptions,
   PieceClient,

@@ -38,11 +38,47 @@ describe('createParentClientPool', () => {
     await using pool = createPool();
     const parent = pool.at({ ip: '127.0.0.1', port: server.port });
     expect(await collect(parent.syncPieces(sync([0, 1, 2]), { signal }))).toEqual([
-      { number: 2, offset: 200, length: 100, ip: '10.0.0.2', tcpPort: 4005 },
-      { number: 0, offset: 0, length: 100, ip: '10.0.0.2', tcpPort: 4005 },
+      { number: 2, offset: 200, length: 100, ip: '10.0.0.2', tcpPort: 4005, keepsAlive: false },
+      { number: 0, offset: 0, length: 100, ip: '10.0.0.2', tcpPort: 4005, keepsAlive: false },
     ]);
     expect(seen[0]).toMatchObject({ hostId: 'me', taskId: TASK_ID, interestedPieceNumbers: [0, 1, 2] });
     expect(parent.address).toBe(`127.0.0.1:${server.port}`);
+  });
+
+  it('says of daemons of ours that their connections can be used again, and asks them once', async () => {
+    let asked = 0;
+    await using server = await startGrpcServer((router) => {
+      router.service(dfdaemon.DfdaemonUpload, {
+        async *syncPieces() {
+          yield announcement(3);
+        },
+      });
+      router.service(swarm.SwarmService, {
+        hello: () => ({ instanceId: `parent ${asked++}`, features: ['piece-keepalive'] }),
+      });
+    });
+    await using pool = createPool();
+    const parent = pool.at({ ip: '127.0.0.1', port: server.port });
+    for (let time = 0; time < 2; time++) {
+      expect(await collect(parent.syncPieces(sync([3]), { signal }))).toMatchObject([{ number: 3, keepsAlive: true }]);
+    }
+    expect(asked).toBe(1);
+  });
+
+  it('names pieces without waiting for a daemon that does not say what it can', async () => {
+    const never = Promise.withResolvers<never>();
+    await using server = await startGrpcServer((router) => {
+      router.service(dfdaemon.DfdaemonUpload, {
+        async *syncPieces() {
+          yield announcement(3);
+        },
+      });
+      router.service(swarm.SwarmService, { hello: () => never.promise });
+    });
+    await using pool = createPool();
+    const parent = pool.at({ ip: '127.0.0.1', port: server.port });
+    expect(await collect(parent.syncPieces(sync([3]), { signal }))).toMatchObject([{ number: 3, keepsAlive: false }]);
+    never.reject(new Error('over'));
   });
 
   it.each([

@@ -8,6 +8,7 @@ import { addressOf, createGrpcConnection } from './grpc-connection.ts';
 import { isServing } from './health-check.ts';
 import { Greeting } from './hello.ts';
 import { isPort } from './parent-offer.ts';
+import { PIECE_KEEPALIVE } from './piece-transfer.ts';
 import type { ParentClient, ParentClientPool, PieceAnnouncement } from './parent.ts';
 import { RpcError } from './rpc-error.ts';
 import { UNARY_TIMEOUT_MS } from './scheduler-client.ts';
@@ -38,6 +39,10 @@ const PARENT_PING_TIMEOUT_MS = 5_000;
 /** Daemons open the stream at once, whether or not they have a piece to name. */
 const SYNC_HEADER_TIMEOUT_MS = 5_000;
 const MAX_PARENTS = 2_000;
+/** How long the first piece may wait for the parent's answer to Hello, which is asked at the same time as for the pieces. */
+const FEATURES_WAIT_MS = 200;
+/** How long it is remembered what a parent can. */
+const FEATURES_AGE_MS = 60_000;
 
 /** Prepares a client of one daemon's upload gRPC; nothing is dialled before the first call. */
 export function createParentClient(
@@ -72,6 +77,14 @@ export function createParentClient(
     if (port === undefined) throw new ParentWithoutPiecePortError(name);
     return port;
   };
+  let known: { readonly keepsAlive: boolean; readonly atMs: number } | undefined;
+  /** Whether pieces may be fetched over connections that are kept; a parent that does not say so in time serves one piece over each. */
+  const askKeepsAlive = async (callOptions: { signal: AbortSignal }): Promise<boolean> => {
+    if (known !== undefined && performance.now() - known.atMs < FEATURES_AGE_MS) return known.keepsAlive;
+    const features = (await hello(callOptions))?.features ?? [];
+    known = { keepsAlive: features.includes(PIECE_KEEPALIVE), atMs: performance.now() };
+    return known.keepsAlive;
+  };
   return {
     address: name,
     async *syncPieces({ taskId, hostId, interested }, callOptions) {
@@ -86,11 +99,13 @@ export function createParentClient(
       };
       const tlsPort = options.tls === undefined ? undefined : askTlsPort(call);
       tlsPort?.catch(() => undefined); // heard when the first piece is named
+      const keepsAlive = within(askKeepsAlive(call), FEATURES_WAIT_MS);
       try {
         for await (const response of streamCall(name, 'SyncPieces', call, ({ signal }) =>
           client.syncPieces(request, { signal, onHeader }),
         )) {
-          if (wanted.delete(response.number)) yield parseAnnouncement(name, response, await tlsPort);
+          if (wanted.delete(response.number))
+            yield { ...parseAnnouncement(name, response, await tlsPort), keepsAlive: await keepsAlive };
         }
       } finally {
         clearTimeout(silence);
@@ -119,6 +134,19 @@ export function createParentClient(
     },
     [Symbol.dispose]: () => connection[Symbol.dispose](),
   };
+}
+
+/** False when the answer does not come in time, or fails. Never rejects. */
+async function within(answer: Promise<boolean>, timeoutMs: number): Promise<boolean> {
+  const late = Promise.withResolvers<boolean>();
+  const timer = setTimeout(() => late.resolve(false), timeoutMs);
+  try {
+    return await Promise.race([answer, late.promise]);
+  } catch {
+    return false;
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /** Clients of parents by address. Owns their connections. */

@@ -28,6 +28,8 @@ export interface PieceAnnouncement {
   /** Piece server of the parent. */
   readonly ip: string;
   readonly tcpPort: number;
+  /** It serves several pieces over one connection, one after the other. */
+  readonly keepsAlive?: boolean;
 }
 
 /** How one of our own processes introduces itself; a stock one cannot. */

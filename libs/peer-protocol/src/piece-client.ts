@@ -1,6 +1,4 @@
 import { createHash, type Hash } from 'node:crypto';
-import * as net from 'node:net';
-import * as tls from 'node:tls';
 import { crc32 } from 'node:zlib';
 import { pieceDigest } from '@d7y/piece';
 import type { AnswerFrame, Decoded, PieceMetadata } from '@d7y/piece-codec';
@@ -15,12 +13,13 @@ import {
   PieceStalledError,
   PieceTransferError,
 } from './errors.ts';
+import { KeptConnections } from './kept-connections.ts';
 import { pieceAddressOf } from './piece-address.ts';
+import { type ConnectionUser, PieceConnection } from './piece-connection.ts';
 import type { FetchPieceOptions, PieceClient, PieceRequest, PieceSink, ReceivedPiece } from './piece-transfer.ts';
 import type { ProgressFloor } from './progress-floor.ts';
 import { ProgressWatch } from './progress-floor.ts';
-import { readInto } from './read-into.ts';
-import { connectionOptionsOf, type TlsSource } from './tls-options.ts';
+import type { TlsSource } from './tls-options.ts';
 
 export interface PieceClientOptions {
   /** Each transfer takes one buffer, and a second one when there is one. */
@@ -34,32 +33,35 @@ export interface PieceClientOptions {
   /** From the request to the description of the piece; a parent that is still downloading it answers late. */
   readonly headerTimeoutMs?: number | undefined;
   readonly progressFloor?: ProgressFloor | undefined;
+  /** How long a connection is kept for the next piece, towards parents that serve several over one. */
+  readonly idleTimeoutMs?: number | undefined;
 }
 
 const CONNECT_TIMEOUT_MS = 2_000;
 const HEADER_TIMEOUT_MS = 10_000;
 const PROGRESS_FLOOR: ProgressFloor = { bytesPerSec: 64 * 1024, windowMs: 5_000 };
-/** Takes the description of a piece, and bytes that come while no batch is free. */
-const SCRATCH_BYTES = 2048;
 /** Made once: an abort without a reason makes a DOMException, with a stack, for every piece. */
 const ENDED = new Error('the transfer has ended');
 
-/** A client of piece servers; it has no state of its own. */
-export function createPieceClient(options: PieceClientOptions): PieceClient {
+/** A client of piece servers. Owns the connections that it keeps for further pieces; those that are idle let the process end. */
+export function createPieceClient(options: PieceClientOptions): PieceClient & Disposable {
+  const kept = new KeptConnections({ idleMs: options.idleTimeoutMs });
   return {
     async fetchPiece(request, sink, fetchOptions) {
       fetchOptions.signal.throwIfAborted();
-      return new PieceReception(options, request, sink, fetchOptions).run();
+      return new PieceReception(options, kept, request, sink, fetchOptions).run();
     },
+    [Symbol.dispose]: () => kept[Symbol.dispose](),
   };
 }
 
 /**
- * The reception of one piece. Bytes land directly in the writer's batch: the socket asks `#target` for memory before each
- * read. While no batch is free the socket is paused, and the one read that Node has prepared goes to the scratch buffer.
+ * The reception of one piece. Bytes land directly in the writer's batch: the connection asks `target` for memory before each
+ * read. While no batch is free the connection is paused, and the one read that Node has prepared goes to its scratch buffer.
  */
-class PieceReception {
+class PieceReception implements ConnectionUser {
   readonly #options: PieceClientOptions;
+  readonly #kept: KeptConnections;
   readonly #request: PieceRequest;
   readonly #sink: PieceSink;
   readonly #signal: AbortSignal;
@@ -67,8 +69,6 @@ class PieceReception {
   readonly #sha256: Hash | undefined;
   readonly #attempt: { parentAddress: string; taskId: string; pieceNumber: number };
   readonly #decoder = new PieceAnswerDecoder();
-  readonly #scratch = Buffer.allocUnsafe(SCRATCH_BYTES);
-  #readsIntoScratch = true;
   /** Body bytes in the scratch buffer that wait for a batch. */
   #waiting: Uint8Array | undefined;
   readonly #done = Promise.withResolvers<void>();
@@ -81,14 +81,24 @@ class PieceReception {
   #meta: PieceMetadata | undefined;
   #received = 0;
   #isEnded = false;
+  #hasAnswer = false;
+  #hasExcess = false;
   /** Limits that have not granted yet what has arrived. */
   #drawing: Promise<unknown> | undefined;
   #crc = 0;
-  #socket: net.Socket | undefined;
-  #reader: { resume(): void } | undefined;
+  #connection: PieceConnection | undefined;
+  /** All that was asked for is here, and nothing else: the connection is as good as new. */
+  #isClean = false;
 
-  constructor(options: PieceClientOptions, request: PieceRequest, sink: PieceSink, fetch: FetchPieceOptions) {
+  constructor(
+    options: PieceClientOptions,
+    kept: KeptConnections,
+    request: PieceRequest,
+    sink: PieceSink,
+    fetch: FetchPieceOptions,
+  ) {
     this.#options = options;
+    this.#kept = kept;
     this.#request = request;
     this.#sink = sink;
     this.#signal = fetch.signal;
@@ -102,17 +112,17 @@ class PieceReception {
   }
 
   async run(): Promise<ReceivedPiece> {
-    const { kind, taskId, number } = this.#request;
-    const frame = encodePieceRequest(kind, taskId, number, this.#options.packetId);
     const onAbort = (): void => this.#fail(this.#signal.reason);
     this.#signal.addEventListener('abort', onAbort, { once: true });
     try {
-      this.#socket = this.#connect(frame);
+      const known = this.#request.keepsAlive === true ? this.#kept.take(this.#attempt.parentAddress) : undefined;
+      if (known === undefined) this.#connect();
+      else this.#goOnWith(known);
       await this.#done.promise;
       this.#stop();
       await this.#drawing;
       await this.#writer?.flushed();
-      const { offset, length, digest } = this.#meta as PieceMetadata;
+      const { number, offset, length, digest } = this.#meta as PieceMetadata;
       return { number, offset, length, digest, sha256: this.#sha256?.digest('hex') };
     } finally {
       this.#signal.removeEventListener('abort', onAbort);
@@ -122,42 +132,45 @@ class PieceReception {
     }
   }
 
-  #connect(frame: Uint8Array): net.Socket {
-    const secure = this.#options.tls;
-    const where = {
-      host: this.#request.ip,
-      port: this.#request.tcpPort,
-      noDelay: true,
-    };
-    const onread = { buffer: () => this.#target(), callback: (bytes: number) => this.#read(bytes) };
-    const socket: net.Socket =
-      secure === undefined
-        ? net.connect({ ...where, onread })
-        : tls.connect({ ...where, ...connectionOptionsOf(secure) });
-    this.#reader = secure === undefined ? socket : readInto(socket, onread.buffer, onread.callback);
+  #connect(): void {
+    this.#phase = 'connect';
     this.#expect(this.#options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS, 'no connection');
-    socket.once(secure === undefined ? 'connect' : 'secureConnect', () => {
-      this.#phase = 'header';
-      this.#expect(this.#options.headerTimeoutMs ?? HEADER_TIMEOUT_MS, 'no answer');
-      socket.write(frame);
-    });
-    socket.on('error', (error) => this.#break(error.message, { cause: error }));
-    socket.on('end', () => this.#break('the parent hung up'));
-    socket.on('close', () => this.#break('the connection was closed'));
-    return socket;
+    const where = { host: this.#request.ip, port: this.#request.tcpPort };
+    this.#connection = new PieceConnection(where, this.#options.tls, this);
   }
 
-  /** Memory for the next read. */
-  #target(): Uint8Array {
-    const room = this.#waiting === undefined ? this.#writer?.room : undefined;
-    this.#readsIntoScratch = room === undefined;
-    return room ?? this.#scratch;
+  #goOnWith(connection: PieceConnection): void {
+    this.#connection = connection;
+    connection.user = this;
+    this.connected();
   }
 
-  /** Takes a read of so many bytes to where `#target` said. @returns false to pause the socket */
-  #read(bytes: number): boolean {
+  connected(): void {
+    const { kind, taskId, number } = this.#request;
+    this.#phase = 'header';
+    this.#expect(this.#options.headerTimeoutMs ?? HEADER_TIMEOUT_MS, 'no answer');
+    this.#connection?.write(encodePieceRequest(kind, taskId, number, this.#options.packetId));
+  }
+
+  broke(reason: string, options?: ErrorOptions): void {
+    if (this.#isEnded) {
+      this.#isClean = false;
+      return;
+    }
+    // The parent may have closed a connection that was idle just when it was used again: that says nothing of the parent.
+    if (this.#connection?.isUsed !== true || this.#hasAnswer) return this.#fail(this.#broken(reason, options));
+    this.#connection.destroy();
+    this.#connect();
+  }
+
+  target(): Uint8Array | undefined {
+    return this.#waiting === undefined ? this.#writer?.room : undefined;
+  }
+
+  read(bytes: number, scratch: Uint8Array | undefined): boolean {
+    this.#hasAnswer = true;
+    let run = scratch;
     try {
-      let run: Uint8Array | undefined = this.#readsIntoScratch ? this.#scratch.subarray(0, bytes) : undefined;
       if (this.#meta === undefined && run !== undefined) run = this.#readHeader(run);
       if (this.#meta === undefined) return true;
       if (run === undefined) this.#receiveInPlace(bytes);
@@ -260,6 +273,7 @@ class PieceReception {
   #receiveByCopy(run: Uint8Array): void {
     const wanted = (this.#meta?.length ?? 0) - this.#received;
     let rest = run.subarray(0, wanted); // what a parent sends beyond its piece is of no interest
+    if (run.length > wanted) this.#hasExcess = true;
     for (let room = this.#writer?.room; rest.length > 0 && room !== undefined; room = this.#writer?.room) {
       const taken = rest.subarray(0, room.length);
       room.set(taken);
@@ -293,7 +307,7 @@ class PieceReception {
     }
     if (!this.#mayRead) return;
     this.#progress?.setPaused(false);
-    this.#reader?.resume();
+    this.#connection?.resume();
   }
 
   #verify(): void {
@@ -305,24 +319,24 @@ class PieceReception {
 
   #complete(): void {
     this.#isEnded = true;
+    this.#isClean = !this.#hasExcess;
     this.#done.resolve();
   }
 
   #expect(timeoutMs: number, what: string): void {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#break(`${what} within ${timeoutMs} ms`), timeoutMs);
+    this.#timer = setTimeout(() => {
+      if (!this.#isEnded) this.#fail(this.#broken(`${what} within ${timeoutMs} ms`));
+    }, timeoutMs);
   }
 
   #broken(reason: string, options?: ErrorOptions): PieceTransferError {
     return new PieceTransferError(this.#attempt, this.#phase, reason, options);
   }
 
-  #break(reason: string, options?: ErrorOptions): void {
-    if (!this.#isEnded) this.#fail(this.#broken(reason, options));
-  }
-
   #fail(error: unknown): void {
     this.#isEnded = true;
+    this.#isClean = false;
     this.#done.reject(error);
   }
 
@@ -330,6 +344,10 @@ class PieceReception {
   #stop(): void {
     clearTimeout(this.#timer);
     this.#progress?.stop();
-    this.#socket?.destroy();
+    const connection = this.#connection;
+    this.#connection = undefined;
+    if (connection === undefined) return;
+    if (this.#isClean && this.#request.keepsAlive === true) this.#kept.keep(this.#attempt.parentAddress, connection);
+    else connection.destroy();
   }
 }

@@ -22,16 +22,21 @@ export interface PieceServerConnectionInit {
   readonly limits: PieceServerLimits;
   readonly slots: UploadSlots;
   readonly limiter?: ByteLimiter | undefined;
+  /** Whether the connection may stay open after an upload. */
+  readonly mayKeep: () => boolean;
   readonly logger: Logger;
 }
 
-/** What a child may send beyond its request before it is taken for noise. */
+/** What a child may send while it is being answered before it is taken for noise. */
 const MAX_EXCESS_BYTES = 64 * 1024;
 
 /** The connection is gone; nothing more can be said on it. */
 class ConnectionGoneError extends Error {}
 
-/** One connection of a child: one request, one answer, goodbye. Owns the socket. */
+/**
+ * One connection of a child: request, answer and so on, until the child has sent its last or is idle. Stock children half-close when they
+ * have the description of their only piece, which says that nothing more is asked. Owns the socket.
+ */
 export class PieceServerConnection {
   readonly #socket: Socket;
   readonly #init: PieceServerConnectionInit;
@@ -39,6 +44,12 @@ export class PieceServerConnection {
   readonly #gone = new AbortController();
   readonly #decoder = new PieceRequestDecoder();
   #hasRequest = false;
+  /** What came and was not looked at yet. */
+  #received: Buffer[] = [];
+  #receivedBytes = 0;
+  /** The child will send nothing more. */
+  #hasEnded = false;
+  #onReceived: (() => void) | undefined;
 
   constructor(socket: Socket, init: PieceServerConnectionInit) {
     this.#socket = socket;
@@ -46,6 +57,11 @@ export class PieceServerConnection {
     socket.on('error', () => undefined); // 'close' follows, and says all that is needed
     socket.once('close', () => this.#gone.abort(new ConnectionGoneError('the child closed the connection')));
     socket.on('timeout', () => socket.destroy());
+    socket.on('data', (chunk) => this.#receive(chunk));
+    socket.once('end', () => {
+      this.#hasEnded = true;
+      this.#onReceived?.();
+    });
   }
 
   /** Resolves when the socket is closed; never rejects. */
@@ -53,8 +69,8 @@ export class PieceServerConnection {
     const { promise: closed, resolve } = Promise.withResolvers<void>();
     this.#socket.once('close', () => resolve());
     try {
-      const request = await this.#readRequest();
-      if (request !== undefined) await this.#answer(request);
+      let request = await this.#readRequest(this.#init.limits.requestTimeoutMs);
+      while (request !== undefined && (await this.#answer(request))) request = await this.#nextRequest();
       this.#socket.end();
       this.#socket.setTimeout(this.#init.limits.closeTimeoutMs);
     } catch (error) {
@@ -79,32 +95,18 @@ export class PieceServerConnection {
     return (this.#socket.remoteAddress ?? '').replace(/^::ffff:/, '');
   }
 
+  #receive(chunk: Buffer): void {
+    this.#received.push(chunk);
+    this.#receivedBytes += chunk.length;
+    this.#onReceived?.();
+    if (this.#receivedBytes > MAX_EXCESS_BYTES) this.#socket.destroy();
+  }
+
   /** @returns undefined when the child hung up, said goodbye or spoke something else */
-  async #readRequest(): Promise<PieceRequestFrame | undefined> {
-    const { promise, resolve, reject } = Promise.withResolvers<RequestFrame | undefined>();
-    const timer = setTimeout(() => this.#socket.destroy(), this.#init.limits.requestTimeoutMs);
-    const onGone = (): void => reject(this.#gone.signal.reason);
-    this.#gone.signal.addEventListener('abort', onGone, { once: true });
-    let excessBytes = 0;
-    this.#socket.on('data', (chunk) => {
-      if (this.#hasRequest) {
-        excessBytes += chunk.length;
-        if (excessBytes > MAX_EXCESS_BYTES) this.#socket.destroy();
-        return;
-      }
-      try {
-        const { frame } = this.#decoder.push(chunk);
-        if (frame === undefined) return;
-        this.#hasRequest = true;
-        resolve(frame);
-      } catch (error) {
-        this.#hasRequest = true; // whatever follows is noise
-        reject(error);
-      }
-    });
-    this.#socket.once('end', () => resolve(undefined));
+  async #readRequest(timeoutMs: number): Promise<PieceRequestFrame | undefined> {
+    const timer = setTimeout(() => this.#socket.destroy(), timeoutMs);
     try {
-      const frame = await promise;
+      const frame = await this.#readFrame();
       return frame?.kind === 'request' ? frame : undefined;
     } catch (error) {
       if (!(error instanceof MalformedFrameError)) throw error;
@@ -112,11 +114,58 @@ export class PieceServerConnection {
       return undefined;
     } finally {
       clearTimeout(timer);
-      this.#gone.signal.removeEventListener('abort', onGone);
     }
   }
 
-  async #answer(request: PieceRequestFrame): Promise<void> {
+  /** The request after an upload. @returns undefined when there will be none, or none comes in time */
+  async #nextRequest(): Promise<PieceRequestFrame | undefined> {
+    const { limits, mayKeep } = this.#init;
+    this.#hasRequest = false;
+    if (this.#hasEnded || limits.keepAliveMs === 0 || !mayKeep()) return undefined;
+    this.#socket.setTimeout(0);
+    return await this.#readRequest(limits.keepAliveMs);
+  }
+
+  /** @returns undefined when the child has hung up in good order. @throws {MalformedFrameError} @throws {ConnectionGoneError} */
+  #readFrame(): Promise<RequestFrame | undefined> {
+    const { promise, resolve, reject } = Promise.withResolvers<RequestFrame | undefined>();
+    const onGone = (): void => reject(this.#gone.signal.reason);
+    const look = (): void => {
+      try {
+        const frame = this.#takeFrame();
+        this.#hasRequest ||= frame !== undefined;
+        if (frame !== undefined || this.#hasEnded) resolve(frame);
+      } catch (error) {
+        this.#hasRequest = true; // whatever follows is noise
+        reject(error);
+      }
+    };
+    if (this.#gone.signal.aborted) onGone();
+    this.#gone.signal.addEventListener('abort', onGone, { once: true });
+    this.#onReceived = look;
+    look();
+    return promise.finally(() => {
+      this.#onReceived = undefined;
+      this.#gone.signal.removeEventListener('abort', onGone);
+    });
+  }
+
+  #takeFrame(): RequestFrame | undefined {
+    for (let chunk = this.#received.shift(); chunk !== undefined; chunk = this.#received.shift()) {
+      const { consumed, frame } = this.#decoder.push(chunk);
+      this.#receivedBytes -= chunk.length;
+      const rest = chunk.subarray(consumed);
+      if (rest.length > 0) {
+        this.#received.unshift(rest);
+        this.#receivedBytes += rest.length;
+      }
+      if (frame !== undefined) return frame;
+    }
+    return undefined;
+  }
+
+  /** @returns whether the piece was sent, and the child may ask for another one */
+  async #answer(request: PieceRequestFrame): Promise<boolean> {
     const { family, taskId, number, packetId } = request;
     if (family === 'cache') return this.#refuse('invalidArgument', 'cache tasks are not served', packetId);
     let upload: PieceUpload | undefined;
@@ -131,8 +180,9 @@ export class PieceServerConnection {
       return this.#refuse('notFound', `piece ${number} of task ${taskId} is not here`, packetId);
     const progress = { sentBytes: 0 };
     try {
-      await this.#sendInTurn(upload, request, progress);
+      const isSent = await this.#sendInTurn(upload, request, progress);
       upload.close(progress.sentBytes);
+      return isSent;
     } catch (error) {
       upload.close(progress.sentBytes, error);
       throw error;
@@ -153,7 +203,11 @@ export class PieceServerConnection {
     );
   }
 
-  async #sendInTurn(upload: PieceUpload, request: PieceRequestFrame, progress: { sentBytes: number }): Promise<void> {
+  async #sendInTurn(
+    upload: PieceUpload,
+    request: PieceRequestFrame,
+    progress: { sentBytes: number },
+  ): Promise<boolean> {
     using slot = await this.#init.slots.take({ signal: this.#gone.signal });
     if (slot === undefined) return this.#refuse('internal', 'too many uploads', request.packetId);
     const { family, packetId } = request;
@@ -162,8 +216,9 @@ export class PieceServerConnection {
     const header = encodePieceHeader(family, meta, packetId);
     using buffer = length === 0 ? undefined : await this.#init.bufferPool.acquire({ signal: this.#gone.signal });
     this.#socket.setTimeout(this.#init.limits.sendStallTimeoutMs);
-    if (buffer === undefined) return await this.#write(header);
-    await this.#send(upload, header, buffer.bytes, progress);
+    if (buffer === undefined) await this.#write(header);
+    else await this.#send(upload, header, buffer.bytes, progress);
+    return true;
   }
 
   /** One half of the buffer is read from the store while the other is on its way to the socket. */
@@ -223,7 +278,9 @@ export class PieceServerConnection {
     });
   }
 
-  #refuse(code: PieceRefusal, message: string, packetId: number): void {
+  /** Nothing more is asked on this connection. */
+  #refuse(code: PieceRefusal, message: string, packetId: number): false {
     this.#socket.write(encodeError(code, message, packetId));
+    return false;
   }
 }

@@ -16,7 +16,9 @@ const request = (number: number) => encodePieceRequest('standard', TASK_ID, numb
 
 async function start(source: PieceSource, options: Partial<PieceServerOptions> = {}) {
   const bufferPool = options.bufferPool ?? createPool(512 * KIB, 4);
-  const server = await startPieceServer({ host: '127.0.0.1', port: 0, source, logger, ...options, bufferPool });
+  // Children that say nothing of whether they want more are sent away at once, but where a test is about that.
+  const limits = { keepAliveMs: 0, ...options.limits };
+  const server = await startPieceServer({ host: '127.0.0.1', port: 0, source, logger, ...options, limits, bufferPool });
   return {
     port: server.port,
     pool: bufferPool,

@@ -14,6 +14,8 @@ export interface PieceServerLimits {
   readonly maxUploads: number;
   /** Requests that wait for their turn; those above are answered with an error. */
   readonly maxQueuedUploads: number;
+  /** From the end of an upload to the whole next request, while there are few connections; then closed. */
+  readonly keepAliveMs: number;
   /** From connecting to the last byte of the request. */
   readonly requestTimeoutMs: number;
   /** For a piece that is being downloaded right now, and for a turn. */
@@ -30,6 +32,7 @@ export const PIECE_SERVER_LIMITS: PieceServerLimits = {
   maxConnections: 2048,
   maxUploads: 64,
   maxQueuedUploads: 1024,
+  keepAliveMs: 10_000,
   requestTimeoutMs: 10_000,
   pieceWaitTimeoutMs: 360_000, // as long as stock children wait
   sendStallTimeoutMs: 30_000,
@@ -66,10 +69,13 @@ export async function startPieceServer(options: PieceServerOptions): Promise<Pie
   const limits = { ...PIECE_SERVER_LIMITS, ...options.limits };
   const slots = new UploadSlots({ maxRunning: limits.maxUploads, maxWaiting: limits.maxQueuedUploads });
   const connections = new Map<PieceServerConnection, Promise<void>>();
+  // Idle connections leave half of the places to children that come anew.
+  let isDraining = false;
+  const mayKeep = (): boolean => !isDraining && connections.size <= limits.maxConnections / 2;
   // Children half-close when they have the description of the piece: without allowHalfOpen Node would cut the piece off.
   const settings = { allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEPALIVE_MS };
   const server = createServer(settings, options, limits, (socket) => {
-    const connection = new PieceServerConnection(socket, { ...options, limits, slots });
+    const connection = new PieceServerConnection(socket, { ...options, limits, slots, mayKeep });
     const served = connection.serve().finally(() => connections.delete(connection));
     connections.set(connection, served);
   });
@@ -83,6 +89,7 @@ export async function startPieceServer(options: PieceServerOptions): Promise<Pie
     port,
     load: () => ({ connections: connections.size, uploads: slots.running }),
     async [Symbol.asyncDispose]() {
+      isDraining = true;
       server.close();
       for (const connection of connections.keys()) connection.drain();
       const timer = setTimeout(() => {

@@ -77,13 +77,18 @@ export interface PieceRequest {
   /** 64 ASCII characters. */
   readonly taskId: string;
   readonly kind: TaskKind;
+  /** The parent is known to serve several pieces over one connection, one after the other. */
+  readonly keepsAlive?: boolean | undefined;
   /** Counted from 0. */
   readonly number: number;
   /** Where the piece lies by our own reckoning, in bytes; a parent that says otherwise is not listened to. */
   readonly expected: { readonly offset: number; readonly length: number };
 }
 
-/** Fetches pieces from the piece servers of parents. One TCP connection per piece. */
+/** Feature of daemons whose piece server answers several requests over one connection, see Hello. */
+export const PIECE_KEEPALIVE = 'piece-keepalive';
+
+/** Fetches pieces from the piece servers of parents. One connection per piece, but where the parent keeps them alive. */
 export interface PieceClient {
   /**
    * Receives one piece into a sink, a batch at a time. When it rejects, bytes may have reached the sink: they do not count.

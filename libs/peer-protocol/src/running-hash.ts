@@ -49,7 +49,8 @@ export class RunningHash {
 
   /** A transfer of bytes from `position` on begins. @returns undefined when the hash stands elsewhere, or is busy */
   tap(position: number): HashTap | undefined {
-    if (position !== this.#position || this.#tap !== undefined || this.#readingEnd > 0 || this.#isClosed) return undefined;
+    if (position !== this.#position || this.#tap !== undefined || this.#readingEnd > 0 || this.#isClosed)
+      return undefined;
     const token = Symbol();
     this.#tap = token;
     this.#marks.push({ position, hash: this.#hash.copy() });

@@ -63,6 +63,7 @@ export function createThreadedPieceClient(options: ThreadedPieceClientOptions): 
     hashPart: (taskId, algorithm, fd, range) => surviving(() => receiverOf(taskId).hashPart(algorithm, fd, range)),
     async [Symbol.asyncDispose]() {
       isClosed = true;
+      here[Symbol.dispose]();
       await Promise.all([...receivers.values()].map((receiver) => receiver[Symbol.asyncDispose]()));
     },
   };

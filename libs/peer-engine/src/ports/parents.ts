@@ -39,6 +39,8 @@ export interface Parents {
       readonly taskId: string;
       readonly ip: string;
       readonly tcpPort: number;
+      /** It serves several pieces over one connection. */
+      readonly keepsAlive?: boolean;
       readonly number: number;
       readonly expected: ByteRange;
     },
