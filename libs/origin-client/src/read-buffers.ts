@@ -5,8 +5,8 @@ export const READ_BYTES = 64 * 1024;
 /** Free buffers kept for other connections; what is above is left to the garbage collector. */
 const MAX_FREE = 64;
 
-/** What a socket has read and its reader has not taken. */
-const pending = new WeakMap<Socket, Buffer>();
+/** What a socket has read and its reader has not taken; never an empty list. */
+const pending = new WeakMap<Socket, Buffer[]>();
 
 /**
  * Buffers that sockets read into, used again and again. By itself a socket gets a new buffer for every read: at a gigabyte per second
@@ -41,26 +41,36 @@ export class ReadBuffers {
   }
 }
 
-/** Lets the reader of a socket take what has come. @returns whether it did: otherwise the socket is to read no more until it does */
+/**
+ * Lets the reader of a socket take what has come. A TLS socket that is told to read no more still brings all that it has decrypted, so what
+ * comes may find something before it.
+ * @returns whether all was taken: otherwise the socket is to read no more until it is
+ */
 function offer(socket: Socket, bytes: Buffer): boolean {
   if (socket.read !== readPending) Object.assign(socket, { read: readPending, unshift: unshiftPending });
-  pending.set(socket, bytes);
+  const earlier = pending.get(socket);
+  if (earlier === undefined) pending.set(socket, [bytes]);
+  else earlier.push(bytes);
   socket.emit('readable');
   return !pending.has(socket);
 }
 
 function readPending(this: Socket, size?: number): Buffer | null {
-  const bytes = pending.get(this);
+  const waiting = pending.get(this);
   // Without anything at hand this has the socket read on, and brings its end to light.
-  if (bytes === undefined) return Socket.prototype.read.call(this, size) as Buffer | null;
+  if (waiting === undefined) return Socket.prototype.read.call(this, size) as Buffer | null;
   if (size === 0) {
     process.nextTick(() => this.emit('readable'));
     return null;
   }
-  pending.delete(this);
+  const bytes = waiting.shift() ?? null;
+  if (waiting.length === 0) pending.delete(this);
   return bytes;
 }
 
 function unshiftPending(this: Socket, bytes: Buffer): void {
-  if (bytes.length > 0) pending.set(this, bytes);
+  if (bytes.length === 0) return;
+  const waiting = pending.get(this);
+  if (waiting === undefined) pending.set(this, [bytes]);
+  else waiting.unshift(bytes);
 }

@@ -1,13 +1,16 @@
 import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Secret } from '@d7y/service-kit';
 import { active, anonymous, pattern } from '@d7y/peer-engine/conformance';
 import { serveContent, startServer, testClient } from './_origin-server.ts';
 
 const bytes = pattern(1, 1000);
+const MANY_READS = pattern(2, 24 * 2 ** 20);
 
 describe('TLS to an origin', () => {
   let folder = '';
@@ -53,8 +56,8 @@ describe('TLS to an origin', () => {
   });
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-  const start = (hostname?: string) =>
-    startServer((request, response) => serveContent({ bytes }, request, response), {
+  const start = (hostname?: string, content = bytes) =>
+    startServer((request, response) => serveContent({ bytes: content }, request, response), {
       ...own,
       ...(hostname !== undefined && { hostname }),
     });
@@ -69,6 +72,20 @@ describe('TLS to an origin', () => {
     });
     expect(client.waits).toEqual([]);
     expect(server.requests).toHaveLength(0);
+  });
+
+  it('loses nothing of a body that comes faster than it is read', async () => {
+    await using server = await start(undefined, MANY_READS);
+    await using client = testClient({ tls: { [new URL(server.url).host]: { ca } } });
+    const hash = createHash('sha256');
+    const { chunks } = await client.fetch(anonymous(server.url), undefined, active());
+    for await (const chunk of chunks) {
+      hash.update(chunk);
+      // The connection has all the time to bring more than what is wanted.
+      for (let turn = 0; turn < 20; turn++) await nextTurn();
+    }
+    expect(hash.digest('hex')).toBe(createHash('sha256').update(MANY_READS).digest('hex'));
+    expect(server.requests).toHaveLength(1);
   });
 
   it('trusts the authority named for a host, for that host alone', async () => {
