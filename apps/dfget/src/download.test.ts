@@ -150,7 +150,7 @@ describe('a download over the socket', () => {
     expect((await stat(output)).size).toBe(0);
   });
 
-  it('keeps nothing when the digest does not match, and the old file when there was one', async () => {
+  it('weakness 29: keeps nothing when the digest does not match, and the old file when there was one', async () => {
     await using daemon = await sendingDaemon();
     const output = path.join(daemon.directory, 'out.bin');
     await writeFile(output, 'old');

@@ -27,12 +27,17 @@ describe('the command line', () => {
     ['no time', [URL_TEXT, '-O', 'f', '--timeout', '0']],
     ['a time without unit', [URL_TEXT, '-O', 'f', '--timeout', '10']],
     ['a priority of 7', [URL_TEXT, '-O', 'f', '-p', '7']],
-    ['replacing and hard-linking', [URL_TEXT, '-O', 'f', '--overwrite', '--force-hard-link']],
     ['a strange format', ['status', '--format', 'xml']],
   ])('is refused with exit code 2: %s', async (_, argv) => {
     const { exitCode, stdout, stderr } = await run(argv);
     expect({ exitCode, stdout }).toEqual({ exitCode: 2, stdout: '' });
     expect(stderr).toMatch(/^error: /);
+  });
+
+  it('weakness 29: is refused when it asks for replacing and hard-linking together', async () => {
+    const { exitCode, stderr } = await run([URL_TEXT, '-O', 'f', '--overwrite', '--force-hard-link']);
+    expect(exitCode).toBe(2);
+    expect(stderr).toMatch(/^error: .*--force-hard-link/);
   });
 
   it('is refused without repeating a header, which may hold a secret', async () => {

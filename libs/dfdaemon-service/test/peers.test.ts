@@ -1,4 +1,4 @@
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createClient } from '@connectrpc/connect';
 import { dfdaemon } from '@d7y/api';
@@ -15,8 +15,9 @@ const blobs = new Map([SMALL, LARGE].map((content) => [blobPath(content), conten
 async function startWithSeed(
   farm: DaemonFarm,
   names: string[],
+  ofSeed: Record<string, unknown> = {},
 ): Promise<{ seed: RunningDfdaemon; daemons: RunningDfdaemon[] }> {
-  const seed = await farm.start('seed', { seedPeer: { enable: true } });
+  const seed = await farm.start('seed', { seedPeer: { enable: true }, ...ofSeed });
   const seeds = { version: 1, seeds: [{ hostId: seed.hostId, ip: '127.0.0.1', port: seed.ports.upload }] };
   const daemons: RunningDfdaemon[] = [];
   for (const name of names) {
@@ -72,6 +73,53 @@ describe('daemons with a remembered seed and no scheduler', () => {
     expect(sha256(answer.body)).toBe(sha256(LARGE));
     expect((await seed.status()).tasks.total).toBe(0);
     expect(farm.log.lines.join('')).not.toContain('planted-token');
+  });
+});
+
+/** Turns some bytes of a file over, where it lies. */
+async function spoil(path: string, position: number): Promise<void> {
+  await using file = await open(path, 'r+');
+  await file.write(Buffer.alloc(64, 0xa5), 0, 64, position);
+}
+
+describe('content that is spoiled', () => {
+  it('weakness 27: in a file that was written for somebody is right in the cache, and for all others', async () => {
+    await using origin = await startOrigin(blobs);
+    await using farm = await DaemonFarm.create();
+    const socketPath = join(farm.dir, 'seed.sock');
+    const { seed, daemons } = await startWithSeed(farm, ['a'], {
+      download: { server: { socketPath }, outputRoots: [farm.dir] },
+    });
+    using connection = createDaemonTransport({ socketPath });
+    const client = createClient(dfdaemon.DfdaemonDownload, connection.transport);
+    const outputPath = join(farm.dir, 'output');
+    const url = `http://${origin.authority}${blobPath(LARGE)}`;
+    const told = client.downloadTask({ download: { url, outputPath, enableTaskIdBasedBlobDigest: true } });
+    for await (const _ of told);
+    expect((await readFile(outputPath)).equals(LARGE)).toBe(true);
+    await spoil(outputPath, 1_000_000);
+    for (const { ports } of [seed, ...daemons]) {
+      const answer = await get({ port: ports.proxy }, `${blobPath(LARGE)}?ns=${origin.authority}`);
+      expect(sha256(answer.body)).toBe(sha256(LARGE));
+    }
+    expect(origin.sentBytes).toBe(LARGE.length);
+  });
+
+  it('weakness 27: on the disk of a parent is refused by its child, which gets it elsewhere', async () => {
+    await using origin = await startOrigin(blobs);
+    await using farm = await DaemonFarm.create();
+    const { seed, daemons } = await startWithSeed(farm, ['a']);
+    const path = `${blobPath(LARGE)}?ns=${origin.authority}`;
+    await get({ port: seed.ports.proxy }, path);
+    const files = await readdir(join(farm.dir, 'seed'), { recursive: true, withFileTypes: true });
+    const content = files.find(({ name }) => name === sha256(LARGE));
+    if (content === undefined) throw new Error('the seed has no file for the blob');
+    await spoil(join(content.parentPath, content.name), 5_000_000);
+    const [daemon] = daemons;
+    const answer = await get({ port: daemon?.ports.proxy ?? 0 }, path);
+    expect(sha256(answer.body)).toBe(sha256(LARGE));
+    // Something had to come again, and not everything.
+    expect(origin.sentBytes).toBeGreaterThan(LARGE.length);
   });
 });
 

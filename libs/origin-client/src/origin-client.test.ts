@@ -249,7 +249,7 @@ describe('a fetch', () => {
     expect(client.waits).toEqual(resumed.map(() => 200));
   });
 
-  it('gives up when attempts bring nothing any more, waiting longer each time', async () => {
+  it('weakness 36: gives up when attempts bring nothing any more, waiting longer each time', async () => {
     await using server = await startServer((_request, response) => void response.destroy());
     await using client = testClient();
     await expect(client.fetch(anonymous(server.url), undefined, active())).rejects.toMatchObject({
@@ -259,7 +259,7 @@ describe('a fetch', () => {
     expect(client.waits).toEqual([200, 400, 800]);
   });
 
-  it('goes on with an origin without ranges by passing over what it has', async () => {
+  it('weakness 18: goes on with an origin without ranges by passing over what it has', async () => {
     let cuts = 1;
     await using server = await startServer((_request, response) => {
       response.writeHead(200, { 'content-length': String(bytes.length) });

@@ -102,7 +102,7 @@ describe('a download without peers', () => {
     expect(received).toBe(bytes.length);
   });
 
-  it('withholds the last piece of content that does not have its digest, and keeps none of it', async () => {
+  it('weakness 20: withholds the last piece of content that does not have its digest, and keeps none of it', async () => {
     const { url, bytes } = blob(9 * MIB);
     bytes.writeUInt8((bytes[8 * MIB] ?? 0) ^ 1, 8 * MIB);
     origin.put(url, { bytes });

@@ -85,18 +85,28 @@ describe('createParentClientPool', () => {
     ['an address that is none', { ip: 'peer.example' }, 'INVALID_ANNOUNCEMENT'],
     ['a port that is none', { tcpPort: 70_000 }, 'INVALID_ANNOUNCEMENT'],
     ['an offset that is none', { offset: 2n ** 63n }, 'INVALID_ANNOUNCEMENT'],
-    ['no TCP port', { tcpPort: undefined }, 'PARENT_WITHOUT_PIECE_PORT'],
   ])('refuses %s', async (_what, wrong, code) => {
     await using server = await start({
       async *syncPieces() {
-        const { tcpPort, ...rest } = { ...announcement(0), ...wrong };
-        yield tcpPort === undefined ? rest : { ...rest, tcpPort };
+        yield { ...announcement(0), ...wrong };
       },
     });
     await using pool = createPool();
     const pieces = pool.at({ ip: '127.0.0.1', port: server.port }).syncPieces(sync([0]), { signal });
     await expect(collect(pieces)).rejects.toMatchObject({ code, parentAddress: `127.0.0.1:${server.port}` });
     await until(() => server.openStreams === 0);
+  });
+
+  it('weakness 21: names no port of a parent that has none for pieces, so that nobody tries another one', async () => {
+    await using server = await start({
+      async *syncPieces() {
+        const { tcpPort: _, ...rest } = announcement(0);
+        yield rest;
+      },
+    });
+    await using pool = createPool();
+    const pieces = pool.at({ ip: '127.0.0.1', port: server.port }).syncPieces(sync([0]), { signal });
+    await expect(collect(pieces)).rejects.toMatchObject({ code: 'PARENT_WITHOUT_PIECE_PORT' });
   });
 
   it('throws when the parent does not have the task, or breaks off', async () => {

@@ -50,7 +50,12 @@ describe('OutputFile', () => {
     expect(await readdir(dir)).toEqual([]);
   });
 
-  it.each(['md5:9a0364b9e99bb480dd25e1f0284c8555', 'crc32:4274335913'])('checks %s', async (digest) => {
+  it.each([
+    'md5:9a0364b9e99bb480dd25e1f0284c8555',
+    'sha1:040f06fd774092478d450774f5ba30c5da78acc8',
+    `sha512:${createHash('sha512').update(CONTENT).digest('hex')}`,
+    'crc32:4274335913',
+  ])('weakness 20: checks %s', async (digest) => {
     await put({ digest });
     expect(await readdir(dir)).toEqual(['out']);
   });

@@ -52,7 +52,7 @@ describe('ProxyAuth', () => {
 });
 
 describe('RequestRate', () => {
-  it('lets a second of requests through at once, then as many as time brings', () => {
+  it('weakness 37: lets a second of requests through at once, then as many as time brings', () => {
     let now = 0;
     const rate = new RequestRate(3, () => now);
     for (let count = 0; count < 3; count++) rate.admit();

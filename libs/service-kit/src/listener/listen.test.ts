@@ -246,7 +246,7 @@ describe('a listener that is disposed', () => {
     release();
   });
 
-  it('cuts off what does not end, after the drain time', async () => {
+  it('weakness 33: cuts off what does not end, after the drain time', async () => {
     const { promise: entered, resolve: enter } = Promise.withResolvers<void>();
     const listener = await start({
       drainMs: 20,
