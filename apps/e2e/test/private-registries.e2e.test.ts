@@ -239,7 +239,7 @@ describe('a registry with TLS under an authority of its own', () => {
     expectEveryByteOnce(bench.origin, blobsOf(image.layout));
   });
 
-  it('is refused, not trusted blindly, by a daemon that was not told', async () => {
+  it('weakness 4: is refused, not trusted blindly, by a daemon that was not told', async () => {
     await using bench = await startPullBench({
       registry: { tls: true },
       daemons: 1,
