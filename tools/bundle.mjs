@@ -10,6 +10,9 @@ const OPTIONS = {
   conditions: ['@d7y/source'],
   external: ['pg-native'],
   minifySyntax: true,
+  // Programs keep their source in memory; comments with any character beyond Latin-1 would double it.
+  minifyWhitespace: true,
+  lineLimit: 160,
   keepNames: true,
   sourcemap: true,
   legalComments: 'linked',

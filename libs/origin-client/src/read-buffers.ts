@@ -1,9 +1,9 @@
 import { type OnReadOpts, Socket } from 'node:net';
 
 /** Bytes read from a socket at once. */
-export const READ_BYTES = 64 * 1024;
+export const READ_BYTES = 32 * 1024;
 /** Free buffers kept for other connections; what is above is left to the garbage collector. */
-const MAX_FREE = 64;
+const MAX_FREE = 16;
 
 /** What a socket has read and its reader has not taken; never an empty list. */
 const pending = new WeakMap<Socket, Buffer[]>();

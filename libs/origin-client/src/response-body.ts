@@ -8,7 +8,7 @@ const BUFFER_BYTES = 2 * READ_BYTES;
 /** An unwanted body up to this length is read to its end, so that its connection serves again. */
 const DRAIN_BYTES = 16 * 1024;
 /** Buffers of bodies that have ended, kept for the next ones. */
-const MAX_FREE = 64;
+const MAX_FREE = 16;
 const free: Buffer[] = [];
 
 /** The sender was slower than it may be. */

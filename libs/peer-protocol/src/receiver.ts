@@ -1,4 +1,3 @@
-import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import type { Logger } from '@d7y/service-kit';
 import { PieceReceiverLostError } from './errors.ts';
@@ -11,7 +10,7 @@ import { fromFetchFailure, fromWriteFailure } from './receiver-messages.ts';
 const SUFFIX = /\.[a-z]+$/.exec(import.meta.url)?.[0] ?? '.mjs';
 const ENTRY = new URL(`./receiver-thread${SUFFIX}`, import.meta.url);
 /** What the thread keeps lies outside its heap. */
-const RESOURCE_LIMITS = { maxOldGenerationSizeMb: 128, maxYoungGenerationSizeMb: 8 };
+const RESOURCE_LIMITS = { maxOldGenerationSizeMb: 128, maxYoungGenerationSizeMb: 4 };
 
 /** Made once: an abort without a reason makes a DOMException, with a stack, for every piece. */
 const ENDED = new Error('the transfer has ended');
@@ -44,11 +43,11 @@ export class Receiver implements AsyncDisposable {
   #nextId = 0;
 
   constructor(settings: ReceiverSettings, { logger, onGone }: { logger: Logger; onGone: () => void }) {
-    const source = fileURLToPath(ENTRY).endsWith('.ts') ? ['--conditions=@d7y/source'] : [];
     this.#worker = new Worker(ENTRY, {
       name: 'piece-receiver',
       workerData: settings,
-      execArgv: [...process.execArgv.filter((arg) => !arg.startsWith('--conditions')), ...source],
+      // Left out where it can be: what is inherited may have options of V8, which nobody may name for a thread.
+      ...(SUFFIX === '.ts' ? { execArgv: ['--conditions=@d7y/source'] } : {}),
       resourceLimits: RESOURCE_LIMITS,
     });
     this.#worker.unref();

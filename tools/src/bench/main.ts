@@ -28,6 +28,8 @@ interface Flags {
   readonly json?: true;
   readonly runs: number;
   readonly sizeMib: number;
+  readonly blobs: number;
+  readonly rounds: number;
 }
 
 await new Command('bench')
@@ -35,11 +37,14 @@ await new Command('bench')
   .option('--json', 'one JSON object per measurement on standard output')
   .addOption(new Option('--runs <n>', 'pairs that count').default(7).argParser(atLeast(5)))
   .addOption(new Option('--size-mib <n>', 'bytes of each transfer').default(1024).argParser(atLeast(1)))
-  .action(async (names: string[], { json, runs, sizeMib }: Flags, command: Command) => {
+  .addOption(new Option('--blobs <n>', 'blobs at once, of memory').default(64).argParser(atLeast(1)))
+  .addOption(new Option('--rounds <n>', 'of memory').default(5).argParser(atLeast(1)))
+  .action(async (names: string[], { json, runs, sizeMib, blobs, rounds }: Flags, command: Command) => {
     const benches = names.map((name) => BENCHES[name] ?? command.error(`error: there is no benchmark "${name}"`));
     for (const bench of benches) {
       const progress = progressTo((line) => console.error(line));
-      for (const measurement of await bench({ runs, sizeBytes: sizeMib * 2 ** 20, progress })) {
+      const options = { runs, sizeBytes: sizeMib * 2 ** 20, blobCount: blobs, rounds, progress };
+      for (const measurement of await bench(options)) {
         console.error(toText(measurement));
         if (json) console.log(toJsonLine(measurement));
       }

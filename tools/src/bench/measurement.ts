@@ -29,6 +29,9 @@ export interface BenchOptions {
   /** Pairs that count. */
   readonly runs: number;
   readonly sizeBytes: number;
+  /** Blobs at once, and how many times, where memory is measured. */
+  readonly blobCount: number;
+  readonly rounds: number;
   readonly progress: Progress;
 }
 

@@ -7,9 +7,7 @@ import { type BenchOptions, MEMORY_DIR, type Measurement, requireMemory } from '
 import { startNginx } from './nginx.ts';
 
 const MIB = 2 ** 20;
-const BLOBS = 64;
 const BLOB_BYTES = 64 * MIB;
-const ROUNDS = 5;
 /** What a process still frees after its last transfer, it frees within this time. */
 const SETTLE_MS = 3_000;
 
@@ -18,14 +16,14 @@ const SETTLE_MS = 3_000;
  * drop them. Both forget all of them after each round. Memory is that of whichever of the two needs more.
  * @throws when a blob does not arrive whole
  */
-export async function benchMemory({ progress }: BenchOptions): Promise<readonly Measurement[]> {
+export async function benchMemory({ blobCount, rounds, progress }: BenchOptions): Promise<readonly Measurement[]> {
   // The origin's blobs are hollow and take no memory; the daemon and the seed hold them all.
-  await requireMemory(2.2 * BLOBS * BLOB_BYTES);
+  await requireMemory(2.2 * blobCount * BLOB_BYTES);
   await using scratch = await tempDir('d7y-bench', MEMORY_DIR);
   const root = join(scratch.path, 'www');
   progress('making the blobs');
   const blobs: Blob[] = [];
-  for (let number = 0; number < BLOBS; number++)
+  for (let number = 0; number < blobCount; number++)
     blobs.push(await writeHollowBlob(root, `memory-${number}`, BLOB_BYTES));
   await using origin = await startNginx(root);
   await using cluster = await startCluster({ daemons: 1, seeds: 1, parentDir: scratch.path });
@@ -38,10 +36,11 @@ export async function benchMemory({ progress }: BenchOptions): Promise<readonly 
     Object.fromEntries(Object.entries(nodes).map(([name, node]) => [name, node.program.usage()[what]]));
 
   const after: Record<string, number>[] = [];
-  for (let round = 1; round <= ROUNDS; round++) {
+  for (let round = 1; round <= rounds; round++) {
     const urls = blobs.map(({ path }) => `${daemon.proxyUrl}${path}`);
     const { bytes, seconds } = await curlAtOnce(urls, { 'X-Dragonfly-Registry': origin.url });
-    if (bytes !== BLOBS * BLOB_BYTES) throw new Error(`${bytes} bytes arrived instead of ${BLOBS * BLOB_BYTES}`);
+    if (bytes !== blobCount * BLOB_BYTES)
+      throw new Error(`${bytes} bytes arrived instead of ${blobCount * BLOB_BYTES}`);
     for (const socket of sockets) for (const { digest } of blobs) await socket.delete(digest.slice('sha256:'.length));
     await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
     after.push(read('rssBytes'));
@@ -55,7 +54,7 @@ export async function benchMemory({ progress }: BenchOptions): Promise<readonly 
     const [first = NaN] = after.map((round) => round[name] ?? NaN);
     return ((after.at(-1)?.[name] ?? NaN) / first - 1) * 100;
   });
-  const facts = { blobs: BLOBS, blobBytes: BLOB_BYTES, rounds: ROUNDS };
+  const facts = { blobs: blobCount, blobBytes: BLOB_BYTES, rounds };
   return [
     {
       name: 'memory',

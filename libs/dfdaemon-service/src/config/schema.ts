@@ -290,7 +290,7 @@ export function dfdaemonSchema(directories: Directories) {
       sampleRatio: z.number().min(0).max(1).default(1),
     }),
     /** Most memory for pieces in flight. */
-    memory: section({ bufferBytes: byteSize().default(64 * MIB) }),
+    memory: section({ bufferBytes: byteSize().default(32 * MIB) }),
   });
 }
 

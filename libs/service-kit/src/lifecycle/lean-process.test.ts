@@ -20,8 +20,14 @@ describe('becomeLean', () => {
     expect(fake()).toEqual([
       {
         file: '/node',
-        args: ['/node', '--enable-source-maps', 'main.mjs', '--config', 'x.yaml'],
-        env: { HOME: '/root', MALLOC_ARENA_MAX: '2', NODE_OPTIONS: '--trace-warnings --max-semi-space-size=8' },
+        args: [
+          ...['/node', '--enable-source-maps', '--max-semi-space-size=4', '--optimize-for-size'],
+          ...['main.mjs', '--config', 'x.yaml'],
+        ],
+        env: {
+          ...{ HOME: '/root', NODE_OPTIONS: '--trace-warnings' },
+          ...{ MALLOC_ARENA_MAX: '2', MALLOC_MMAP_THRESHOLD_: '131072', MALLOC_TRIM_THRESHOLD_: '131072' },
+        },
       },
     ]);
   });
