@@ -216,25 +216,31 @@ export class PieceServerConnection {
     const header = encodePieceHeader(family, meta, packetId);
     using buffer = length === 0 ? undefined : await this.#init.bufferPool.acquire({ signal: this.#gone.signal });
     this.#socket.setTimeout(this.#init.limits.sendStallTimeoutMs);
+    // Large reads cost less; but where the pool has no second buffer, one is enough.
+    using second = length > (buffer?.bytes.length ?? length) / 2 ? this.#init.bufferPool.tryAcquire() : undefined;
     if (buffer === undefined) await this.#write(header);
-    else await this.#send(upload, header, buffer.bytes, progress);
+    else
+      await this.#send(
+        upload,
+        header,
+        second === undefined ? halvesOf(buffer.bytes) : [buffer.bytes, second.bytes],
+        progress,
+      );
     return true;
   }
 
-  /** One half of the buffer is read from the store while the other is on its way to the socket. */
+  /** One of the two buffers is filled from the store while the other is on its way to the socket. */
   async #send(
     upload: PieceUpload,
     header: Uint8Array,
-    bytes: Uint8Array,
+    buffers: readonly [Uint8Array, Uint8Array],
     progress: { sentBytes: number },
   ): Promise<void> {
-    const halfBytes = bytes.length >>> 1;
-    const halves = [bytes.subarray(0, halfBytes), bytes.subarray(halfBytes, 2 * halfBytes)] as const;
     let sending: Promise<void> = Promise.resolve();
     let from = 0;
     try {
       for (let turn = 0; from < upload.length; turn++) {
-        const half = halves[turn % 2 === 0 ? 0 : 1];
+        const half = buffers[turn % 2 === 0 ? 0 : 1];
         const read = await upload.read(from, half.subarray(0, Math.min(half.length, upload.length - from)));
         if (read === 0) throw new Error(`the store ended ${upload.length - from} bytes early`);
         await sending;
@@ -283,4 +289,9 @@ export class PieceServerConnection {
     this.#socket.write(encodeError(code, message, packetId));
     return false;
   }
+}
+
+function halvesOf(bytes: Uint8Array): [Uint8Array, Uint8Array] {
+  const halfBytes = bytes.length >>> 1;
+  return [bytes.subarray(0, halfBytes), bytes.subarray(halfBytes, 2 * halfBytes)];
 }

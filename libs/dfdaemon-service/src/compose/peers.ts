@@ -24,6 +24,9 @@ export interface PieceServing {
   readonly port: number;
 }
 
+/** A read from the store costs nearly the same, whatever its size. */
+const UPLOAD_BUFFER_BYTES = 512 * 1024;
+
 /** @throws {StartError} */
 export async function servePieces(
   runtime: Runtime,
@@ -45,7 +48,7 @@ export async function servePieces(
           tls.server === undefined
             ? unauthenticatedPieces(uploads, store, { servesPrivate: config.proxy.access !== 'strict' })
             : uploads,
-        bufferPool: bufferPool(runtime, 1 / 4),
+        bufferPool: bufferPool(runtime, 1 / 4, UPLOAD_BUFFER_BYTES),
         limiter: bandwidthLimit > 0 ? new RateLimiter({ bytesPerSec: bandwidthLimit }) : undefined,
         logger,
       }),

@@ -93,9 +93,9 @@ export function openDoor<T extends AsyncDisposable>({ doors, stack }: Runtime, l
 }
 
 /** A part of the memory for bytes in flight; the shares of all pools add up to one. */
-export function bufferPool({ config }: Runtime, share: number): BufferPool {
+export function bufferPool({ config }: Runtime, share: number, bufferBytes = BUFFER_BYTES): BufferPool {
   return new BufferPool({
-    bufferBytes: BUFFER_BYTES,
-    maxBuffers: Math.max(8, Math.floor((config.memory.bufferBytes * share) / BUFFER_BYTES)),
+    bufferBytes,
+    maxBuffers: Math.max(8, Math.floor((config.memory.bufferBytes * share) / bufferBytes)),
   });
 }
