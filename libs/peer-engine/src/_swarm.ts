@@ -123,6 +123,8 @@ export class FakeCluster {
   readonly behaviour = new Map<string, Behaviour>();
   /** Pieces asked of each host. */
   readonly asked = new Map<string, number>();
+  /** Times that each host was asked which pieces it has. */
+  readonly synced = new Map<string, number>();
   /** Transfers of pieces at this moment, and the most there ever were at a time. */
   underWay = 0;
   mostUnderWay = 0;
@@ -228,6 +230,7 @@ export class FakeCluster {
     { signal, onAnswer }: Parameters<Parents['syncPieces']>[2],
   ): AsyncIterable<PieceAnnouncement> {
     const { hostId, engine } = this.#at(port);
+    this.synced.set(hostId, (this.synced.get(hostId) ?? 0) + 1);
     if (this.behaviour.get(hostId) === 'gone') throw new Error('connection refused');
     if (this.behaviour.get(hostId) === 'deaf') await forever(signal);
     onAnswer?.();

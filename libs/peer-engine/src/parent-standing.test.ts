@@ -64,6 +64,19 @@ describe('ParentStandings', () => {
     expect(standings.weight(parent('a'))).toBe(1e10);
   });
 
+  it('remembers where a host serves pieces, until nothing is there or the host is reached in another way', () => {
+    const { standings } = standingsWith({});
+    const address = { ip: '127.0.0.1', tcpPort: 2, keepsAlive: true };
+    expect(standings.pieceServerOf(parent('a'))).toBeUndefined();
+    standings.learnedPieceServer(parent('a'), address);
+    expect(standings.pieceServerOf(parent('a', { peerId: 'another-task' }))).toBe(address);
+    expect(standings.pieceServerOf(parent('a', { port: 3 }))).toBeUndefined();
+    expect(standings.pieceServerOf(parent('a', { ip: '127.0.0.2' }))).toBeUndefined();
+    expect(standings.pieceServerOf(parent('b'))).toBeUndefined();
+    standings.lostPieceServer('a');
+    expect(standings.pieceServerOf(parent('a'))).toBeUndefined();
+  });
+
   it('prefers who is near', () => {
     const { standings } = standingsWith({}, { idc: 'one', location: 'eu|berlin|rack-1' });
     const far = standings.weight(parent('far', { idc: 'two', location: 'us|berlin' }));

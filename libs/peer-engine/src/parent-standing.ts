@@ -17,6 +17,14 @@ const SAME_LOCATION_FACTOR = 1.5;
 /** Hosts remembered; those that were not used for the longest time go first. */
 const MAX_HOSTS = 4096;
 
+/** Where a host serves its pieces. */
+export interface PieceServerAddress {
+  readonly ip: string;
+  readonly tcpPort: number;
+  /** Serves several pieces over one connection. */
+  readonly keepsAlive: boolean;
+}
+
 interface Standing {
   idleBps: number | undefined;
   /** Of single transfers, in bytes per second; undefined before the first. */
@@ -26,6 +34,8 @@ interface Standing {
   users: number;
   stop: AbortController | undefined;
   readonly limiter: ByteLimiter | undefined;
+  /** Where it said that it serves pieces, and the upload port that said so: one that was started anew may have others. */
+  pieceServer: { readonly address: PieceServerAddress; readonly ip: string; readonly port: number } | undefined;
 }
 
 export interface ParentStandingsInit {
@@ -97,6 +107,23 @@ export class ParentStandings {
     standing.success = smoothed(standing.success, 0);
   }
 
+  /** The parent says where it serves pieces. */
+  learnedPieceServer({ hostId, ip, port }: Parent, address: PieceServerAddress): void {
+    this.#of(hostId).pieceServer = { address, ip, port };
+  }
+
+  /** Nothing is served where it was. */
+  lostPieceServer(hostId: string): void {
+    const standing = this.#hosts.get(hostId);
+    if (standing !== undefined) standing.pieceServer = undefined;
+  }
+
+  /** Where the host served pieces when it was last asked; undefined when that is not known, or it is reached in another way by now. */
+  pieceServerOf({ hostId, ip, port }: Parent): PieceServerAddress | undefined {
+    const known = this.#hosts.get(hostId)?.pieceServer;
+    return known?.ip === ip && known.port === port ? known.address : undefined;
+  }
+
   /** How much of the load the parent should get, relative to others: idle bandwidth × nearness × success × measured rate. */
   weight(parent: Parent): number {
     const standing = this.#hosts.get(parent.hostId);
@@ -143,7 +170,10 @@ export class ParentStandings {
   #newcomer(): Standing {
     const { perParentBytesPerSec: bytesPerSec } = this.#init;
     const limiter = bytesPerSec === undefined ? undefined : new RateLimiter({ bytesPerSec });
-    return { idleBps: undefined, rate: undefined, success: 1, users: 0, stop: undefined, limiter };
+    return {
+      ...{ idleBps: undefined, rate: undefined, success: 1, users: 0, stop: undefined, limiter },
+      pieceServer: undefined,
+    };
   }
 
   #of(hostId: string): Standing {

@@ -10,7 +10,7 @@ import { withSpan } from '@d7y/service-kit';
 import type { Journal } from './journal.ts';
 import type { LatePolicy } from './lateness.ts';
 import { isLate, isStuck, remainingMs } from './lateness.ts';
-import type { ParentStandings } from './parent-standing.ts';
+import type { ParentStandings, PieceServerAddress } from './parent-standing.ts';
 import type { Runner } from './piece-race.ts';
 import { PieceRace, RaceLostError, stateOf } from './piece-race.ts';
 import { pieceOrder } from './piece-order.ts';
@@ -50,7 +50,9 @@ interface ParentState {
   readonly pieces: PieceSet;
   /** Of so many pieces it was asked whether it has them. */
   asked: number;
-  address: { readonly ip: string; readonly tcpPort: number; readonly keepsAlive: boolean } | undefined;
+  address: PieceServerAddress | undefined;
+  /** What it has, and where, was not asked but concluded from its offer and from what it said in earlier tasks. */
+  isPresumed: boolean;
   inFlight: number;
   refusals: number;
   /** Pieces in a row that others had to bring. */
@@ -63,7 +65,7 @@ interface ParentState {
   /** It still tells of new pieces. */
   isSyncing: boolean;
   readonly stop: AbortController;
-  readonly use: Disposable;
+  readonly use: Disposable | undefined;
 }
 
 /** A transfer, with the parent that is asked. */
@@ -165,22 +167,24 @@ export class PeerFetcher {
         pieces: new PieceSet(),
         asked: Infinity,
         address: undefined,
+        isPresumed: false,
         inFlight: 0,
         refusals: 0,
         lates: 0,
         isStalling: false,
         hasAnswered: false,
         askedAtMs: this.#init.clock(),
-        isSyncing: true,
+        isSyncing: false,
         stop: new AbortController(),
-        use: this.#init.standings.use(parent),
+        // What it says of its load would come when the only piece of a task is here.
+        use: this.#isOnePiece ? undefined : this.#init.standings.use(parent),
       };
       this.#parents.set(parent.peerId, state);
       this.#hosts.set(parent.peerId, parent.hostId);
       this.#lastProgressMs = this.#init.clock();
       added++;
       this.#init.verification.meet([parent]);
-      void this.#sync(state);
+      if (!this.#presume(state)) void this.#sync(state);
     }
     return added;
   }
@@ -250,6 +254,27 @@ export class PeerFetcher {
   /** Resolves when no piece is under way, whatever became of it. */
   async settled(): Promise<void> {
     await Promise.allSettled(this.#fetching);
+  }
+
+  get #isOnePiece(): boolean {
+    return this.#init.progress.layout.pieceCount === 1;
+  }
+
+  /**
+   * Of a task of one piece a parent that has finished has all there is to name. When it also said before where it serves pieces, asking it
+   * would only cost a round trip as long as that of the piece itself.
+   */
+  #presume(state: ParentState): boolean {
+    const { progress, standings, journal } = this.#init;
+    const { parent } = state;
+    if (!this.#isOnePiece || parent.offer.state !== 'Succeeded' || progress.stored.finishedPieces.has(0)) return false;
+    const address = standings.pieceServerOf(parent);
+    if (address === undefined) return false;
+    state.address = address;
+    state.isPresumed = true;
+    state.pieces.add(0);
+    journal.announced(parent);
+    return true;
   }
 
   #choose(): { pieceNumber: number; state: ParentState } | undefined {
@@ -327,6 +352,7 @@ export class PeerFetcher {
   async #sync(state: ParentState): Promise<void> {
     const { parents, progress, signal, logger } = this.#init;
     const { parent } = state;
+    state.isSyncing = true;
     // Not only what is wanted now: another caller may want more while the parent is still telling.
     const interested: number[] = [];
     for (let number = 0; number < progress.layout.pieceCount; number++) {
@@ -375,6 +401,7 @@ export class PeerFetcher {
       return false;
     }
     state.address = { ip, tcpPort, keepsAlive };
+    this.#init.standings.learnedPieceServer(state.parent, state.address);
     this.#lastProgressMs = this.#init.clock();
     if (!state.pieces.add(number)) return false;
     this.#init.journal.announced(state.parent);
@@ -502,6 +529,7 @@ export class PeerFetcher {
       this.#init.journal.received(parent, expected.length);
       state.lates = 0;
       state.isStalling = false;
+      state.hasAnswered = true;
       const now = clock();
       const piece: PieceRecord = {
         number,
@@ -547,6 +575,9 @@ export class PeerFetcher {
 
   #fetchFailed(state: ParentState, number: number, error: unknown): void {
     const { parent } = state;
+    const offence = offenceOf(error);
+    if (state.isPresumed && (offence === undefined || offence === 'unreachable'))
+      return this.#askAfterAll(state, number);
     this.#init.logger.warn(
       { parent: parent.hostId, taskId: this.#init.progress.stored.taskId, piece: number, err: error },
       'a piece could not be had from a parent',
@@ -554,12 +585,20 @@ export class PeerFetcher {
     this.#init.onPieceFailed(number, parent);
     this.#init.standings.failed(parent.hostId);
     this.#init.journal.failed(parent);
-    const offence = offenceOf(error);
     if (offence !== undefined) {
       return this.blame(parent.peerId, offence, number);
     }
     state.pieces.delete(number);
     if (++state.refusals >= MAX_REFUSALS) this.#drop(state, 'it had no piece that it was asked for');
+  }
+
+  /** What was presumed of it is not so, which is not its fault. */
+  #askAfterAll(state: ParentState, number: number): void {
+    this.#init.standings.lostPieceServer(state.parent.hostId);
+    state.isPresumed = false;
+    state.address = undefined;
+    state.pieces.delete(number);
+    void this.#sync(state);
   }
 
   #drop(state: ParentState, why: string): void {
@@ -571,7 +610,7 @@ export class PeerFetcher {
   #release(state: ParentState): void {
     if (!this.#parents.delete(state.parent.peerId)) return;
     state.stop.abort();
-    state.use[Symbol.dispose]();
+    state.use?.[Symbol.dispose]();
   }
 }
 

@@ -44,19 +44,23 @@ export class PrefixDigest implements AsyncDisposable {
    */
   async match({ signal }: { signal: AbortSignal }): Promise<void> {
     const { layout, stored, changed } = this.#progress;
-    while (this.#position < layout.contentLength) {
+    for (;;) {
       const finished = stored.finishedPieces.firstMissing(Math.floor(this.#position / layout.pieceLength));
       const end = Math.min(finished * layout.pieceLength, layout.contentLength);
+      const discards = this.#progress.discards.length;
+      if (end === layout.contentLength) {
+        const actual = await unlessAborted(this.#hash.digest(end), signal);
+        this.#position = 0;
+        if (discards !== this.#progress.discards.length) continue;
+        if (actual === this.#expected) return;
+        throw new TaskDigestMismatchError(stored.taskId, this.#expected, actual);
+      }
       if (end <= this.#position) await changed.next({ signal });
       else {
-        const discards = this.#progress.discards.length;
         await unlessAborted(this.#hash.advance(end), signal);
         if (discards === this.#progress.discards.length) this.#position = end;
       }
     }
-    const actual = await unlessAborted(this.#hash.digest(), signal);
-    this.#position = 0;
-    if (actual !== this.#expected) throw new TaskDigestMismatchError(stored.taskId, this.#expected, actual);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

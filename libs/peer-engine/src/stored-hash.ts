@@ -33,10 +33,11 @@ export class StoredHash implements RunningContentHash {
     this.#position = 0;
   }
 
-  digest(): Promise<string> {
+  async digest(end: number): Promise<string> {
+    await this.advance(end);
     const digest = this.#hash.digest();
     this.forget();
-    return Promise.resolve(digest);
+    return digest;
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -29,6 +29,6 @@ export interface RunningContentHash extends AsyncDisposable {
   advance(end: number): Promise<void>;
   /** Bytes from `position` on will be other ones than those that were received. */
   forget(position: number): void;
-  /** `algorithm:hex` of everything up to the end of the last `advance`; the hash starts anew. Asked for once everything is there. */
-  digest(): Promise<string>;
+  /** `algorithm:hex` of everything before `end`, where the content ends and all of which is there; the hash starts anew. */
+  digest(end: number): Promise<string>;
 }

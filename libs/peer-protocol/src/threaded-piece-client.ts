@@ -103,8 +103,6 @@ class ThreadedHash implements RunningContentHash {
   readonly #file: Promise<{ readonly fd: number } & Disposable>;
   #running: RunningOn | undefined;
   readonly #begun: Promise<unknown>;
-  /** How far it was asked to go. */
-  #end = 0;
 
   constructor(
     receiver: () => Receiver,
@@ -122,7 +120,6 @@ class ThreadedHash implements RunningContentHash {
   }
 
   async advance(end: number): Promise<void> {
-    this.#end = end;
     await this.#ask(({ receiver, hash }) => receiver.hashTo(hash, end));
   }
 
@@ -130,9 +127,8 @@ class ThreadedHash implements RunningContentHash {
     this.#running?.receiver.hashAgainFrom(this.#running.hash, position);
   }
 
-  async digest(): Promise<string> {
-    const digest = await this.#ask(({ receiver, hash }) => receiver.digest(hash, this.#end));
-    this.#end = 0;
+  async digest(end: number): Promise<string> {
+    const digest = await this.#ask(({ receiver, hash }) => receiver.digest(hash, end));
     return `${this.#algorithm}:${digest}`;
   }
 
