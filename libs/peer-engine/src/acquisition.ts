@@ -12,6 +12,7 @@ import type { Parents } from './ports/parents.ts';
 import type { RememberedSeed, SchedulerConnection, Schedulers, SeedMemory } from './ports/schedulers.ts';
 import type { OriginLease, SwarmLink } from './ports/swarm-link.ts';
 import type { Progress } from './progress.ts';
+import type { OpenedConversation } from './resolve-task.ts';
 import { seedAsParent } from './seed-parent.ts';
 
 /** How long an acquisition waits for others. All in ms. */
@@ -63,14 +64,8 @@ export interface AcquisitionInit {
   readonly mayAskOrigin: boolean;
   readonly logger: Logger;
   readonly signal: AbortSignal;
-  /** A conversation that is under way already, with the instruction it brought. */
-  readonly opened?:
-    | {
-        readonly scheduler: SchedulerConnection;
-        readonly announcement: Announcement;
-        readonly instruction: Instruction;
-      }
-    | undefined;
+  /** A conversation that is under way already. */
+  readonly opened?: OpenedConversation | undefined;
 }
 
 /**
@@ -200,7 +195,9 @@ export class Acquisition {
     const { opened } = this.#init;
     if (opened !== undefined) {
       this.#converse(opened.scheduler, opened.announcement, { isResumed: false });
-      if (this.#conversation !== undefined) this.#instructed(this.#conversation, opened.instruction);
+      if (this.#conversation !== undefined && opened.instruction !== undefined) {
+        this.#instructed(this.#conversation, opened.instruction);
+      }
       return;
     }
     if (this.#openNextConversation()) return;

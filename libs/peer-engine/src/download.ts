@@ -20,7 +20,7 @@ import type { Progress } from './progress.ts';
 import type { ReaderPositions } from './reader-positions.ts';
 import { Repair } from './repair.ts';
 import type { Reputation } from './reputation.ts';
-import type { Resolution } from './resolve-task.ts';
+import type { OpenedConversation } from './resolve-task.ts';
 import { Verification } from './verification.ts';
 
 /** What all downloads of a host share. */
@@ -35,8 +35,8 @@ export interface DownloadInit extends SharedKnowledge {
   readonly originRequest: OriginRequest;
   readonly mayAskOrigin: boolean;
   readonly isPrivate: boolean;
-  /** A conversation that told the length, to be gone on with. */
-  readonly opened: Extract<Resolution, { kind: 'known' }>['opened'];
+  /** A conversation that is under way already, to be gone on with. */
+  readonly opened: OpenedConversation | undefined;
   readonly readers: ReaderPositions;
   readonly audience: Audience;
   readonly journal: Journal;

@@ -9,6 +9,14 @@ import type { SchedulerConnection } from './ports/schedulers.ts';
 import type { TaskRequest } from './task-request.ts';
 import { pieceLengthOfRequest } from './task-request.ts';
 
+/** A registration that was made before the download began. */
+export interface OpenedConversation {
+  readonly scheduler: SchedulerConnection;
+  readonly announcement: Announcement;
+  /** What it brought, if that was waited for. */
+  readonly instruction: Instruction | undefined;
+}
+
 /** What must be known of a task before its first piece can be fetched. */
 export type Resolution =
   | {
@@ -16,13 +24,7 @@ export type Resolution =
       readonly layout: TaskLayout;
       readonly responseHeaders: Readonly<Record<string, string>>;
       /** A conversation that told the length, to be gone on with. */
-      readonly opened:
-        | {
-            readonly scheduler: SchedulerConnection;
-            readonly announcement: Announcement;
-            readonly instruction: Instruction;
-          }
-        | undefined;
+      readonly opened: OpenedConversation | undefined;
     }
   | { readonly kind: 'unknownLength'; readonly probe: OriginProbe };
 

@@ -16,7 +16,7 @@ import type { StoredTask } from './ports/task-store.ts';
 import { Progress } from './progress.ts';
 import { ReaderPositions } from './reader-positions.ts';
 import { PRIORITY_SELF, publicUrlOf, registrationOf } from './registration.ts';
-import type { Resolution } from './resolve-task.ts';
+import type { OpenedConversation, Resolution } from './resolve-task.ts';
 import { resolveTask } from './resolve-task.ts';
 import type { TaskRequest } from './task-request.ts';
 import { checkableDigestOf, taskIdOfRequest } from './task-request.ts';
@@ -227,16 +227,23 @@ export class Task {
       return;
     }
     span.setAttribute('content_length', resolution.layout.contentLength);
-    const stored = await store.create(
-      held ?? {
-        taskId: this.taskId,
-        url: publicUrlOf(this.#request),
-        layout: resolution.layout,
-        digest: this.digest,
-        responseHeaders: resolution.responseHeaders,
-        isPrivate: this.isPrivate,
-      },
-    );
+    // The scheduler looks for parents while the task is put on record.
+    const opened = held === undefined ? (resolution.opened ?? this.#register(resolution.layout)) : undefined;
+    const stored = await store
+      .create(
+        held ?? {
+          taskId: this.taskId,
+          url: publicUrlOf(this.#request),
+          layout: resolution.layout,
+          digest: this.digest,
+          responseHeaders: resolution.responseHeaders,
+          isPrivate: this.isPrivate,
+        },
+      )
+      .catch((error: unknown) => {
+        void opened?.announcement.failed(error instanceof Error ? error.message : String(error));
+        throw error;
+      });
     using _retained = stored.retain();
     const progress = new Progress(stored, { releasesUnverified: this.#options.release === 'streaming' });
     this.#progress = progress;
@@ -245,7 +252,7 @@ export class Task {
       resolve({ kind: 'stored', progress });
       return;
     }
-    const download = this.#createDownload(progress, resolution);
+    const download = this.#createDownload(progress, opened);
     this.#download = download;
     try {
       resolve({ kind: 'stored', progress });
@@ -293,7 +300,17 @@ export class Task {
     progress.changed.beat();
   }
 
-  #createDownload(progress: Progress, { opened }: Extract<Resolution, { kind: 'known' }>): Download {
+  /** @returns undefined when there is nothing to look for, or nobody to ask */
+  #register(layout: TaskLayout): OpenedConversation | undefined {
+    const [scheduler] = this.#components.schedulers.candidates(this.taskId);
+    if (scheduler === undefined || layout.pieceCount === 0) return undefined;
+    // Not the task's own signal: a peer that gives up still has a last word to say.
+    const { signal } = new AbortController();
+    const announcement = scheduler.announcePeer(this.#registration(layout), { signal });
+    return { scheduler, announcement, instruction: undefined };
+  }
+
+  #createDownload(progress: Progress, opened: OpenedConversation | undefined): Download {
     return new Download({
       ...this.#shared,
       progress,
