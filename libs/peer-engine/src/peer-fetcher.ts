@@ -272,6 +272,7 @@ export class PeerFetcher {
     if (address === undefined) return false;
     state.address = address;
     state.isPresumed = true;
+    state.asked = 1;
     state.pieces.add(0);
     journal.announced(parent);
     return true;

@@ -14,6 +14,8 @@ export class PrefixDigest implements AsyncDisposable {
   readonly #expected: string;
   readonly #hash: RunningContentHash;
   #position = 0;
+  /** How often bytes were to be forgotten. */
+  #setbacks = 0;
 
   /**
    * @param expected in normal form
@@ -32,6 +34,7 @@ export class PrefixDigest implements AsyncDisposable {
         : hasher.hash(stored.taskId, algorithm, open);
     // Pieces may come again with other bytes, also such as have been hashed.
     progress.onRefused = (number) => {
+      this.#setbacks++;
       const { start } = pieceRange(progress.layout, number);
       this.#hash.forget(start);
       this.#position = Math.min(this.#position, start);
@@ -43,23 +46,39 @@ export class PrefixDigest implements AsyncDisposable {
    * @throws {TaskDigestMismatchError} it does not; the next call starts over
    */
   async match({ signal }: { signal: AbortSignal }): Promise<void> {
+    for (;;) {
+      // The only piece of a task is hashed in one turn with the question for the digest.
+      if (this.#progress.layout.pieceCount === 1) await this.#moreFinished(signal);
+      else await this.#follow(signal);
+      const { stored, layout } = this.#progress;
+      const setbacks = this.#setbacks;
+      const actual = await unlessAborted(this.#hash.digest(layout.contentLength), signal);
+      this.#position = 0;
+      // Of bytes some of which were to be forgotten meanwhile it says nothing.
+      if (setbacks !== this.#setbacks) continue;
+      if (actual === this.#expected) return;
+      throw new TaskDigestMismatchError(stored.taskId, this.#expected, actual);
+    }
+  }
+
+  /** Hashes the finished prefix as it grows, until it is all. */
+  async #follow(signal: AbortSignal): Promise<void> {
+    while (this.#position < this.#progress.layout.contentLength) {
+      const end = await this.#moreFinished(signal);
+      const setbacks = this.#setbacks;
+      await unlessAborted(this.#hash.advance(end), signal);
+      if (setbacks === this.#setbacks) this.#position = end;
+    }
+  }
+
+  /** Waits until more is finished than is hashed. @returns where the finished prefix ends */
+  async #moreFinished(signal: AbortSignal): Promise<number> {
     const { layout, stored, changed } = this.#progress;
     for (;;) {
       const finished = stored.finishedPieces.firstMissing(Math.floor(this.#position / layout.pieceLength));
       const end = Math.min(finished * layout.pieceLength, layout.contentLength);
-      const discards = this.#progress.discards.length;
-      if (end === layout.contentLength) {
-        const actual = await unlessAborted(this.#hash.digest(end), signal);
-        this.#position = 0;
-        if (discards !== this.#progress.discards.length) continue;
-        if (actual === this.#expected) return;
-        throw new TaskDigestMismatchError(stored.taskId, this.#expected, actual);
-      }
-      if (end <= this.#position) await changed.next({ signal });
-      else {
-        await unlessAborted(this.#hash.advance(end), signal);
-        if (discards === this.#progress.discards.length) this.#position = end;
-      }
+      if (end > this.#position) return end;
+      await changed.next({ signal });
     }
   }
 
