@@ -97,7 +97,7 @@ export const DEFAULT_ENGINE_OPTIONS: EngineOptions = {
   timeouts: {
     instructionMs: 15_000,
     starvationMs: 10_000,
-    lateMs: 2_000,
+    lateMs: 5_000,
     leaseRetryMs: 1_000,
     seedMs: 10_000,
     reconnectMs: 2_000,

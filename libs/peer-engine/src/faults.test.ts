@@ -107,13 +107,13 @@ describe('a parent that', () => {
     expect(served(url)).toBe(before);
   });
 
-  it.each(['hanging', 'deaf'] as const)('is %s, with no other one, costs about two seconds', async (behaviour) => {
+  it.each(['hanging', 'deaf'] as const)('is %s, with no other one, costs the five seconds after which the origin is asked', async (behaviour) => {
     const { url, bytes } = blob(9 * MIB);
     await holders(url, 'bad');
     cluster.behaviour.set('bad', behaviour);
     const { result, ms } = await virtually(pull(cluster.add('child'), url));
     expect(result.equals(bytes)).toBe(true);
-    expect(ms).toBeLessThan(2_500);
+    expect(ms).toBeLessThan(5_500);
   });
 
   it('breaks off in the middle of every piece costs no time, and is left alone', async () => {
@@ -162,7 +162,7 @@ describe('when nobody else has what is late,', () => {
     cluster.link = link;
     const { result, ms } = await virtually(pull(cluster.add('child'), url));
     expect(result.equals(bytes)).toBe(true);
-    expect(ms).toBeLessThan(2_500);
+    expect(ms).toBeLessThan(5_500);
     expect(link.asked).toBeGreaterThan(0);
     expect(link.out).toBe(0);
     expect(served(url)).toBe(2 * bytes.length);
@@ -189,7 +189,7 @@ describe('when nobody else has what is late,', () => {
     cluster.link = linkThat(() => 'unlinked');
     const { result, ms } = await virtually(pull(cluster.add('child'), url));
     expect(result.equals(bytes)).toBe(true);
-    expect(ms).toBeLessThan(2_500);
+    expect(ms).toBeLessThan(5_500);
     const reports = cluster.scheduler.reports.get('127.0.0.1-child-child-0') ?? [];
     expect(reports.filter(([what]) => what === 'reschedule')).toHaveLength(1);
   });

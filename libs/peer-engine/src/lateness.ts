@@ -2,11 +2,17 @@
 export interface LatePolicy {
   /** Longest time for the first byte, in ms; over this time, too, the floor is measured. */
   readonly silenceMs: number;
+  /** The same before the origin is asked for what a parent does not bring: a busy machine must not make it send its bytes twice. */
+  readonly originSilenceMs: number;
   /** Slower than this is late whatever others do. */
   readonly floorBytesPerSec: number;
 }
 
-export const DEFAULT_LATE_POLICY: LatePolicy = { silenceMs: 1_500, floorBytesPerSec: 64 * 1024 };
+export const DEFAULT_LATE_POLICY: LatePolicy = {
+  silenceMs: 1_500,
+  originSilenceMs: 5_000,
+  floorBytesPerSec: 64 * 1024,
+};
 
 /** A transfer as it stands; times without waits of our own. */
 export interface TransferState {
@@ -33,7 +39,7 @@ export function remainingMs({ lengthBytes, bytes, bytesPerSec }: TransferState):
 /** Whether next to nothing comes: nothing for too long, or less than the floor. Only this is worth a second fetch from the origin. */
 export function isStuck(
   { elapsedMs, bytesPerSec, lengthBytes, bytes }: TransferState,
-  { silenceMs, floorBytesPerSec }: LatePolicy,
+  { silenceMs, floorBytesPerSec }: Pick<LatePolicy, 'silenceMs' | 'floorBytesPerSec'>,
 ): boolean {
   return bytes < lengthBytes && elapsedMs >= silenceMs && bytesPerSec < floorBytesPerSec;
 }

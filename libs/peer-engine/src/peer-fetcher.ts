@@ -312,9 +312,9 @@ export class PeerFetcher {
     const under = this.#races.get(number);
     if (under === undefined || under.race.isOver) return false;
     const { race, runners, asked } = under;
-    const { latePolicy } = this.#init;
+    const { originSilenceMs: silenceMs, floorBytesPerSec } = this.#init.latePolicy;
     return (
-      [...runners].every((runner) => isStuck(stateOf(race.range, runner), latePolicy)) &&
+      [...runners].every((runner) => isStuck(stateOf(race.range, runner), { silenceMs, floorBytesPerSec })) &&
       this.#otherHolder(number, asked) === undefined
     );
   }

@@ -63,7 +63,7 @@ export const DEFAULT_SWARM_OPTIONS: SwarmOptions = {
   originLeaseCount: 1,
   waitDeadlineMs: 10 * SECOND,
   maxWaitMs: 30 * SECOND,
-  leasePatienceMs: 5 * SECOND,
+  leasePatienceMs: 2 * SECOND,
   leaseGraceMs: 5 * SECOND,
   peerGraceMs: 30 * SECOND,
   candidateParentLimit: 3,
