@@ -107,14 +107,17 @@ describe('a parent that', () => {
     expect(served(url)).toBe(before);
   });
 
-  it.each(['hanging', 'deaf'] as const)('is %s, with no other one, costs the five seconds after which the origin is asked', async (behaviour) => {
-    const { url, bytes } = blob(9 * MIB);
-    await holders(url, 'bad');
-    cluster.behaviour.set('bad', behaviour);
-    const { result, ms } = await virtually(pull(cluster.add('child'), url));
-    expect(result.equals(bytes)).toBe(true);
-    expect(ms).toBeLessThan(5_500);
-  });
+  it.each(['hanging', 'deaf'] as const)(
+    'is %s, with no other one, costs the five seconds after which the origin is asked',
+    async (behaviour) => {
+      const { url, bytes } = blob(9 * MIB);
+      await holders(url, 'bad');
+      cluster.behaviour.set('bad', behaviour);
+      const { result, ms } = await virtually(pull(cluster.add('child'), url));
+      expect(result.equals(bytes)).toBe(true);
+      expect(ms).toBeLessThan(5_500);
+    },
+  );
 
   it('breaks off in the middle of every piece costs no time, and is left alone', async () => {
     const { url, bytes } = blob(33 * MIB);
