@@ -1,6 +1,6 @@
-import { randomUUID } from 'node:crypto';
-import { readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { isImageDigest, isRepository, isTag } from '@d7y/oci';
+import { replaceFile } from '@d7y/service-kit';
 import { z } from 'zod';
 
 /** How long changes are gathered before they are written. */
@@ -104,13 +104,11 @@ export class MemoryFile implements AsyncDisposable {
 
   #save(): void {
     this.#saving = this.#saving.then(async () => {
-      const temporary = `${this.#path}.${randomUUID()}`;
       try {
-        await writeFile(temporary, JSON.stringify({ version: 1, ...this.#contents() }), { mode: 0o600, flush: true });
-        await rename(temporary, this.#path);
+        const text = JSON.stringify({ version: 1, ...this.#contents() });
+        await replaceFile(this.#path, text, { mode: 0o600, flush: true });
       } catch (error) {
         this.#logger.warn({ err: error, path: this.#path }, 'registries cannot be remembered on disk');
-        await rm(temporary, { force: true }).catch(() => undefined);
       }
     });
   }
