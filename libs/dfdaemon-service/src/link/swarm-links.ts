@@ -312,6 +312,12 @@ export class SwarmLinks implements SwarmLink, TagDirectory, AsyncDisposable {
         this.#tagQuestions.answer(response.value.requestId, response.value.records.map(fromTagMessage));
         return;
       case 'opened':
+      case 'offer':
+      case 'originGrant':
+      case 'noted':
+      case 'refusal':
+      case 'rarePieces':
+      case 'drain':
       case undefined: // what a newer scheduler says
         return;
       default:

@@ -125,6 +125,18 @@ export class LinkHub implements Disposable {
         link.outbox.answer({ case: 'tagAnswer', value: create(swarm.TagAnswerSchema, { requestId, records }) });
         return;
       }
+      // Downloads are registered over AnnouncePeer as long as Hello does not name the feature.
+      case 'register':
+      case 'started':
+      case 'havePieces':
+      case 'pieceFailed':
+      case 'reschedule':
+      case 'finished':
+      case 'failed':
+      case 'leave':
+      case 'inventory':
+      case 'drain':
+        return;
       default:
         request satisfies never;
     }

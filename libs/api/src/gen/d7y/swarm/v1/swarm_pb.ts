@@ -12,7 +12,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file d7y/swarm/v1/swarm.proto.
  */
 export const file_d7y_swarm_v1_swarm: GenFile = /*@__PURE__*/
-  fileDesc("ChhkN3kvc3dhcm0vdjEvc3dhcm0ucHJvdG8SDGQ3eS5zd2FybS52MSJGCgxIZWxsb1JlcXVlc3QSEwoLaW5zdGFuY2VfaWQYASABKAkSDwoHdmVyc2lvbhgCIAEoCRIQCghmZWF0dXJlcxgDIAMoCSJfCg1IZWxsb1Jlc3BvbnNlEhMKC2luc3RhbmNlX2lkGAEgASgJEg8KB3ZlcnNpb24YAiABKAkSEAoIZmVhdHVyZXMYAyADKAkSFgoOcGllY2VfdGxzX3BvcnQYBCABKA0i5wMKC0xpbmtSZXF1ZXN0EiYKBG9wZW4YASABKAsyFi5kN3kuc3dhcm0udjEuTGlua09wZW5IABIkCgV2b3VjaBgCIAEoCzITLmQ3eS5zd2FybS52MS5Wb3VjaEgAEi8KC2ZvbGxvd190YXNrGAMgASgLMhguZDd5LnN3YXJtLnYxLkZvbGxvd1Rhc2tIABIzCg11bmZvbGxvd190YXNrGAQgASgLMhouZDd5LnN3YXJtLnYxLlVuZm9sbG93VGFza0gAEiQKBWJsYW1lGAUgASgLMhMuZDd5LnN3YXJtLnYxLkJsYW1lSAASMwoNbGVhc2VfcmVxdWVzdBgGIAEoCzIaLmQ3eS5zd2FybS52MS5MZWFzZVJlcXVlc3RIABIxCgxsZWFzZV9yZXR1cm4YByABKAsyGS5kN3kuc3dhcm0udjEuTGVhc2VSZXR1cm5IABIxCgxmb3JnZXRfdGFza3MYCCABKAsyGS5kN3kuc3dhcm0udjEuRm9yZ2V0VGFza3NIABItCgpyZWNvcmRfdGFnGAkgASgLMhcuZDd5LnN3YXJtLnYxLlJlY29yZFRhZ0gAEikKCGZpbmRfdGFnGAogASgLMhUuZDd5LnN3YXJtLnYxLkZpbmRUYWdIAEIJCgdyZXF1ZXN0It0BCgxMaW5rUmVzcG9uc2USKgoGb3BlbmVkGAEgASgLMhguZDd5LnN3YXJtLnYxLkxpbmtPcGVuZWRIABIzCg10YXNrX3ZvdWNoZXJzGAIgASgLMhouZDd5LnN3YXJtLnYxLlRhc2tWb3VjaGVyc0gAEjEKDGxlYXNlX2Fuc3dlchgDIAEoCzIZLmQ3eS5zd2FybS52MS5MZWFzZUFuc3dlckgAEi0KCnRhZ19hbnN3ZXIYBCABKAsyFy5kN3kuc3dhcm0udjEuVGFnQW5zd2VySABCCgoIcmVzcG9uc2UiLAoITGlua09wZW4SDwoHaG9zdF9pZBgBIAEoCRIPCgd2ZXJzaW9uGAIgASgJIjIKCkxpbmtPcGVuZWQSEwoLaW5zdGFuY2VfaWQYASABKAkSDwoHdmVyc2lvbhgCIAEoCSJFCgxQaWVjZVZvdWNoZXISFAoMcGllY2VfbnVtYmVyGAEgASgNEg4KBnNoYTI1NhgCIAEoDBIPCgdob3N0X2lkGAMgASgJInQKBVZvdWNoEg8KB3Rhc2tfaWQYASABKAkSFgoOY29udGVudF9sZW5ndGgYAiABKAQSFAoMcGllY2VfbGVuZ3RoGAMgASgEEiwKCHZvdWNoZXJzGAQgAygLMhouZDd5LnN3YXJtLnYxLlBpZWNlVm91Y2hlciIdCgpGb2xsb3dUYXNrEg8KB3Rhc2tfaWQYASABKAkiHwoMVW5mb2xsb3dUYXNrEg8KB3Rhc2tfaWQYASABKAkiewoMVGFza1ZvdWNoZXJzEg8KB3Rhc2tfaWQYASABKAkSFgoOY29udGVudF9sZW5ndGgYAiABKAQSFAoMcGllY2VfbGVuZ3RoGAMgASgEEiwKCHZvdWNoZXJzGAQgAygLMhouZDd5LnN3YXJtLnYxLlBpZWNlVm91Y2hlciJnCgVCbGFtZRIPCgd0YXNrX2lkGAEgASgJEhQKDHBpZWNlX251bWJlchgCIAEoDRIPCgdob3N0X2lkGAMgASgJEiYKB29mZmVuY2UYBCABKA4yFS5kN3kuc3dhcm0udjEuT2ZmZW5jZSIzCgxMZWFzZVJlcXVlc3QSEgoKcmVxdWVzdF9pZBgBIAEoBBIPCgd0YXNrX2lkGAIgASgJIkoKC0xlYXNlQW5zd2VyEhIKCnJlcXVlc3RfaWQYASABKAQSDwoHZ3JhbnRlZBgCIAEoCBIWCg5yZXRyeV9hZnRlcl9tcxgDIAEoDSIeCgtMZWFzZVJldHVybhIPCgd0YXNrX2lkGAEgASgJIh8KC0ZvcmdldFRhc2tzEhAKCHRhc2tfaWRzGAEgAygJIpQBCglUYWdSZWNvcmQSEAoIcmVnaXN0cnkYASABKAkSEgoKcmVwb3NpdG9yeRgCIAEoCRILCgN0YWcYAyABKAkSDgoGYWNjZXB0GAQgASgJEg4KBmRpZ2VzdBgFIAEoCRISCgptZWRpYV90eXBlGAYgASgJEgwKBHNpemUYByABKAQSEgoKc2Vlbl9hdF9tcxgIIAEoAyI0CglSZWNvcmRUYWcSJwoGcmVjb3JkGAEgASgLMhcuZDd5LnN3YXJtLnYxLlRhZ1JlY29yZCJgCgdGaW5kVGFnEhIKCnJlcXVlc3RfaWQYASABKAQSEAoIcmVnaXN0cnkYAiABKAkSEgoKcmVwb3NpdG9yeRgDIAEoCRILCgN0YWcYBCABKAkSDgoGYWNjZXB0GAUgASgJIkkKCVRhZ0Fuc3dlchISCgpyZXF1ZXN0X2lkGAEgASgEEigKB3JlY29yZHMYAiADKAsyFy5kN3kuc3dhcm0udjEuVGFnUmVjb3JkIigKFUZvbGxvd1ZvdWNoZXJzUmVxdWVzdBIPCgd0YXNrX2lkGAEgASgJInQKFkZvbGxvd1ZvdWNoZXJzUmVzcG9uc2USFgoOY29udGVudF9sZW5ndGgYASABKAQSFAoMcGllY2VfbGVuZ3RoGAIgASgEEiwKCHZvdWNoZXJzGAMgAygLMhouZDd5LnN3YXJtLnYxLlBpZWNlVm91Y2hlciqEAQoHT2ZmZW5jZRIXChNPRkZFTkNFX1VOU1BFQ0lGSUVEEAASFwoTT0ZGRU5DRV9XUk9OR19CWVRFUxABEhkKFU9GRkVOQ0VfRkFMU0VfVk9VQ0hFUhACEhMKD09GRkVOQ0VfU1RBTExFRBADEhcKE09GRkVOQ0VfVU5SRUFDSEFCTEUQBDLyAQoMU3dhcm1TZXJ2aWNlEkAKBUhlbGxvEhouZDd5LnN3YXJtLnYxLkhlbGxvUmVxdWVzdBobLmQ3eS5zd2FybS52MS5IZWxsb1Jlc3BvbnNlEkEKBExpbmsSGS5kN3kuc3dhcm0udjEuTGlua1JlcXVlc3QaGi5kN3kuc3dhcm0udjEuTGlua1Jlc3BvbnNlKAEwARJdCg5Gb2xsb3dWb3VjaGVycxIjLmQ3eS5zd2FybS52MS5Gb2xsb3dWb3VjaGVyc1JlcXVlc3QaJC5kN3kuc3dhcm0udjEuRm9sbG93Vm91Y2hlcnNSZXNwb25zZTABYgZwcm90bzM");
+  fileDesc("ChhkN3kvc3dhcm0vdjEvc3dhcm0ucHJvdG8SDGQ3eS5zd2FybS52MSJGCgxIZWxsb1JlcXVlc3QSEwoLaW5zdGFuY2VfaWQYASABKAkSDwoHdmVyc2lvbhgCIAEoCRIQCghmZWF0dXJlcxgDIAMoCSJfCg1IZWxsb1Jlc3BvbnNlEhMKC2luc3RhbmNlX2lkGAEgASgJEg8KB3ZlcnNpb24YAiABKAkSEAoIZmVhdHVyZXMYAyADKAkSFgoOcGllY2VfdGxzX3BvcnQYBCABKA0inwcKC0xpbmtSZXF1ZXN0EiYKBG9wZW4YASABKAsyFi5kN3kuc3dhcm0udjEuTGlua09wZW5IABIkCgV2b3VjaBgCIAEoCzITLmQ3eS5zd2FybS52MS5Wb3VjaEgAEi8KC2ZvbGxvd190YXNrGAMgASgLMhguZDd5LnN3YXJtLnYxLkZvbGxvd1Rhc2tIABIzCg11bmZvbGxvd190YXNrGAQgASgLMhouZDd5LnN3YXJtLnYxLlVuZm9sbG93VGFza0gAEiQKBWJsYW1lGAUgASgLMhMuZDd5LnN3YXJtLnYxLkJsYW1lSAASMwoNbGVhc2VfcmVxdWVzdBgGIAEoCzIaLmQ3eS5zd2FybS52MS5MZWFzZVJlcXVlc3RIABIxCgxsZWFzZV9yZXR1cm4YByABKAsyGS5kN3kuc3dhcm0udjEuTGVhc2VSZXR1cm5IABIxCgxmb3JnZXRfdGFza3MYCCABKAsyGS5kN3kuc3dhcm0udjEuRm9yZ2V0VGFza3NIABItCgpyZWNvcmRfdGFnGAkgASgLMhcuZDd5LnN3YXJtLnYxLlJlY29yZFRhZ0gAEikKCGZpbmRfdGFnGAogASgLMhUuZDd5LnN3YXJtLnYxLkZpbmRUYWdIABIqCghyZWdpc3RlchgLIAEoCzIWLmQ3eS5zd2FybS52MS5SZWdpc3RlckgAEigKB3N0YXJ0ZWQYDCABKAsyFS5kN3kuc3dhcm0udjEuU3RhcnRlZEgAEi8KC2hhdmVfcGllY2VzGA0gASgLMhguZDd5LnN3YXJtLnYxLkhhdmVQaWVjZXNIABIxCgxwaWVjZV9mYWlsZWQYDiABKAsyGS5kN3kuc3dhcm0udjEuUGllY2VGYWlsZWRIABIuCgpyZXNjaGVkdWxlGA8gASgLMhguZDd5LnN3YXJtLnYxLlJlc2NoZWR1bGVIABIqCghmaW5pc2hlZBgQIAEoCzIWLmQ3eS5zd2FybS52MS5GaW5pc2hlZEgAEiYKBmZhaWxlZBgRIAEoCzIULmQ3eS5zd2FybS52MS5GYWlsZWRIABIkCgVsZWF2ZRgSIAEoCzITLmQ3eS5zd2FybS52MS5MZWF2ZUgAEiwKCWludmVudG9yeRgTIAEoCzIXLmQ3eS5zd2FybS52MS5JbnZlbnRvcnlIABIkCgVkcmFpbhgUIAEoCzITLmQ3eS5zd2FybS52MS5EcmFpbkgAQgkKB3JlcXVlc3Qi3QMKDExpbmtSZXNwb25zZRIqCgZvcGVuZWQYASABKAsyGC5kN3kuc3dhcm0udjEuTGlua09wZW5lZEgAEjMKDXRhc2tfdm91Y2hlcnMYAiABKAsyGi5kN3kuc3dhcm0udjEuVGFza1ZvdWNoZXJzSAASMQoMbGVhc2VfYW5zd2VyGAMgASgLMhkuZDd5LnN3YXJtLnYxLkxlYXNlQW5zd2VySAASLQoKdGFnX2Fuc3dlchgEIAEoCzIXLmQ3eS5zd2FybS52MS5UYWdBbnN3ZXJIABIkCgVvZmZlchgFIAEoCzITLmQ3eS5zd2FybS52MS5PZmZlckgAEjEKDG9yaWdpbl9ncmFudBgGIAEoCzIZLmQ3eS5zd2FybS52MS5PcmlnaW5HcmFudEgAEiQKBW5vdGVkGAcgASgLMhMuZDd5LnN3YXJtLnYxLk5vdGVkSAASKAoHcmVmdXNhbBgIIAEoCzIVLmQ3eS5zd2FybS52MS5SZWZ1c2FsSAASLwoLcmFyZV9waWVjZXMYCSABKAsyGC5kN3kuc3dhcm0udjEuUmFyZVBpZWNlc0gAEiQKBWRyYWluGAogASgLMhMuZDd5LnN3YXJtLnYxLkRyYWluSABCCgoIcmVzcG9uc2UiLAoITGlua09wZW4SDwoHaG9zdF9pZBgBIAEoCRIPCgd2ZXJzaW9uGAIgASgJIjIKCkxpbmtPcGVuZWQSEwoLaW5zdGFuY2VfaWQYASABKAkSDwoHdmVyc2lvbhgCIAEoCSJFCgxQaWVjZVZvdWNoZXISFAoMcGllY2VfbnVtYmVyGAEgASgNEg4KBnNoYTI1NhgCIAEoDBIPCgdob3N0X2lkGAMgASgJInQKBVZvdWNoEg8KB3Rhc2tfaWQYASABKAkSFgoOY29udGVudF9sZW5ndGgYAiABKAQSFAoMcGllY2VfbGVuZ3RoGAMgASgEEiwKCHZvdWNoZXJzGAQgAygLMhouZDd5LnN3YXJtLnYxLlBpZWNlVm91Y2hlciIdCgpGb2xsb3dUYXNrEg8KB3Rhc2tfaWQYASABKAkiHwoMVW5mb2xsb3dUYXNrEg8KB3Rhc2tfaWQYASABKAkiewoMVGFza1ZvdWNoZXJzEg8KB3Rhc2tfaWQYASABKAkSFgoOY29udGVudF9sZW5ndGgYAiABKAQSFAoMcGllY2VfbGVuZ3RoGAMgASgEEiwKCHZvdWNoZXJzGAQgAygLMhouZDd5LnN3YXJtLnYxLlBpZWNlVm91Y2hlciJnCgVCbGFtZRIPCgd0YXNrX2lkGAEgASgJEhQKDHBpZWNlX251bWJlchgCIAEoDRIPCgdob3N0X2lkGAMgASgJEiYKB29mZmVuY2UYBCABKA4yFS5kN3kuc3dhcm0udjEuT2ZmZW5jZSIzCgxMZWFzZVJlcXVlc3QSEgoKcmVxdWVzdF9pZBgBIAEoBBIPCgd0YXNrX2lkGAIgASgJIkoKC0xlYXNlQW5zd2VyEhIKCnJlcXVlc3RfaWQYASABKAQSDwoHZ3JhbnRlZBgCIAEoCBIWCg5yZXRyeV9hZnRlcl9tcxgDIAEoDSIeCgtMZWFzZVJldHVybhIPCgd0YXNrX2lkGAEgASgJIh8KC0ZvcmdldFRhc2tzEhAKCHRhc2tfaWRzGAEgAygJIpQBCglUYWdSZWNvcmQSEAoIcmVnaXN0cnkYASABKAkSEgoKcmVwb3NpdG9yeRgCIAEoCRILCgN0YWcYAyABKAkSDgoGYWNjZXB0GAQgASgJEg4KBmRpZ2VzdBgFIAEoCRISCgptZWRpYV90eXBlGAYgASgJEgwKBHNpemUYByABKAQSEgoKc2Vlbl9hdF9tcxgIIAEoAyI0CglSZWNvcmRUYWcSJwoGcmVjb3JkGAEgASgLMhcuZDd5LnN3YXJtLnYxLlRhZ1JlY29yZCJgCgdGaW5kVGFnEhIKCnJlcXVlc3RfaWQYASABKAQSEAoIcmVnaXN0cnkYAiABKAkSEgoKcmVwb3NpdG9yeRgDIAEoCRILCgN0YWcYBCABKAkSDgoGYWNjZXB0GAUgASgJIkkKCVRhZ0Fuc3dlchISCgpyZXF1ZXN0X2lkGAEgASgEEigKB3JlY29yZHMYAiADKAsyFy5kN3kuc3dhcm0udjEuVGFnUmVjb3JkIjMKC1BpZWNlQml0bWFwEiQKBHJ1bnMYASADKAsyFi5kN3kuc3dhcm0udjEuUGllY2VSdW4iNgoIUGllY2VSdW4SDQoFZmlyc3QYASABKA0SDQoFY291bnQYAiABKA0SDAoEYml0cxgDIAEoDCL7AgoKVGFza1NvdXJjZRILCgN1cmwYASABKAkSDgoGZGlnZXN0GAIgASgJEgsKA3RhZxgDIAEoCRITCgthcHBsaWNhdGlvbhgEIAEoCRIdChVmaWx0ZXJlZF9xdWVyeV9wYXJhbXMYBSADKAkSRQoPcmVxdWVzdF9oZWFkZXJzGAYgAygLMiwuZDd5LnN3YXJtLnYxLlRhc2tTb3VyY2UuUmVxdWVzdEhlYWRlcnNFbnRyeRIjChZyZXF1ZXN0ZWRfcGllY2VfbGVuZ3RoGAcgASgESACIAQESJwofY29udGVudF9mb3JfY2FsY3VsYXRpbmdfdGFza19pZBgIIAEoCRIoCiBlbmFibGVfdGFza19pZF9iYXNlZF9ibG9iX2RpZ2VzdBgJIAEoCBo1ChNSZXF1ZXN0SGVhZGVyc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCGQoXX3JlcXVlc3RlZF9waWVjZV9sZW5ndGgiJQoEU3BhbhINCgVzdGFydBgBIAEoBBIOCgZsZW5ndGgYAiABKAQi+QIKCFJlZ2lzdGVyEhMKC3BlZXJfbnVtYmVyGAEgASgNEg8KB3Rhc2tfaWQYAiABKAkSDwoHcGVlcl9pZBgDIAEoCRIoCgZzb3VyY2UYBCABKAsyGC5kN3kuc3dhcm0udjEuVGFza1NvdXJjZRIQCghwcmlvcml0eRgFIAEoDRIbCg5jb250ZW50X2xlbmd0aBgGIAEoBEgAiAEBEhkKDHBpZWNlX2xlbmd0aBgHIAEoBEgBiAEBEiEKBXJhbmdlGAggASgLMhIuZDd5LnN3YXJtLnYxLlNwYW4SGwoTbmVlZF9iYWNrX3RvX3NvdXJjZRgJIAEoCBIVCg1tZXRhZGF0YV9vbmx5GAogASgIEh4KFmNvbmN1cnJlbnRfcGllY2VfY291bnQYCyABKA0SJwoEaGVsZBgMIAEoCzIZLmQ3eS5zd2FybS52MS5QaWVjZUJpdG1hcEIRCg9fY29udGVudF9sZW5ndGhCDwoNX3BpZWNlX2xlbmd0aCIzCgdTdGFydGVkEhMKC3BlZXJfbnVtYmVyGAEgASgNEhMKC2Zyb21fb3JpZ2luGAIgASgIIngKCkhhdmVQaWVjZXMSEwoLcGVlcl9udW1iZXIYASABKA0SKQoGcGllY2VzGAIgASgLMhkuZDd5LnN3YXJtLnYxLlBpZWNlQml0bWFwEioKCmRlbGl2ZXJpZXMYAyADKAsyFi5kN3kuc3dhcm0udjEuRGVsaXZlcnkiaAoIRGVsaXZlcnkSFQoNcGFyZW50X251bWJlchgBIAEoDRIRCglwYXJlbnRfaWQYAiABKAkSDgoGcGllY2VzGAMgASgNEg0KBWJ5dGVzGAQgASgEEhMKC2R1cmF0aW9uX21zGAUgASgEIngKC1BpZWNlRmFpbGVkEhMKC3BlZXJfbnVtYmVyGAEgASgNEhUKDXBhcmVudF9udW1iZXIYAiABKA0SEQoJcGFyZW50X2lkGAMgASgJEhkKDHBpZWNlX251bWJlchgEIAEoDUgAiAEBQg8KDV9waWVjZV9udW1iZXIiXQoKUmVzY2hlZHVsZRITCgtwZWVyX251bWJlchgBIAEoDRIWCg5wYXJlbnRfbnVtYmVycxgCIAMoDRISCgpwYXJlbnRfaWRzGAMgAygJEg4KBnJlYXNvbhgEIAEoCSI0CghGaW5pc2hlZBITCgtwZWVyX251bWJlchgBIAEoDRITCgtmcm9tX29yaWdpbhgCIAEoCCJwCgZGYWlsZWQSEwoLcGVlcl9udW1iZXIYASABKA0SEwoLZnJvbV9vcmlnaW4YAiABKAgSDgoGcmVhc29uGAMgASgJEhoKDW9yaWdpbl9zdGF0dXMYBCABKA1IAIgBAUIQCg5fb3JpZ2luX3N0YXR1cyIcCgVMZWF2ZRITCgtwZWVyX251bWJlchgBIAEoDSIyCglJbnZlbnRvcnkSJQoFdGFza3MYASADKAsyFi5kN3kuc3dhcm0udjEuSGVsZFRhc2siwQEKCEhlbGRUYXNrEg8KB3Rhc2tfaWQYASABKAkSDwoHcGVlcl9pZBgCIAEoCRIoCgZzb3VyY2UYAyABKAsyGC5kN3kuc3dhcm0udjEuVGFza1NvdXJjZRIWCg5jb250ZW50X2xlbmd0aBgEIAEoBBIUCgxwaWVjZV9sZW5ndGgYBSABKAQSEAoIcHJpb3JpdHkYBiABKA0SKQoGcGllY2VzGAcgASgLMhkuZDd5LnN3YXJtLnYxLlBpZWNlQml0bWFwIhcKBURyYWluEg4KBnJlYXNvbhgBIAEoCSJzCgtPZmZlcmVkSG9zdBIOCgZudW1iZXIYASABKA0SCgoCaWQYAiABKAkSCgoCaXAYAyABKAkSDAoEcG9ydBgEIAEoDRIPCgdpc19zZWVkGAUgASgIEgsKA2lkYxgGIAEoCRIQCghsb2NhdGlvbhgHIAEoCSJuCg1PZmZlcmVkUGFyZW50Eg4KBm51bWJlchgBIAEoDRIPCgdwZWVyX2lkGAIgASgJEhMKC2hvc3RfbnVtYmVyGAMgASgNEhMKC2lzX2NvbXBsZXRlGAQgASgIEhIKCmlzX3ByaXZhdGUYBSABKAgiRwoNUGFyZW50SW5PZmZlchIOCgZudW1iZXIYASABKA0SJgoEcm9sZRgCIAEoDjIYLmQ3eS5zd2FybS52MS5QYXJlbnRSb2xlItMBCgVPZmZlchITCgtwZWVyX251bWJlchgBIAEoDRIoCgVob3N0cxgCIAMoCzIZLmQ3eS5zd2FybS52MS5PZmZlcmVkSG9zdBIvCgppbnRyb2R1Y2VkGAMgAygLMhsuZDd5LnN3YXJtLnYxLk9mZmVyZWRQYXJlbnQSLAoHcGFyZW50cxgEIAMoCzIbLmQ3eS5zd2FybS52MS5QYXJlbnRJbk9mZmVyEhYKDmNvbnRlbnRfbGVuZ3RoGAUgASgEEhQKDHBpZWNlX2xlbmd0aBgGIAEoBCIyCgtPcmlnaW5HcmFudBITCgtwZWVyX251bWJlchgBIAEoDRIOCgZyZWFzb24YAiABKAkiPwoFTm90ZWQSEwoLcGVlcl9udW1iZXIYASABKA0SIQoCYXMYAiABKA4yFS5kN3kuc3dhcm0udjEuTm90ZWRBcyJgCgdSZWZ1c2FsEhMKC3BlZXJfbnVtYmVyGAEgASgNEisKBnJlYXNvbhgCIAEoDjIbLmQ3eS5zd2FybS52MS5SZWZ1c2FsUmVhc29uEhMKC2Rlc2NyaXB0aW9uGAMgASgJIkgKClJhcmVQaWVjZXMSDwoHdGFza19pZBgBIAEoCRIpCgZwaWVjZXMYAiABKAsyGS5kN3kuc3dhcm0udjEuUGllY2VCaXRtYXAiKAoVRm9sbG93Vm91Y2hlcnNSZXF1ZXN0Eg8KB3Rhc2tfaWQYASABKAkidAoWRm9sbG93Vm91Y2hlcnNSZXNwb25zZRIWCg5jb250ZW50X2xlbmd0aBgBIAEoBBIUCgxwaWVjZV9sZW5ndGgYAiABKAQSLAoIdm91Y2hlcnMYAyADKAsyGi5kN3kuc3dhcm0udjEuUGllY2VWb3VjaGVyKoQBCgdPZmZlbmNlEhcKE09GRkVOQ0VfVU5TUEVDSUZJRUQQABIXChNPRkZFTkNFX1dST05HX0JZVEVTEAESGQoVT0ZGRU5DRV9GQUxTRV9WT1VDSEVSEAISEwoPT0ZGRU5DRV9TVEFMTEVEEAMSFwoTT0ZGRU5DRV9VTlJFQUNIQUJMRRAEKl4KClBhcmVudFJvbGUSGwoXUEFSRU5UX1JPTEVfVU5TUEVDSUZJRUQQABIZChVQQVJFTlRfUk9MRV9ORUlHSEJPVVIQARIYChRQQVJFTlRfUk9MRV9GQUxMQkFDSxACKmcKB05vdGVkQXMSGAoUTk9URURfQVNfVU5TUEVDSUZJRUQQABISCg5OT1RFRF9BU19FTVBUWRABEhoKFk5PVEVEX0FTX01FVEFEQVRBX09OTFkQAhISCg5OT1RFRF9BU19FTkRFRBADKpwBCg1SZWZ1c2FsUmVhc29uEh4KGlJFRlVTQUxfUkVBU09OX1VOU1BFQ0lGSUVEEAASHAoYUkVGVVNBTF9SRUFTT05fTk9UX0ZPVU5EEAESJgoiUkVGVVNBTF9SRUFTT05fRkFJTEVEX1BSRUNPTkRJVElPThACEiUKIVJFRlVTQUxfUkVBU09OX1JFU09VUkNFX0VYSEFVU1RFRBADMvIBCgxTd2FybVNlcnZpY2USQAoFSGVsbG8SGi5kN3kuc3dhcm0udjEuSGVsbG9SZXF1ZXN0GhsuZDd5LnN3YXJtLnYxLkhlbGxvUmVzcG9uc2USQQoETGluaxIZLmQ3eS5zd2FybS52MS5MaW5rUmVxdWVzdBoaLmQ3eS5zd2FybS52MS5MaW5rUmVzcG9uc2UoATABEl0KDkZvbGxvd1ZvdWNoZXJzEiMuZDd5LnN3YXJtLnYxLkZvbGxvd1ZvdWNoZXJzUmVxdWVzdBokLmQ3eS5zd2FybS52MS5Gb2xsb3dWb3VjaGVyc1Jlc3BvbnNlMAFiBnByb3RvMw");
 
 /**
  * Introduces the caller.
@@ -160,6 +160,66 @@ export type LinkRequest = Message<"d7y.swarm.v1.LinkRequest"> & {
      */
     value: FindTag;
     case: "findTag";
+  } | {
+    /**
+     * @generated from field: d7y.swarm.v1.Register register = 11;
+     */
+    value: Register;
+    case: "register";
+  } | {
+    /**
+     * @generated from field: d7y.swarm.v1.Started started = 12;
+     */
+    value: Started;
+    case: "started";
+  } | {
+    /**
+     * @generated from field: d7y.swarm.v1.HavePieces have_pieces = 13;
+     */
+    value: HavePieces;
+    case: "havePieces";
+  } | {
+    /**
+     * @generated from field: d7y.swarm.v1.PieceFailed piece_failed = 14;
+     */
+    value: PieceFailed;
+    case: "pieceFailed";
+  } | {
+    /**
+     * @generated from field: d7y.swarm.v1.Reschedule reschedule = 15;
+     */
+    value: Reschedule;
+    case: "reschedule";
+  } | {
+    /**
+     * @generated from field: d7y.swarm.v1.Finished finished = 16;
+     */
+    value: Finished;
+    case: "finished";
+  } | {
+    /**
+     * @generated from field: d7y.swarm.v1.Failed failed = 17;
+     */
+    value: Failed;
+    case: "failed";
+  } | {
+    /**
+     * @generated from field: d7y.swarm.v1.Leave leave = 18;
+     */
+    value: Leave;
+    case: "leave";
+  } | {
+    /**
+     * @generated from field: d7y.swarm.v1.Inventory inventory = 19;
+     */
+    value: Inventory;
+    case: "inventory";
+  } | {
+    /**
+     * @generated from field: d7y.swarm.v1.Drain drain = 20;
+     */
+    value: Drain;
+    case: "drain";
   } | { case: undefined; value?: undefined };
 };
 
@@ -203,6 +263,42 @@ export type LinkResponse = Message<"d7y.swarm.v1.LinkResponse"> & {
      */
     value: TagAnswer;
     case: "tagAnswer";
+  } | {
+    /**
+     * @generated from field: d7y.swarm.v1.Offer offer = 5;
+     */
+    value: Offer;
+    case: "offer";
+  } | {
+    /**
+     * @generated from field: d7y.swarm.v1.OriginGrant origin_grant = 6;
+     */
+    value: OriginGrant;
+    case: "originGrant";
+  } | {
+    /**
+     * @generated from field: d7y.swarm.v1.Noted noted = 7;
+     */
+    value: Noted;
+    case: "noted";
+  } | {
+    /**
+     * @generated from field: d7y.swarm.v1.Refusal refusal = 8;
+     */
+    value: Refusal;
+    case: "refusal";
+  } | {
+    /**
+     * @generated from field: d7y.swarm.v1.RarePieces rare_pieces = 9;
+     */
+    value: RarePieces;
+    case: "rarePieces";
+  } | {
+    /**
+     * @generated from field: d7y.swarm.v1.Drain drain = 10;
+     */
+    value: Drain;
+    case: "drain";
   } | { case: undefined; value?: undefined };
 };
 
@@ -696,6 +792,881 @@ export const TagAnswerSchema: GenMessage<TagAnswer> = /*@__PURE__*/
   messageDesc(file_d7y_swarm_v1_swarm, 19);
 
 /**
+ * Pieces of one task, as runs of numbers and as bits.
+ *
+ * @generated from message d7y.swarm.v1.PieceBitmap
+ */
+export type PieceBitmap = Message<"d7y.swarm.v1.PieceBitmap"> & {
+  /**
+   * @generated from field: repeated d7y.swarm.v1.PieceRun runs = 1;
+   */
+  runs: PieceRun[];
+};
+
+/**
+ * Describes the message d7y.swarm.v1.PieceBitmap.
+ * Use `create(PieceBitmapSchema)` to create a new message.
+ */
+export const PieceBitmapSchema: GenMessage<PieceBitmap> = /*@__PURE__*/
+  messageDesc(file_d7y_swarm_v1_swarm, 20);
+
+/**
+ * Neighbouring pieces.
+ *
+ * @generated from message d7y.swarm.v1.PieceRun
+ */
+export type PieceRun = Message<"d7y.swarm.v1.PieceRun"> & {
+  /**
+   * Number of the first piece.
+   *
+   * @generated from field: uint32 first = 1;
+   */
+  first: number;
+
+  /**
+   * When set, all of so many pieces; bits is empty then.
+   *
+   * @generated from field: uint32 count = 2;
+   */
+  count: number;
+
+  /**
+   * Piece first + 8 * i + j stands in bit j, counted from the lowest, of byte i.
+   *
+   * @generated from field: bytes bits = 3;
+   */
+  bits: Uint8Array;
+};
+
+/**
+ * Describes the message d7y.swarm.v1.PieceRun.
+ * Use `create(PieceRunSchema)` to create a new message.
+ */
+export const PieceRunSchema: GenMessage<PieceRun> = /*@__PURE__*/
+  messageDesc(file_d7y_swarm_v1_swarm, 21);
+
+/**
+ * Where the content of a task comes from: what a seed has to know to fetch it. Carries no credentials.
+ *
+ * @generated from message d7y.swarm.v1.TaskSource
+ */
+export type TaskSource = Message<"d7y.swarm.v1.TaskSource"> & {
+  /**
+   * Without query parameters that are filtered, user and password.
+   *
+   * @generated from field: string url = 1;
+   */
+  url: string;
+
+  /**
+   * "algorithm:hex" of the content.
+   *
+   * @generated from field: string digest = 2;
+   */
+  digest: string;
+
+  /**
+   * @generated from field: string tag = 3;
+   */
+  tag: string;
+
+  /**
+   * @generated from field: string application = 4;
+   */
+  application: string;
+
+  /**
+   * @generated from field: repeated string filtered_query_params = 5;
+   */
+  filteredQueryParams: string[];
+
+  /**
+   * Headers that carry no secret.
+   *
+   * @generated from field: map<string, string> request_headers = 6;
+   */
+  requestHeaders: { [key: string]: string };
+
+  /**
+   * Bytes of a piece, only where the caller asked for it.
+   *
+   * @generated from field: optional uint64 requested_piece_length = 7;
+   */
+  requestedPieceLength?: bigint | undefined;
+
+  /**
+   * See common.v2.Download.
+   *
+   * @generated from field: string content_for_calculating_task_id = 8;
+   */
+  contentForCalculatingTaskId: string;
+
+  /**
+   * @generated from field: bool enable_task_id_based_blob_digest = 9;
+   */
+  enableTaskIdBasedBlobDigest: boolean;
+};
+
+/**
+ * Describes the message d7y.swarm.v1.TaskSource.
+ * Use `create(TaskSourceSchema)` to create a new message.
+ */
+export const TaskSourceSchema: GenMessage<TaskSource> = /*@__PURE__*/
+  messageDesc(file_d7y_swarm_v1_swarm, 22);
+
+/**
+ * A range of bytes.
+ *
+ * @generated from message d7y.swarm.v1.Span
+ */
+export type Span = Message<"d7y.swarm.v1.Span"> & {
+  /**
+   * @generated from field: uint64 start = 1;
+   */
+  start: bigint;
+
+  /**
+   * @generated from field: uint64 length = 2;
+   */
+  length: bigint;
+};
+
+/**
+ * Describes the message d7y.swarm.v1.Span.
+ * Use `create(SpanSchema)` to create a new message.
+ */
+export const SpanSchema: GenMessage<Span> = /*@__PURE__*/
+  messageDesc(file_d7y_swarm_v1_swarm, 23);
+
+/**
+ * A peer of this daemon joins a task. Answered by Offer, OriginGrant, Noted or Refusal, as soon as there is an answer.
+ *
+ * @generated from message d7y.swarm.v1.Register
+ */
+export type Register = Message<"d7y.swarm.v1.Register"> & {
+  /**
+   * Chosen by the daemon from 1 on, used for one peer of a stream only: whatever else is said of the peer carries it.
+   *
+   * @generated from field: uint32 peer_number = 1;
+   */
+  peerNumber: number;
+
+  /**
+   * @generated from field: string task_id = 2;
+   */
+  taskId: string;
+
+  /**
+   * Unique in the cluster; the same after a reconnect.
+   *
+   * @generated from field: string peer_id = 3;
+   */
+  peerId: string;
+
+  /**
+   * @generated from field: d7y.swarm.v1.TaskSource source = 4;
+   */
+  source?: TaskSource | undefined;
+
+  /**
+   * 0 to 6, as common.v2.Priority.
+   *
+   * @generated from field: uint32 priority = 5;
+   */
+  priority: number;
+
+  /**
+   * Bytes of the whole content, when known.
+   *
+   * @generated from field: optional uint64 content_length = 6;
+   */
+  contentLength?: bigint | undefined;
+
+  /**
+   * Bytes of a piece, when known.
+   *
+   * @generated from field: optional uint64 piece_length = 7;
+   */
+  pieceLength?: bigint | undefined;
+
+  /**
+   * Set when only part of the content is wanted.
+   *
+   * @generated from field: d7y.swarm.v1.Span range = 8;
+   */
+  range?: Span | undefined;
+
+  /**
+   * Asks for leave to fetch from the origin rather than for parents.
+   *
+   * @generated from field: bool need_back_to_source = 9;
+   */
+  needBackToSource: boolean;
+
+  /**
+   * Holds everything and only says so.
+   *
+   * @generated from field: bool metadata_only = 10;
+   */
+  metadataOnly: boolean;
+
+  /**
+   * Pieces fetched at the same time.
+   *
+   * @generated from field: uint32 concurrent_piece_count = 11;
+   */
+  concurrentPieceCount: number;
+
+  /**
+   * Pieces that are here already: of a download that is taken up again.
+   *
+   * @generated from field: d7y.swarm.v1.PieceBitmap held = 12;
+   */
+  held?: PieceBitmap | undefined;
+};
+
+/**
+ * Describes the message d7y.swarm.v1.Register.
+ * Use `create(RegisterSchema)` to create a new message.
+ */
+export const RegisterSchema: GenMessage<Register> = /*@__PURE__*/
+  messageDesc(file_d7y_swarm_v1_swarm, 24);
+
+/**
+ * The peer has begun to fetch, in the way it was told to.
+ *
+ * @generated from message d7y.swarm.v1.Started
+ */
+export type Started = Message<"d7y.swarm.v1.Started"> & {
+  /**
+   * @generated from field: uint32 peer_number = 1;
+   */
+  peerNumber: number;
+
+  /**
+   * From the origin rather than from parents.
+   *
+   * @generated from field: bool from_origin = 2;
+   */
+  fromOrigin: boolean;
+};
+
+/**
+ * Describes the message d7y.swarm.v1.Started.
+ * Use `create(StartedSchema)` to create a new message.
+ */
+export const StartedSchema: GenMessage<Started> = /*@__PURE__*/
+  messageDesc(file_d7y_swarm_v1_swarm, 25);
+
+/**
+ * Pieces that came since the last of these messages. Sent a few times a second while pieces come.
+ *
+ * @generated from message d7y.swarm.v1.HavePieces
+ */
+export type HavePieces = Message<"d7y.swarm.v1.HavePieces"> & {
+  /**
+   * @generated from field: uint32 peer_number = 1;
+   */
+  peerNumber: number;
+
+  /**
+   * @generated from field: d7y.swarm.v1.PieceBitmap pieces = 2;
+   */
+  pieces?: PieceBitmap | undefined;
+
+  /**
+   * What brought them. Pieces that were here before are delivered by nobody.
+   *
+   * @generated from field: repeated d7y.swarm.v1.Delivery deliveries = 3;
+   */
+  deliveries: Delivery[];
+};
+
+/**
+ * Describes the message d7y.swarm.v1.HavePieces.
+ * Use `create(HavePiecesSchema)` to create a new message.
+ */
+export const HavePiecesSchema: GenMessage<HavePieces> = /*@__PURE__*/
+  messageDesc(file_d7y_swarm_v1_swarm, 26);
+
+/**
+ * What one parent, or the origin, brought.
+ *
+ * @generated from message d7y.swarm.v1.Delivery
+ */
+export type Delivery = Message<"d7y.swarm.v1.Delivery"> & {
+  /**
+   * As in the offer; 0 for the origin and for parents that no offer on this stream named.
+   *
+   * @generated from field: uint32 parent_number = 1;
+   */
+  parentNumber: number;
+
+  /**
+   * Set instead of parent_number for a parent that no offer on this stream named.
+   *
+   * @generated from field: string parent_id = 2;
+   */
+  parentId: string;
+
+  /**
+   * @generated from field: uint32 pieces = 3;
+   */
+  pieces: number;
+
+  /**
+   * @generated from field: uint64 bytes = 4;
+   */
+  bytes: bigint;
+
+  /**
+   * Time that the pieces took, added up.
+   *
+   * @generated from field: uint64 duration_ms = 5;
+   */
+  durationMs: bigint;
+};
+
+/**
+ * Describes the message d7y.swarm.v1.Delivery.
+ * Use `create(DeliverySchema)` to create a new message.
+ */
+export const DeliverySchema: GenMessage<Delivery> = /*@__PURE__*/
+  messageDesc(file_d7y_swarm_v1_swarm, 27);
+
+/**
+ * A parent did not deliver a piece, or delivered wrong bytes.
+ *
+ * @generated from message d7y.swarm.v1.PieceFailed
+ */
+export type PieceFailed = Message<"d7y.swarm.v1.PieceFailed"> & {
+  /**
+   * @generated from field: uint32 peer_number = 1;
+   */
+  peerNumber: number;
+
+  /**
+   * As in Delivery.
+   *
+   * @generated from field: uint32 parent_number = 2;
+   */
+  parentNumber: number;
+
+  /**
+   * @generated from field: string parent_id = 3;
+   */
+  parentId: string;
+
+  /**
+   * Missing when it was the parent as a whole.
+   *
+   * @generated from field: optional uint32 piece_number = 4;
+   */
+  pieceNumber?: number | undefined;
+};
+
+/**
+ * Describes the message d7y.swarm.v1.PieceFailed.
+ * Use `create(PieceFailedSchema)` to create a new message.
+ */
+export const PieceFailedSchema: GenMessage<PieceFailed> = /*@__PURE__*/
+  messageDesc(file_d7y_swarm_v1_swarm, 28);
+
+/**
+ * The parents offered so far will not do. Answered as Register is.
+ *
+ * @generated from message d7y.swarm.v1.Reschedule
+ */
+export type Reschedule = Message<"d7y.swarm.v1.Reschedule"> & {
+  /**
+   * @generated from field: uint32 peer_number = 1;
+   */
+  peerNumber: number;
+
+  /**
+   * Those that are of no use, as in the offers …
+   *
+   * @generated from field: repeated uint32 parent_numbers = 2;
+   */
+  parentNumbers: number[];
+
+  /**
+   * … and those that no offer on this stream named.
+   *
+   * @generated from field: repeated string parent_ids = 3;
+   */
+  parentIds: string[];
+
+  /**
+   * @generated from field: string reason = 4;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message d7y.swarm.v1.Reschedule.
+ * Use `create(RescheduleSchema)` to create a new message.
+ */
+export const RescheduleSchema: GenMessage<Reschedule> = /*@__PURE__*/
+  messageDesc(file_d7y_swarm_v1_swarm, 29);
+
+/**
+ * The peer has everything that it wanted. Answered by Noted; the number is not used any more.
+ *
+ * @generated from message d7y.swarm.v1.Finished
+ */
+export type Finished = Message<"d7y.swarm.v1.Finished"> & {
+  /**
+   * @generated from field: uint32 peer_number = 1;
+   */
+  peerNumber: number;
+
+  /**
+   * The bytes came from the origin.
+   *
+   * @generated from field: bool from_origin = 2;
+   */
+  fromOrigin: boolean;
+};
+
+/**
+ * Describes the message d7y.swarm.v1.Finished.
+ * Use `create(FinishedSchema)` to create a new message.
+ */
+export const FinishedSchema: GenMessage<Finished> = /*@__PURE__*/
+  messageDesc(file_d7y_swarm_v1_swarm, 30);
+
+/**
+ * Nothing comes of the download. Answered by Noted; the number is not used any more.
+ *
+ * @generated from message d7y.swarm.v1.Failed
+ */
+export type Failed = Message<"d7y.swarm.v1.Failed"> & {
+  /**
+   * @generated from field: uint32 peer_number = 1;
+   */
+  peerNumber: number;
+
+  /**
+   * It was the origin that failed.
+   *
+   * @generated from field: bool from_origin = 2;
+   */
+  fromOrigin: boolean;
+
+  /**
+   * @generated from field: string reason = 3;
+   */
+  reason: string;
+
+  /**
+   * HTTP status of the origin, when it answered.
+   *
+   * @generated from field: optional uint32 origin_status = 4;
+   */
+  originStatus?: number | undefined;
+};
+
+/**
+ * Describes the message d7y.swarm.v1.Failed.
+ * Use `create(FailedSchema)` to create a new message.
+ */
+export const FailedSchema: GenMessage<Failed> = /*@__PURE__*/
+  messageDesc(file_d7y_swarm_v1_swarm, 31);
+
+/**
+ * The peer is to be forgotten. Not answered; the number is not used any more.
+ *
+ * @generated from message d7y.swarm.v1.Leave
+ */
+export type Leave = Message<"d7y.swarm.v1.Leave"> & {
+  /**
+   * @generated from field: uint32 peer_number = 1;
+   */
+  peerNumber: number;
+};
+
+/**
+ * Describes the message d7y.swarm.v1.Leave.
+ * Use `create(LeaveSchema)` to create a new message.
+ */
+export const LeaveSchema: GenMessage<Leave> = /*@__PURE__*/
+  messageDesc(file_d7y_swarm_v1_swarm, 32);
+
+/**
+ * Tasks that the daemon holds, beside the peers that it has registered on this stream. Said after every connect, in as many messages as
+ * it takes.
+ *
+ * @generated from message d7y.swarm.v1.Inventory
+ */
+export type Inventory = Message<"d7y.swarm.v1.Inventory"> & {
+  /**
+   * @generated from field: repeated d7y.swarm.v1.HeldTask tasks = 1;
+   */
+  tasks: HeldTask[];
+};
+
+/**
+ * Describes the message d7y.swarm.v1.Inventory.
+ * Use `create(InventorySchema)` to create a new message.
+ */
+export const InventorySchema: GenMessage<Inventory> = /*@__PURE__*/
+  messageDesc(file_d7y_swarm_v1_swarm, 33);
+
+/**
+ * A task on the disk of a daemon.
+ *
+ * @generated from message d7y.swarm.v1.HeldTask
+ */
+export type HeldTask = Message<"d7y.swarm.v1.HeldTask"> & {
+  /**
+   * @generated from field: string task_id = 1;
+   */
+  taskId: string;
+
+  /**
+   * As which others may fetch it.
+   *
+   * @generated from field: string peer_id = 2;
+   */
+  peerId: string;
+
+  /**
+   * @generated from field: d7y.swarm.v1.TaskSource source = 3;
+   */
+  source?: TaskSource | undefined;
+
+  /**
+   * @generated from field: uint64 content_length = 4;
+   */
+  contentLength: bigint;
+
+  /**
+   * @generated from field: uint64 piece_length = 5;
+   */
+  pieceLength: bigint;
+
+  /**
+   * As common.v2.Priority.
+   *
+   * @generated from field: uint32 priority = 6;
+   */
+  priority: number;
+
+  /**
+   * Missing when all pieces are here.
+   *
+   * @generated from field: d7y.swarm.v1.PieceBitmap pieces = 7;
+   */
+  pieces?: PieceBitmap | undefined;
+};
+
+/**
+ * Describes the message d7y.swarm.v1.HeldTask.
+ * Use `create(HeldTaskSchema)` to create a new message.
+ */
+export const HeldTaskSchema: GenMessage<HeldTask> = /*@__PURE__*/
+  messageDesc(file_d7y_swarm_v1_swarm, 34);
+
+/**
+ * The sender is about to stop. A daemon that says so is offered to nobody any more; daemons that hear it from a scheduler go on with the
+ * next one.
+ *
+ * @generated from message d7y.swarm.v1.Drain
+ */
+export type Drain = Message<"d7y.swarm.v1.Drain"> & {
+  /**
+   * @generated from field: string reason = 1;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message d7y.swarm.v1.Drain.
+ * Use `create(DrainSchema)` to create a new message.
+ */
+export const DrainSchema: GenMessage<Drain> = /*@__PURE__*/
+  messageDesc(file_d7y_swarm_v1_swarm, 35);
+
+/**
+ * A host of offered parents; named once per stream.
+ *
+ * @generated from message d7y.swarm.v1.OfferedHost
+ */
+export type OfferedHost = Message<"d7y.swarm.v1.OfferedHost"> & {
+  /**
+   * Chosen by the scheduler from 1 on, for this stream.
+   *
+   * @generated from field: uint32 number = 1;
+   */
+  number: number;
+
+  /**
+   * @generated from field: string id = 2;
+   */
+  id: string;
+
+  /**
+   * @generated from field: string ip = 3;
+   */
+  ip: string;
+
+  /**
+   * Upload service.
+   *
+   * @generated from field: uint32 port = 4;
+   */
+  port: number;
+
+  /**
+   * @generated from field: bool is_seed = 5;
+   */
+  isSeed: boolean;
+
+  /**
+   * Data centre and place, as announced.
+   *
+   * @generated from field: string idc = 6;
+   */
+  idc: string;
+
+  /**
+   * @generated from field: string location = 7;
+   */
+  location: string;
+};
+
+/**
+ * Describes the message d7y.swarm.v1.OfferedHost.
+ * Use `create(OfferedHostSchema)` to create a new message.
+ */
+export const OfferedHostSchema: GenMessage<OfferedHost> = /*@__PURE__*/
+  messageDesc(file_d7y_swarm_v1_swarm, 36);
+
+/**
+ * A parent that the last offer to the peer did not name.
+ *
+ * @generated from message d7y.swarm.v1.OfferedParent
+ */
+export type OfferedParent = Message<"d7y.swarm.v1.OfferedParent"> & {
+  /**
+   * Chosen by the scheduler from 1 on, for this peer number.
+   *
+   * @generated from field: uint32 number = 1;
+   */
+  number: number;
+
+  /**
+   * @generated from field: string peer_id = 2;
+   */
+  peerId: string;
+
+  /**
+   * @generated from field: uint32 host_number = 3;
+   */
+  hostNumber: number;
+
+  /**
+   * Has all pieces.
+   *
+   * @generated from field: bool is_complete = 4;
+   */
+  isComplete: boolean;
+
+  /**
+   * Registered as one that goes to the origin itself: its content may not be public.
+   *
+   * @generated from field: bool is_private = 5;
+   */
+  isPrivate: boolean;
+};
+
+/**
+ * Describes the message d7y.swarm.v1.OfferedParent.
+ * Use `create(OfferedParentSchema)` to create a new message.
+ */
+export const OfferedParentSchema: GenMessage<OfferedParent> = /*@__PURE__*/
+  messageDesc(file_d7y_swarm_v1_swarm, 37);
+
+/**
+ * A parent of an offer.
+ *
+ * @generated from message d7y.swarm.v1.ParentInOffer
+ */
+export type ParentInOffer = Message<"d7y.swarm.v1.ParentInOffer"> & {
+  /**
+   * @generated from field: uint32 number = 1;
+   */
+  number: number;
+
+  /**
+   * @generated from field: d7y.swarm.v1.ParentRole role = 2;
+   */
+  role: ParentRole;
+};
+
+/**
+ * Describes the message d7y.swarm.v1.ParentInOffer.
+ * Use `create(ParentInOfferSchema)` to create a new message.
+ */
+export const ParentInOfferSchema: GenMessage<ParentInOffer> = /*@__PURE__*/
+  messageDesc(file_d7y_swarm_v1_swarm, 38);
+
+/**
+ * Whom to fetch from: replaces the offer before it.
+ *
+ * @generated from message d7y.swarm.v1.Offer
+ */
+export type Offer = Message<"d7y.swarm.v1.Offer"> & {
+  /**
+   * @generated from field: uint32 peer_number = 1;
+   */
+  peerNumber: number;
+
+  /**
+   * Hosts that this stream has not heard of yet.
+   *
+   * @generated from field: repeated d7y.swarm.v1.OfferedHost hosts = 2;
+   */
+  hosts: OfferedHost[];
+
+  /**
+   * Parents that this peer has not heard of yet.
+   *
+   * @generated from field: repeated d7y.swarm.v1.OfferedParent introduced = 3;
+   */
+  introduced: OfferedParent[];
+
+  /**
+   * All parents, best first.
+   *
+   * @generated from field: repeated d7y.swarm.v1.ParentInOffer parents = 4;
+   */
+  parents: ParentInOffer[];
+
+  /**
+   * Bytes of the whole content and of a piece, when known.
+   *
+   * @generated from field: uint64 content_length = 5;
+   */
+  contentLength: bigint;
+
+  /**
+   * @generated from field: uint64 piece_length = 6;
+   */
+  pieceLength: bigint;
+};
+
+/**
+ * Describes the message d7y.swarm.v1.Offer.
+ * Use `create(OfferSchema)` to create a new message.
+ */
+export const OfferSchema: GenMessage<Offer> = /*@__PURE__*/
+  messageDesc(file_d7y_swarm_v1_swarm, 39);
+
+/**
+ * Leave to fetch from the origin.
+ *
+ * @generated from message d7y.swarm.v1.OriginGrant
+ */
+export type OriginGrant = Message<"d7y.swarm.v1.OriginGrant"> & {
+  /**
+   * @generated from field: uint32 peer_number = 1;
+   */
+  peerNumber: number;
+
+  /**
+   * @generated from field: string reason = 2;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message d7y.swarm.v1.OriginGrant.
+ * Use `create(OriginGrantSchema)` to create a new message.
+ */
+export const OriginGrantSchema: GenMessage<OriginGrant> = /*@__PURE__*/
+  messageDesc(file_d7y_swarm_v1_swarm, 40);
+
+/**
+ * Answers what asks for nothing.
+ *
+ * @generated from message d7y.swarm.v1.Noted
+ */
+export type Noted = Message<"d7y.swarm.v1.Noted"> & {
+  /**
+   * @generated from field: uint32 peer_number = 1;
+   */
+  peerNumber: number;
+
+  /**
+   * @generated from field: d7y.swarm.v1.NotedAs as = 2;
+   */
+  as: NotedAs;
+};
+
+/**
+ * Describes the message d7y.swarm.v1.Noted.
+ * Use `create(NotedSchema)` to create a new message.
+ */
+export const NotedSchema: GenMessage<Noted> = /*@__PURE__*/
+  messageDesc(file_d7y_swarm_v1_swarm, 41);
+
+/**
+ * The peer is turned down; its number is not used any more.
+ *
+ * @generated from message d7y.swarm.v1.Refusal
+ */
+export type Refusal = Message<"d7y.swarm.v1.Refusal"> & {
+  /**
+   * @generated from field: uint32 peer_number = 1;
+   */
+  peerNumber: number;
+
+  /**
+   * @generated from field: d7y.swarm.v1.RefusalReason reason = 2;
+   */
+  reason: RefusalReason;
+
+  /**
+   * @generated from field: string description = 3;
+   */
+  description: string;
+};
+
+/**
+ * Describes the message d7y.swarm.v1.Refusal.
+ * Use `create(RefusalSchema)` to create a new message.
+ */
+export const RefusalSchema: GenMessage<Refusal> = /*@__PURE__*/
+  messageDesc(file_d7y_swarm_v1_swarm, 42);
+
+/**
+ * Pieces of a task that few peers have: to be fetched first where there is a choice. Replaces what was said before; sent now and then, for
+ * tasks of many pieces.
+ *
+ * @generated from message d7y.swarm.v1.RarePieces
+ */
+export type RarePieces = Message<"d7y.swarm.v1.RarePieces"> & {
+  /**
+   * @generated from field: string task_id = 1;
+   */
+  taskId: string;
+
+  /**
+   * @generated from field: d7y.swarm.v1.PieceBitmap pieces = 2;
+   */
+  pieces?: PieceBitmap | undefined;
+};
+
+/**
+ * Describes the message d7y.swarm.v1.RarePieces.
+ * Use `create(RarePiecesSchema)` to create a new message.
+ */
+export const RarePiecesSchema: GenMessage<RarePieces> = /*@__PURE__*/
+  messageDesc(file_d7y_swarm_v1_swarm, 43);
+
+/**
  * Names the task.
  *
  * @generated from message d7y.swarm.v1.FollowVouchersRequest
@@ -712,7 +1683,7 @@ export type FollowVouchersRequest = Message<"d7y.swarm.v1.FollowVouchersRequest"
  * Use `create(FollowVouchersRequestSchema)` to create a new message.
  */
 export const FollowVouchersRequestSchema: GenMessage<FollowVouchersRequest> = /*@__PURE__*/
-  messageDesc(file_d7y_swarm_v1_swarm, 20);
+  messageDesc(file_d7y_swarm_v1_swarm, 44);
 
 /**
  * Vouchers of the server itself.
@@ -741,7 +1712,7 @@ export type FollowVouchersResponse = Message<"d7y.swarm.v1.FollowVouchersRespons
  * Use `create(FollowVouchersResponseSchema)` to create a new message.
  */
 export const FollowVouchersResponseSchema: GenMessage<FollowVouchersResponse> = /*@__PURE__*/
-  messageDesc(file_d7y_swarm_v1_swarm, 21);
+  messageDesc(file_d7y_swarm_v1_swarm, 45);
 
 /**
  * What a host did.
@@ -799,6 +1770,143 @@ export const OffenceSchema: GenEnum<Offence> = /*@__PURE__*/
   enumDesc(file_d7y_swarm_v1_swarm, 0);
 
 /**
+ * What a parent is to a child.
+ *
+ * @generated from enum d7y.swarm.v1.ParentRole
+ */
+export const ParentRole = {
+  /**
+   * Taken for a neighbour.
+   *
+   * @generated from enum value: PARENT_ROLE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * Exchanges pieces.
+   *
+   * @generated from enum value: PARENT_ROLE_NEIGHBOUR = 1;
+   */
+  NEIGHBOUR: 1,
+
+  /**
+   * Has everything, or a way to it: to be asked for what no neighbour brings.
+   *
+   * @generated from enum value: PARENT_ROLE_FALLBACK = 2;
+   */
+  FALLBACK: 2,
+} as const;
+
+/**
+ * What a parent is to a child.
+ *
+ * @generated from enum d7y.swarm.v1.ParentRole
+ */
+export type ParentRole = (typeof ParentRole)[keyof typeof ParentRole] | UnknownEnum;
+
+/**
+ * Describes the enum d7y.swarm.v1.ParentRole.
+ */
+export const ParentRoleSchema: GenEnum<ParentRole> = /*@__PURE__*/
+  enumDesc(file_d7y_swarm_v1_swarm, 1);
+
+/**
+ * What was taken note of.
+ *
+ * @generated from enum d7y.swarm.v1.NotedAs
+ */
+export const NotedAs = {
+  /**
+   * Never sent.
+   *
+   * @generated from enum value: NOTED_AS_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * The task has no content: there is nothing to fetch.
+   *
+   * @generated from enum value: NOTED_AS_EMPTY = 1;
+   */
+  EMPTY: 1,
+
+  /**
+   * A peer that holds everything is registered.
+   *
+   * @generated from enum value: NOTED_AS_METADATA_ONLY = 2;
+   */
+  METADATA_ONLY: 2,
+
+  /**
+   * The last word of the peer.
+   *
+   * @generated from enum value: NOTED_AS_ENDED = 3;
+   */
+  ENDED: 3,
+} as const;
+
+/**
+ * What was taken note of.
+ *
+ * @generated from enum d7y.swarm.v1.NotedAs
+ */
+export type NotedAs = (typeof NotedAs)[keyof typeof NotedAs] | UnknownEnum;
+
+/**
+ * Describes the enum d7y.swarm.v1.NotedAs.
+ */
+export const NotedAsSchema: GenEnum<NotedAs> = /*@__PURE__*/
+  enumDesc(file_d7y_swarm_v1_swarm, 2);
+
+/**
+ * Why a peer is turned down.
+ *
+ * @generated from enum d7y.swarm.v1.RefusalReason
+ */
+export const RefusalReason = {
+  /**
+   * Never sent.
+   *
+   * @generated from enum value: REFUSAL_REASON_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * The peer, or what it asks for, is not known here.
+   *
+   * @generated from enum value: REFUSAL_REASON_NOT_FOUND = 1;
+   */
+  NOT_FOUND: 1,
+
+  /**
+   * What it asks for is not allowed.
+   *
+   * @generated from enum value: REFUSAL_REASON_FAILED_PRECONDITION = 2;
+   */
+  FAILED_PRECONDITION: 2,
+
+  /**
+   * The scheduler holds all it can.
+   *
+   * @generated from enum value: REFUSAL_REASON_RESOURCE_EXHAUSTED = 3;
+   */
+  RESOURCE_EXHAUSTED: 3,
+} as const;
+
+/**
+ * Why a peer is turned down.
+ *
+ * @generated from enum d7y.swarm.v1.RefusalReason
+ */
+export type RefusalReason = (typeof RefusalReason)[keyof typeof RefusalReason] | UnknownEnum;
+
+/**
+ * Describes the enum d7y.swarm.v1.RefusalReason.
+ */
+export const RefusalReasonSchema: GenEnum<RefusalReason> = /*@__PURE__*/
+  enumDesc(file_d7y_swarm_v1_swarm, 3);
+
+/**
  * Spoken by scheduler and daemons on the port of their v2 services.
  *
  * @generated from service d7y.swarm.v1.SwarmService
@@ -816,7 +1924,8 @@ export const SwarmService: GenService<{
   },
   /**
    * One stream per daemon and scheduler for all tasks of the daemon. The daemon opens it, introduces itself first, and says again what
-   * it knows (vouchers of tasks it holds, tags) after every reconnect. Whatever is missing here is still said in v2.
+   * it knows (tasks it holds, downloads under way, vouchers, tags) after every reconnect. A scheduler whose HelloResponse names the
+   * feature "peers" takes registrations here; any other takes them over AnnouncePeer, as do schedulers that cannot be reached this way.
    *
    * @generated from rpc d7y.swarm.v1.SwarmService.Link
    */
