@@ -65,7 +65,13 @@ export function planCluster({ dataDir, portBase, otlpEndpoint }: PlanOptions): C
   return {
     schedulerPort,
     schedulerConfigText: JSON.stringify({
-      server: { advertiseIP: LOOPBACK, listenIP: LOOPBACK, port: schedulerPort, host: 'scheduler' },
+      server: {
+        advertiseIP: LOOPBACK,
+        listenIP: LOOPBACK,
+        port: schedulerPort,
+        host: 'scheduler',
+        dataDir: join(dataDir, 'scheduler'),
+      },
       metrics: { enable: true, addr: `${LOOPBACK}:${portBase + SCHEDULER_OFFSET.metrics}` },
       ...tracing,
     }),

@@ -7,10 +7,20 @@ const args = parseServiceArgs(process.argv, {
   description: 'Tells the daemons of a cluster from whom to fetch.',
   defaultConfig: '/etc/dragonfly/scheduler.yaml',
   envPrefix: 'SCHEDULER',
+  ownOptions: [
+    {
+      flags: '--dynconfig <file>',
+      description: 'limits and priorities, where there is no manager',
+      variable: 'DYNCONFIG',
+    },
+  ],
 });
 
 void runService((signal) => {
-  const { configPath, configGiven, console, logLevel } = args;
-  const config = readSchedulerConfig({ path: configPath, optional: !configGiven, console, logLevel, env: process.env });
+  const { configPath, configGiven, console, logLevel, own } = args;
+  const config = readSchedulerConfig({
+    ...{ path: configPath, optional: !configGiven, console, logLevel, env: process.env, uid: process.getuid?.() },
+    dynconfigPath: own?.['dynconfig'] ?? '/etc/dragonfly/dynconfig.yaml',
+  });
   return startScheduler(config, { signal });
 });

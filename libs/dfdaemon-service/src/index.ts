@@ -3,8 +3,6 @@ export type { DfdaemonOverrides } from './compose/runtime.ts';
 export type { RunningDfdaemon, StartDfdaemonOptions } from './compose/start-dfdaemon.ts';
 export { parseDfdaemonArgs } from './config/dfdaemon-args.ts';
 export type { DfdaemonProgram } from './config/dfdaemon-args.ts';
-export { defaultDirectories } from './config/directories.ts';
-export type { Directories } from './config/directories.ts';
 export { readDfdaemonConfig } from './config/read-dfdaemon-config.ts';
 export type { ReadDfdaemonConfigOptions } from './config/read-dfdaemon-config.ts';
 export type { DfdaemonConfig } from './config/schema.ts';

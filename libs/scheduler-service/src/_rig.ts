@@ -9,7 +9,7 @@ import type { Logger } from '@d7y/service-kit';
 import { AsyncQueue, createHealth, createLogger, listen } from '@d7y/service-kit';
 import type { RunningScheduler, SchedulerOverrides } from './compose.ts';
 import { startScheduler } from './compose.ts';
-import { readSchedulerConfig } from './config.ts';
+import { readSchedulerConfig } from './config/read-scheduler-config.ts';
 
 export const silent: Logger = createLogger({ name: 'test', level: 'silent' });
 export const TASK_ID = 'a'.repeat(64);

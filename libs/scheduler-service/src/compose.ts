@@ -17,7 +17,7 @@ import type { SwarmOptions } from '@d7y/swarm';
 import { Swarm } from '@d7y/swarm';
 import type { Clock } from './clock.ts';
 import { systemClock } from './clock.ts';
-import type { SchedulerConfig } from './config.ts';
+import type { SchedulerConfig } from './config/read-scheduler-config.ts';
 import { LinkHub } from './link/link-hub.ts';
 import { createLinkMetrics } from './link/link-metrics.ts';
 import { MessageWriter } from './messages/message-writer.ts';

@@ -4,7 +4,7 @@ import { createGrpcConnection } from '@d7y/peer-protocol';
 import { createClient } from '@connectrpc/connect';
 import { describe, expect, it } from '@jest/globals';
 import { startScheduler } from './compose.ts';
-import { readSchedulerConfig } from './config.ts';
+import { readSchedulerConfig } from './config/read-scheduler-config.ts';
 import { eventually, SchedulerRig, silent, startFakeSeed, TASK_ID } from './_rig.ts';
 
 const scrape = async (port: number | undefined): Promise<string> =>

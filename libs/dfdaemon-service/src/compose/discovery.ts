@@ -1,7 +1,6 @@
 import { join, resolve } from 'node:path';
 import { createManagerClient, createSchedulerClient } from '@d7y/peer-protocol';
-import { StartError } from '@d7y/service-kit';
-import { managerOf } from '../config/manager-address.ts';
+import { managerOf, StartError } from '@d7y/service-kit';
 import { schedulerAddresses } from '../scheduler/dynconfig.ts';
 import { ManagerDynconfig } from '../scheduler/manager-dynconfig.ts';
 import { VERSION } from '../version.ts';

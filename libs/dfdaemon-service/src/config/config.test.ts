@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { defaultDirectories } from './directories.ts';
+import { defaultDirectories } from '@d7y/service-kit';
 import { readDfdaemonConfig } from './read-dfdaemon-config.ts';
 
 const read = (text: string) => readDfdaemonConfig({ text, env: {}, uid: 0 });

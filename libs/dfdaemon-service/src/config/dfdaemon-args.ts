@@ -1,6 +1,5 @@
-import { type ConfigRead, type LogLevel, parseServiceArgs } from '@d7y/service-kit';
+import { type ConfigRead, defaultDirectories, type LogLevel, parseServiceArgs } from '@d7y/service-kit';
 import { VERSION } from '../version.ts';
-import { defaultDirectories } from './directories.ts';
 import { readDfdaemonConfig } from './read-dfdaemon-config.ts';
 import type { DfdaemonConfig } from './schema.ts';
 

@@ -1,5 +1,4 @@
-import { ConfigError, type ConfigRead, readConfig } from '@d7y/service-kit';
-import { defaultDirectories } from './directories.ts';
+import { ConfigError, type ConfigRead, defaultDirectories, readConfig } from '@d7y/service-kit';
 import { type DfdaemonConfig, dfdaemonSchema } from './schema.ts';
 import { tlsProblemOf } from './tls-files.ts';
 

@@ -1,8 +1,7 @@
 import { DEFAULT_FILTERED_QUERY_PARAMS } from '@d7y/piece';
-import { byteRate, byteSize, duration, httpUrl, ipAddress, port, secretString } from '@d7y/service-kit';
+import type { Directories } from '@d7y/service-kit';
+import { byteRate, byteSize, duration, httpUrl, ipAddress, managerAddress, port, secretString } from '@d7y/service-kit';
 import { z } from 'zod';
-import { managerAddress } from './manager-address.ts';
-import type { Directories } from './directories.ts';
 
 const MIB = 2 ** 20;
 const SECOND = 1000;
