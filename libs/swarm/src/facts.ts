@@ -13,6 +13,25 @@ export interface RegistrationFacts extends TaskSize {
   readonly needBackToSource: boolean;
   /** Holds everything already and only says so. */
   readonly metadataOnly: boolean;
+  /** Pieces that are here already: of a download that is taken up again. */
+  readonly heldPieces?: Iterable<number> | undefined;
+}
+
+/** Pieces that a peer reports together. */
+export interface PiecesFacts {
+  readonly pieces: Iterable<number>;
+  /** Who brought them; nobody brings pieces that were here before. */
+  readonly deliveries: readonly DeliveryFacts[];
+}
+
+/** What one parent, or the origin, brought. */
+export interface DeliveryFacts {
+  /** Undefined for the origin. */
+  readonly parentId: string | undefined;
+  readonly pieces: number;
+  readonly bytes: number;
+  /** Time that the pieces took, added up. */
+  readonly durationMs: number;
 }
 
 /** How a download ended. */

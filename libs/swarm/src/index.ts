@@ -1,7 +1,7 @@
 export type { ProbationRule } from './blame.ts';
 export type { Decision, RefusalCode } from './decision.ts';
 export { AddressFormatError } from './errors.ts';
-export type { EndFacts, Offence, RegistrationFacts } from './facts.ts';
+export type { DeliveryFacts, EndFacts, Offence, PiecesFacts, RegistrationFacts } from './facts.ts';
 export { HOST_TRANSITIONS, SEED_TRANSITIONS } from './host.ts';
 export type { HostFacts, HostKind, HostState, HostView } from './host.ts';
 export { meshPolicy } from './mesh-policy.ts';

@@ -296,6 +296,25 @@ describe('expiry', () => {
 });
 
 describe('a peer', () => {
+  it('may tell of many pieces at once, of which those that cannot be are passed over', () => {
+    announce('a');
+    announce('b');
+    copyAt('holder');
+    register('a');
+    swarm.peerStarted('a-peer', 0);
+    const deliveries = [{ parentId: 'holder-peer', pieces: 2, bytes: 20, durationMs: 5 }];
+    swarm.piecesFinished('a-peer', { pieces: [3, 1, 3, 10, -1, 0.5], deliveries }, 700);
+    expect([...(swarm.peer('a-peer')?.finishedPieces ?? [])]).toEqual([1, 3]);
+    expect(swarm.peer('holder-peer')?.updatedAtMs).toBe(700);
+  });
+
+  it('that takes a download up again brings the pieces it has: no seed fetches them a second time', () => {
+    announceSeed('seed');
+    announce('a');
+    expect(kinds(register('a', { heldPieces: [0, 1] }))).toEqual(['grantOrigin']);
+    expect(swarm.peer('a-peer')?.finishedPieces.size).toBe(2);
+  });
+
   it('belongs to one host and one task', () => {
     announce('a');
     announce('b');

@@ -6,7 +6,7 @@ import { Blame } from './blame.ts';
 import { refusal } from './decision.ts';
 import type { Decision } from './decision.ts';
 import { Expiry } from './expiry.ts';
-import type { EndFacts, Offence, RegistrationFacts } from './facts.ts';
+import type { EndFacts, Offence, PiecesFacts, RegistrationFacts } from './facts.ts';
 import { Host } from './host.ts';
 import type { HostFacts, HostView } from './host.ts';
 import { leaseKindFor } from './origin-leases.ts';
@@ -169,6 +169,7 @@ export class Swarm {
     peer.needBackToSource = facts.needBackToSource;
     if (facts.priority === 3) task.isPrivate = true;
     task.learnSize(facts);
+    for (const pieceNumber of facts.heldPieces ?? []) addPiece(peer, pieceNumber);
     task.apply('download', nowMs);
     if (facts.metadataOnly) {
       peer.apply('registerNormal', nowMs);
@@ -209,15 +210,23 @@ export class Swarm {
 
   /** @param parentId undefined when the piece came from the origin */
   pieceFinished(peerId: string, pieceNumber: number, parentId: string | undefined, nowMs: number): Decision[] {
+    const deliveries = [{ parentId, pieces: 1, bytes: 0, durationMs: 0 }];
+    return this.piecesFinished(peerId, { pieces: [pieceNumber], deliveries }, nowMs);
+  }
+
+  /** Pieces came, or are found to be here. */
+  piecesFinished(peerId: string, { pieces, deliveries }: PiecesFacts, nowMs: number): Decision[] {
     return this.#withPeer(peerId, nowMs, (peer) => {
-      const limit = peer.task.size.pieceCount ?? MAX_PIECE_NUMBER;
-      if (!Number.isInteger(pieceNumber) || pieceNumber < 0 || pieceNumber >= Math.min(limit, MAX_PIECE_NUMBER)) return;
+      const hadNone = peer.finishedPieces.size === 0;
       peer.updatedAtMs = peer.task.updatedAtMs = nowMs;
-      if (peer.finishedPieces.add(pieceNumber) && peer.finishedPieces.size === 1) this.#roster.reindex(peer);
-      const parent = parentId === undefined ? undefined : this.#roster.peers.get(parentId);
-      if (parent === undefined) return;
-      parent.updatedAtMs = nowMs;
-      this.#roster.heard(parent.host, nowMs);
+      for (const pieceNumber of pieces) addPiece(peer, pieceNumber);
+      if (hadNone && peer.finishedPieces.size > 0) this.#roster.reindex(peer);
+      for (const { parentId } of deliveries) {
+        const parent = parentId === undefined ? undefined : this.#roster.peers.get(parentId);
+        if (parent === undefined) continue;
+        parent.updatedAtMs = nowMs;
+        this.#roster.heard(parent.host, nowMs);
+      }
     });
   }
 
@@ -439,6 +448,12 @@ export class Swarm {
     }
     if (goneMs >= this.#roster.options.peerGraceMs) this.#roster.removePeer(peer, nowMs);
   }
+}
+
+/** What cannot be a piece of the task is passed over. */
+function addPiece({ task, finishedPieces }: Peer, pieceNumber: number): void {
+  const limit = Math.min(task.size.pieceCount ?? MAX_PIECE_NUMBER, MAX_PIECE_NUMBER);
+  if (Number.isInteger(pieceNumber) && pieceNumber >= 0 && pieceNumber < limit) finishedPieces.add(pieceNumber);
 }
 
 /** Statuses by which an origin turns the request down, not just this attempt. */
