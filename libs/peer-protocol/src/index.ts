@@ -54,6 +54,14 @@ export { toDownloadMessage } from './registration-message.ts';
 export { RpcError } from './rpc-error.ts';
 export { createManagerClient } from './manager-client.ts';
 export type { ListedScheduler, ManagerClient, SchedulerSearch } from './manager-client.ts';
+export { createSchedulerManagerClient } from './manager-scheduler-client.ts';
+export type {
+  ManagedApplication,
+  ManagedScheduler,
+  SchedulerManagerClient,
+  SchedulerName,
+  SchedulerRegistration,
+} from './manager-scheduler-client.ts';
 export { createSchedulerClient } from './scheduler-client.ts';
 export type { SchedulerClientOptions } from './scheduler-client.ts';
 export type { SchedulerClient } from './scheduler.ts';

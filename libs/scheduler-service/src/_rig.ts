@@ -30,9 +30,10 @@ export class SchedulerRig implements AsyncDisposable {
     this.swarm = createClient(swarm.SwarmService, connection.transport);
   }
 
-  static async start(overrides: SchedulerOverrides = {}, yaml = ''): Promise<SchedulerRig> {
+  /** @param yaml further sections @param server further keys of the section of that name */
+  static async start(overrides: SchedulerOverrides = {}, yaml = '', server = ''): Promise<SchedulerRig> {
     await using stack = new AsyncDisposableStack();
-    const text = `server: { port: 0, listenIP: 127.0.0.1, advertiseIP: 127.0.0.1 }\nscheduler: { settleTime: 0s }\n${yaml}`;
+    const text = `server: { port: 0, listenIP: 127.0.0.1, advertiseIP: 127.0.0.1, ${server} }\nscheduler: { settleTime: 0s }\n${yaml}`;
     const running = stack.use(
       await startScheduler(readSchedulerConfig({ text, env: {} }), {
         signal: new AbortController().signal,

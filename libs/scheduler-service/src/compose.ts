@@ -28,6 +28,8 @@ import { createRateLimit } from './rpc/rate-limit.ts';
 import { HostProber } from './scheduling/host-prober.ts';
 import { SeedConnections } from './scheduling/seed-connections.ts';
 import { SwarmDriver } from './scheduling/swarm-driver.ts';
+import { createDynconfig } from './dynconfig/create-dynconfig.ts';
+import { watchDynconfig } from './dynconfig/dynconfig-metrics.ts';
 import { VERSION } from './version.ts';
 
 const TICK_MS = 100;
@@ -104,18 +106,24 @@ export async function startScheduler(
   const stopping = stack.use(linkedSignal(signal));
   const ownIdentity = readIdentity('server.tls', server.tls, { stack, logger });
   const clientIdentity = readIdentity('seedPeer.tls', config.seedPeer.tls, { stack, logger });
-  const tls = clientIdentity === undefined ? undefined : () => clientIdentity.current;
-  const connection: GrpcConnectionOptions = {
-    tls,
-    interceptors: createClientInterceptors({ telemetry, metrics }),
-  };
+  const peerIdentity = readIdentity('peer.tls', config.peer.tls, { stack, logger }) ?? clientIdentity;
+  const managerIdentity = readIdentity('manager.tls', config.manager?.tls, { stack, logger });
+  const interceptors = createClientInterceptors({ telemetry, metrics });
+  const connection: GrpcConnectionOptions = { tls: tlsSourceOf(clientIdentity), interceptors };
   const seeds = stack.use(new SeedConnections(connection));
   const swarm = new Swarm({ ...swarmOptions(config), ...overrides.swarm }, random, clock());
   watchSwarm(metrics.registry, swarm);
+  const { dynconfig, start: startDynconfig } = await createDynconfig({
+    ...{ config, clock, logger, stack, signal: stopping.signal },
+    connection: { tls: tlsSourceOf(managerIdentity), interceptors },
+    onChange: ({ candidateParentLimit = config.scheduler.candidateParentLimit }) =>
+      swarm.adjust({ candidateParentLimit }),
+  });
+  watchDynconfig(metrics.registry, dynconfig);
   const records = new Records();
   const writer = new MessageWriter(records);
   const prober = new HostProber({
-    connection: { tls },
+    connectionTo: ({ kind }) => ({ tls: tlsSourceOf(kind === 'seed' ? clientIdentity : peerIdentity) }),
     timeoutMs: PROBE_TIMEOUT_MS,
     signal: stopping.signal,
     onResult: (hostId, isHealthy) => {
@@ -148,6 +156,7 @@ export async function startScheduler(
         registerServices(router, {
           ...{ driver, records, writer, telemetry, logger, metrics: counters, instanceId },
           ...{ hub, linkMetrics },
+          priorities: () => dynconfig.priorities,
         }),
       http,
       interceptors: [createRateLimit(server.requestRateLimit, clock), createRulesInterceptor()],
@@ -167,6 +176,7 @@ export async function startScheduler(
   repeat(stack, overrides.seedProbeIntervalMs ?? SEED_PROBE_INTERVAL_MS, () => {
     for (const { facts } of swarm.hosts()) if (facts.kind === 'seed') prober.probe(facts);
   });
+  startDynconfig();
   for (const warning of config.warnings) logger.warn(warning);
   logger.info({ address: listener.address, advertised: instanceId, version: VERSION }, 'scheduler is serving');
 
@@ -210,5 +220,9 @@ function readIdentity(
 ): TlsIdentity | undefined {
   return files === undefined ? undefined : stack.use(new TlsIdentity(files, { section, logger }));
 }
+
+/** Certificates of the moment, for each connection anew. */
+const tlsSourceOf = (identity: TlsIdentity | undefined) =>
+  identity === undefined ? undefined : () => identity.current;
 
 const bracketed = (ip: string): string => (ip.includes(':') ? `[${ip}]` : ip);

@@ -13,6 +13,8 @@ export type { ManagerAddress } from './config/manager-address.ts';
 export { readConfig } from './config/read-config.ts';
 export type { ConfigRead, ReadConfigOptions } from './config/read-config.ts';
 export { formatByteSize, formatDurationMs, parseByteSize, parseDurationMs } from './config/units.ts';
+export { LastGood } from './files/last-good.ts';
+export type { LastGoodOptions } from './files/last-good.ts';
 export { replaceFile } from './files/replace-file.ts';
 export { becomeLean } from './lifecycle/lean-process.ts';
 export { EXIT_CODES, runService } from './lifecycle/run-service.ts';

@@ -16,7 +16,7 @@ export type { ParentQuestion, SchedulingPolicy } from './scheduling-policy.ts';
 export { seedOrder, seedRing } from './seed-ring.ts';
 export type { SeedRing } from './seed-ring.ts';
 export { DEFAULT_SWARM_OPTIONS } from './swarm-options.ts';
-export type { SwarmOptions } from './swarm-options.ts';
+export type { SwarmLimits, SwarmOptions } from './swarm-options.ts';
 export { Swarm } from './swarm.ts';
 export type { SwarmCounts } from './swarm.ts';
 export { TAG_BOOK_LIMITS, TagBook } from './tag-book.ts';

@@ -54,6 +54,9 @@ export interface SwarmOptions {
   readonly maxPeers: number;
 }
 
+/** What an operator may change at any time. */
+export type SwarmLimits = Partial<Pick<SwarmOptions, 'candidateParentLimit'>>;
+
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;

@@ -13,7 +13,7 @@ import { leaseKindFor } from './origin-leases.ts';
 import type { Peer, PeerState, PeerView } from './peer.ts';
 import { Roster } from './roster.ts';
 import { DEFAULT_SWARM_OPTIONS } from './swarm-options.ts';
-import type { SwarmOptions } from './swarm-options.ts';
+import type { SwarmLimits, SwarmOptions } from './swarm-options.ts';
 import type { Task, TaskView } from './task.ts';
 
 /** Numbers of what the swarm holds. */
@@ -50,6 +50,11 @@ export class Swarm {
     this.#settledAtMs = nowMs + this.#roster.options.settleMs;
     this.#answering = new Answering(this.#roster, this.#blame, random, this.#settledAtMs);
     this.#expiry = new Expiry(this.#roster, nowMs);
+  }
+
+  /** Limits that may change while the swarm lives; they hold from the next decision on. */
+  adjust(limits: SwarmLimits): void {
+    Object.assign(this.#roster.options, limits);
   }
 
   host(hostId: string): HostView | undefined {

@@ -10,6 +10,15 @@ const fileSchema = z.object({
   scheduler: z.object({ addr: z.string().optional(), addrs: z.array(z.string()).default([]) }).prefault({}),
 });
 
+const BLOCK_LISTS = ['clientConfig', 'seedClientConfig', 'seedPeers'];
+/** Schedulers keep their limits in a file of the same name, perhaps the same file. */
+const OF_SCHEDULERS = [
+  'applications',
+  'schedulerClusterConfig',
+  'schedulerClusterClientConfig',
+  'seedPeerClusterConfig',
+];
+
 type ReadText = (path: string) => Promise<string>;
 
 /** Resolves a host name; IPv4 first. */
@@ -73,7 +82,7 @@ async function fromFile(path: string, read: ReadText): Promise<readonly string[]
     path,
     text,
     schema: fileSchema,
-    knownElsewhere: ['clientConfig', 'seedClientConfig', 'seedPeers'],
+    knownElsewhere: [...BLOCK_LISTS, ...OF_SCHEDULERS],
     env: {},
   });
   const { addr, addrs } = config.scheduler;

@@ -1,8 +1,7 @@
-import { readFile } from 'node:fs/promises';
 import type { ManagerClient, SchedulerSearch } from '@d7y/peer-protocol';
-import { type Logger, replaceFile } from '@d7y/service-kit';
+import { LastGood, type Logger } from '@d7y/service-kit';
 import { z } from 'zod';
-import { chooseCluster, type ManagedCluster, NoSchedulerListedError } from './managed-schedulers.ts';
+import { chooseCluster, NoSchedulerListedError } from './managed-schedulers.ts';
 
 /** More than this is no cluster's configuration. */
 const MAX_CONFIG_LENGTH = 1_000_000;
@@ -13,6 +12,8 @@ const fileSchema = z.object({
   clientConfig: z.string().max(MAX_CONFIG_LENGTH),
   seedClientConfig: z.string().max(MAX_CONFIG_LENGTH),
 });
+
+type KeptCluster = z.output<typeof fileSchema>;
 
 export interface ManagerDynconfigOptions {
   readonly client: Pick<ManagerClient, 'address' | 'listSchedulers'>;
@@ -30,30 +31,22 @@ export interface ManagerDynconfigOptions {
  */
 export class ManagerDynconfig {
   readonly #options: ManagerDynconfigOptions;
-  #last: ManagedCluster | undefined;
+  readonly #last: LastGood<KeptCluster>;
 
-  private constructor(options: ManagerDynconfigOptions, last: ManagedCluster | undefined) {
+  private constructor(options: ManagerDynconfigOptions, last: LastGood<KeptCluster>) {
     this.#options = options;
     this.#last = last;
   }
 
   static async open(options: ManagerDynconfigOptions): Promise<ManagerDynconfig> {
-    try {
-      const { addresses, clientConfig, seedClientConfig } = fileSchema.parse(
-        JSON.parse(await readFile(options.path, 'utf8')),
-      );
-      return new ManagerDynconfig(options, { addresses, clientConfig, seedClientConfig });
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT')
-        options.logger.warn({ err: error, path: options.path }, 'what the manager said last is unreadable');
-      return new ManagerDynconfig(options, undefined);
-    }
+    const { path, logger } = options;
+    return new ManagerDynconfig(options, await LastGood.open({ path, schema: fileSchema, logger }));
   }
 
   /** JSON text of the cluster's settings for daemons of our kind; empty when there are none. */
   get clientConfig(): string {
     const { search } = this.#options;
-    return (search.isSeed ? this.#last?.seedClientConfig : this.#last?.clientConfig) ?? '';
+    return (search.isSeed ? this.#last.value?.seedClientConfig : this.#last.value?.clientConfig) ?? '';
   }
 
   /**
@@ -65,24 +58,18 @@ export class ManagerDynconfig {
     try {
       await this.#ask(signal);
     } catch (error) {
-      if (this.#last === undefined || signal.aborted) throw error;
+      if (this.#last.value === undefined || signal.aborted) throw error;
       const { client, logger } = this.#options;
       logger.warn({ manager: client.address, err: error }, 'the manager does not answer; what it said last stands');
     }
-    return this.#last?.addresses ?? [];
+    return this.#last.value?.addresses ?? [];
   }
 
   async #ask(signal: AbortSignal): Promise<void> {
-    const { client, search, isServing, path, logger } = this.#options;
+    const { client, search, isServing } = this.#options;
     const listed = await client.listSchedulers(search, { signal });
     const cluster = await chooseCluster(listed, (address) => isServing(address, { signal }));
     if (cluster === undefined) throw new NoSchedulerListedError(client.address);
-    const text = JSON.stringify({ version: 1, ...cluster });
-    const isNews = this.#last === undefined || text !== JSON.stringify({ version: 1, ...this.#last });
-    this.#last = cluster;
-    if (!isNews) return;
-    await replaceFile(path, text, { mode: 0o600 }).catch((error: unknown) => {
-      logger.warn({ err: error, path }, 'what the manager says cannot be kept on disk');
-    });
+    await this.#last.keep({ version: 1, ...cluster, addresses: [...cluster.addresses] });
   }
 }

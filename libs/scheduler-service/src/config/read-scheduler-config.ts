@@ -1,6 +1,6 @@
 import { hostname, networkInterfaces } from 'node:os';
 import { join } from 'node:path';
-import type { LogLevel } from '@d7y/service-kit';
+import type { LogLevel, ManagerAddress } from '@d7y/service-kit';
 import { ConfigError, defaultDirectories, readConfig } from '@d7y/service-kit';
 import type { SchedulerFile } from './schema.ts';
 import { ALIASES, KNOWN_ELSEWHERE, schedulerSchema } from './schema.ts';
@@ -29,7 +29,7 @@ export interface SchedulerConfig extends Omit<
     readonly backToSourceCount: number;
   };
   /** Undefined where there is none, or it is switched off. */
-  readonly manager: (SchedulerFile['manager'] & Required<Pick<SchedulerFile['manager'], 'addr'>>) | undefined;
+  readonly manager: (SchedulerFile['manager'] & { readonly addr: ManagerAddress }) | undefined;
   readonly peer: SchedulerFile['peer'];
   readonly metrics: SchedulerFile['metrics'] & {
     readonly listen: { host: string | undefined; port: number } | undefined;

@@ -6,6 +6,7 @@ import type { Logger, Telemetry } from '@d7y/service-kit';
 import { untilAborted } from '@d7y/service-kit';
 import type { PeerView } from '@d7y/swarm';
 import { context } from '@opentelemetry/api';
+import type { ApplicationPriorities } from '../dynconfig/application-priorities.ts';
 import { ConversationError, PeerNotFoundError } from '../errors.ts';
 import { toSeedDownload, toTaskRecord } from '../messages/download.ts';
 import { DEFAULT_CONCURRENT_PIECES } from '../messages/message-writer.ts';
@@ -24,6 +25,8 @@ export interface AnnouncePeerContext {
   readonly metrics: SchedulerMetrics;
   readonly telemetry: Telemetry;
   readonly logger: Logger;
+  /** What the cluster wants of applications' downloads at this moment. */
+  readonly priorities: () => ApplicationPriorities;
 }
 
 /** One download of one peer: its requests are handled in the order in which they come, its answers sent as they are decided. */
@@ -104,7 +107,7 @@ class PeerRequests {
   }
 
   #register(ids: { hostId: string; taskId: string; peerId: string }, download: common.Download): void {
-    const { driver, records, metrics, telemetry } = this.#parts;
+    const { driver, records, metrics, telemetry, priorities } = this.#parts;
     if (this.#ids !== undefined)
       throw new ConversationError(`peer ${this.#ids.peerId} has registered on this stream already`);
     this.#ids = ids;
@@ -117,7 +120,9 @@ class PeerRequests {
     this.#openQuestion('register', () => span.end());
     // The records must be there before decisions are carried out: candidates and seed triggers are made from them.
     driver.tell((swarm, nowMs) => {
-      const decisions = swarm.peerRegistered(toRegistrationFacts(ids, download), nowMs);
+      const facts = toRegistrationFacts(ids, download);
+      const priority = priorities().of(facts.priority, download.application, download.url);
+      const decisions = swarm.peerRegistered({ ...facts, priority }, nowMs);
       const peer = swarm.peer(ids.peerId);
       if (peer?.host.id === ids.hostId && peer.task.id === ids.taskId) {
         this.#peer = peer;

@@ -9,7 +9,7 @@ const SERVING = health.HealthCheckResponse_ServingStatus.SERVING;
 const MAX_CONCURRENT = 64;
 
 export interface HostProberOptions {
-  readonly connection: GrpcConnectionOptions;
+  readonly connectionTo: (host: HostFacts) => GrpcConnectionOptions;
   /** How long a host may take to answer. */
   readonly timeoutMs: number;
   /** Not called after the signal was aborted. */
@@ -19,11 +19,11 @@ export interface HostProberOptions {
 
 /** Whether a daemon says in time that it is serving. Never rejects. */
 export async function isHostHealthy(
-  { ip, port }: Pick<HostFacts, 'ip' | 'port'>,
-  { connection, timeoutMs, signal }: Pick<HostProberOptions, 'connection' | 'timeoutMs' | 'signal'>,
+  host: HostFacts,
+  { connectionTo, timeoutMs, signal }: Pick<HostProberOptions, 'connectionTo' | 'timeoutMs' | 'signal'>,
 ): Promise<boolean> {
   // A connection of its own: what is in doubt may well be an old one.
-  using fresh = createGrpcConnection({ host: ip, port }, connection);
+  using fresh = createGrpcConnection({ host: host.ip, port: host.port }, connectionTo(host));
   try {
     const { status } = await createClient(health.Health, fresh.transport).check({ service: '' }, { signal, timeoutMs });
     return status === SERVING;
