@@ -8,6 +8,8 @@ export interface ReadonlyPieceSet extends Iterable<number> {
   has(pieceNumber: number): boolean;
   /** The smallest number at or after `from` that is not in the set; may lie past the last piece. */
   firstMissing(from?: number): number;
+  /** 32 members at a time: bit `b` of word `index` stands for piece `32 × index + b`. */
+  wordAt(index: number): number;
 }
 
 export class PieceSet implements ReadonlyPieceSet {
@@ -69,6 +71,10 @@ export class PieceSet implements ReadonlyPieceSet {
       pieceNumber += (pieceNumber & 31) === 0 && this.#words[pieceNumber >>> 5] === 0xffffffff ? 32 : 1;
     }
     return pieceNumber;
+  }
+
+  wordAt(index: number): number {
+    return this.#words[index] ?? 0;
   }
 
   *[Symbol.iterator](): Iterator<number> {

@@ -1,0 +1,249 @@
+// Who owns what: the picker owns what one download knows of its parents' pieces, as counts and bits that change with every announcement
+// and departure, so that a choice looks at 32 pieces at a time and never at every piece of every parent. What is wanted stays its caller's.
+import type { ReadonlyPieceSet } from '@d7y/piece';
+
+/**
+ * Of the pieces that nobody waits for: any one, for a peer that has nothing yet to give to others; the one that the fewest parents have; or
+ * the first, where none can be rare: what hashes the whole likes that best.
+ */
+export type PieceOrder = 'random' | 'rarest' | 'ascending';
+
+/** By what a piece is chosen. */
+export interface PickRule {
+  /** Pieces still wanted and not in flight. */
+  readonly wanted: Pick<ReadonlyPieceSet, 'has' | 'wordAt'>;
+  readonly order: PieceOrder;
+  /** No parent gets more pieces at once than this. */
+  readonly maxPerParent: number;
+  /** Pieces that somebody waits for, the most urgent first: taken before all others. */
+  readonly urgent?: Iterable<number> | undefined;
+}
+
+/** A piece, and the slot of the parent that is to be asked for it. */
+export interface PickedPiece {
+  readonly pieceNumber: number;
+  readonly slot: number;
+}
+
+const WORD_BITS = 32;
+/** Keeps the load of a parent without known bandwidth finite. */
+const SMALLEST_WEIGHT = 1e-9;
+const ABSENT = 0;
+const RESTING = 1;
+const USABLE = 2;
+
+/**
+ * Chooses the pieces of one download. Parents sit in slots, small numbers that are given out again after they left. An announcement costs
+ * constant time, a choice one look at each word of 32 pieces per parent and at each piece that could be had now.
+ */
+export class PiecePicker {
+  readonly #random: () => number;
+  readonly #wordCount: number;
+  /** Of each piece: how many usable parents have it. */
+  readonly #holders: Uint16Array;
+  /** Scratch: the pieces that may be had now, from anybody. */
+  readonly #reachable: Uint32Array;
+  /** Of each slot: the pieces its parent has. */
+  #held: Uint32Array;
+  #inFlight: Uint16Array;
+  #presence: Uint8Array;
+  #weights: Float64Array;
+  /** Slots in use lie below. */
+  #slotEnd = 0;
+
+  /**
+   * @param options.random uniform in [0, 1)
+   * @param options.slots parents for which there is room at once; more make it grow
+   */
+  constructor(pieceCount: number, { random, slots = 8 }: { readonly random: () => number; readonly slots?: number }) {
+    this.#random = random;
+    this.#wordCount = Math.ceil(pieceCount / WORD_BITS);
+    this.#holders = new Uint16Array(pieceCount);
+    this.#reachable = new Uint32Array(this.#wordCount);
+    this.#held = new Uint32Array(this.#wordCount * slots);
+    this.#inFlight = new Uint16Array(slots);
+    this.#presence = new Uint8Array(slots);
+    this.#weights = new Float64Array(slots);
+  }
+
+  /** @param weight idle bandwidth relative to the other parents; a parent with twice the weight gets twice the pieces */
+  addParent(weight = 1): number {
+    let slot = 0;
+    while (slot < this.#slotEnd && this.#presence[slot] !== ABSENT) slot++;
+    if (slot === this.#presence.length) this.#grow();
+    this.#slotEnd = Math.max(this.#slotEnd, slot + 1);
+    this.#presence[slot] = USABLE;
+    this.#inFlight[slot] = 0;
+    this.#weights[slot] = weight;
+    this.#held.fill(0, slot * this.#wordCount, (slot + 1) * this.#wordCount);
+    return slot;
+  }
+
+  /** The parent is gone, and with it what is under way from it. */
+  removeParent(slot: number): void {
+    this.setUsable(slot, false);
+    this.#presence[slot] = ABSENT;
+    while (this.#slotEnd > 0 && this.#presence[this.#slotEnd - 1] === ABSENT) this.#slotEnd--;
+  }
+
+  /** A parent that cannot be used at present counts neither as a choice nor for rarity; what it has is remembered. */
+  setUsable(slot: number, isUsable: boolean): void {
+    const presence = isUsable ? USABLE : RESTING;
+    if (this.#presence[slot] === presence || this.#presence[slot] === ABSENT) return;
+    this.#presence[slot] = presence;
+    const change = isUsable ? 1 : -1;
+    for (let word = 0; word < this.#wordCount; word++) {
+      for (let rest = this.#held[slot * this.#wordCount + word] ?? 0; rest !== 0; rest &= rest - 1)
+        this.#count(word * WORD_BITS + lowestBit(rest), change);
+    }
+  }
+
+  setWeight(slot: number, weight: number): void {
+    this.#weights[slot] = weight;
+  }
+
+  has(slot: number, pieceNumber: number): boolean {
+    const word = this.#held[slot * this.#wordCount + (pieceNumber >>> 5)] ?? 0;
+    return pieceNumber < this.#holders.length && (word & (1 << (pieceNumber & 31))) !== 0;
+  }
+
+  /** @returns whether that was not known. Pieces that the task does not have are not believed. */
+  announced(slot: number, pieceNumber: number): boolean {
+    return !this.has(slot, pieceNumber) && this.#flip(slot, pieceNumber, 1);
+  }
+
+  /** The parent does not have the piece after all. @returns whether it was thought to */
+  retracted(slot: number, pieceNumber: number): boolean {
+    return this.has(slot, pieceNumber) && this.#flip(slot, pieceNumber, -1);
+  }
+
+  /** A piece is being fetched from it. */
+  begun(slot: number): void {
+    this.#inFlight[slot] = (this.#inFlight[slot] ?? 0) + 1;
+  }
+
+  /** That is over, one way or the other. */
+  ended(slot: number): void {
+    this.#inFlight[slot] = Math.max((this.#inFlight[slot] ?? 0) - 1, 0);
+  }
+
+  inFlight(slot: number): number {
+    return this.#inFlight[slot] ?? 0;
+  }
+
+  /** How many usable parents have the piece. */
+  holdersOf(pieceNumber: number): number {
+    return this.#holders[pieceNumber] ?? 0;
+  }
+
+  /**
+   * The piece to fetch next, and from whom. First what is urgent, in its order. Of the rest the one that the order names, ties at random, so
+   * that rare pieces spread before their last holder leaves and no two children ask for the same ones. Of its holders the one with the
+   * least load for its weight. Parents without a free place count for rarity but are not chosen.
+   * @returns undefined when no parent with a free place has a wanted piece
+   */
+  pick({ wanted, order, maxPerParent, urgent }: PickRule): PickedPiece | undefined {
+    if (!this.#reach(maxPerParent)) return undefined;
+    if (urgent !== undefined) {
+      for (const pieceNumber of urgent) {
+        if (!this.#isReachable(pieceNumber) || !wanted.has(pieceNumber)) continue;
+        return { pieceNumber, slot: this.pickHolder(pieceNumber, maxPerParent) };
+      }
+    }
+    const pieceNumber = this.#choose(wanted, order);
+    return pieceNumber < 0 ? undefined : { pieceNumber, slot: this.pickHolder(pieceNumber, maxPerParent) };
+  }
+
+  /**
+   * Whom to ask for this piece: of the usable parents that have it and a free place the one with the least load for its weight.
+   * @param isExcluded who is not to be asked
+   * @returns its slot; -1 when there is none
+   */
+  pickHolder(pieceNumber: number, maxPerParent: number, isExcluded?: (slot: number) => boolean): number {
+    let best = -1;
+    let bestLoad = Infinity;
+    let ties = 0;
+    for (let slot = 0; slot < this.#slotEnd; slot++) {
+      const inFlight = this.#inFlight[slot] ?? 0;
+      if (this.#presence[slot] !== USABLE || inFlight >= maxPerParent || !this.has(slot, pieceNumber)) continue;
+      if (isExcluded?.(slot) === true) continue;
+      const load = (inFlight + 1) / Math.max(this.#weights[slot] ?? 0, SMALLEST_WEIGHT);
+      if (load > bestLoad) continue;
+      // The k-th of equals replaces the one held so far with probability 1/k: uniform without a list of them.
+      ties = load === bestLoad ? ties + 1 : 1;
+      bestLoad = load;
+      if (ties === 1 || this.#random() * ties < 1) best = slot;
+    }
+    return best;
+  }
+
+  /** Notes what parents with a free place have. @returns whether there is one */
+  #reach(maxPerParent: number): boolean {
+    const reachable = this.#reachable;
+    const words = this.#wordCount;
+    let isAnyFree = false;
+    reachable.fill(0);
+    for (let slot = 0; slot < this.#slotEnd; slot++) {
+      if (this.#presence[slot] !== USABLE || (this.#inFlight[slot] ?? 0) >= maxPerParent) continue;
+      isAnyFree = true;
+      for (let word = 0; word < words; word++)
+        reachable[word] = (reachable[word] ?? 0) | (this.#held[slot * words + word] ?? 0);
+    }
+    return isAnyFree;
+  }
+
+  #isReachable(pieceNumber: number): boolean {
+    return ((this.#reachable[pieceNumber >>> 5] ?? 0) & (1 << (pieceNumber & 31))) !== 0;
+  }
+
+  /** @returns -1 when nothing wanted can be had */
+  #choose(wanted: Pick<ReadonlyPieceSet, 'wordAt'>, order: PieceOrder): number {
+    let chosen = -1;
+    let fewest = Infinity;
+    let ties = 0;
+    for (let word = 0; word < this.#wordCount; word++) {
+      const reachable = this.#reachable[word] ?? 0;
+      if (reachable === 0) continue;
+      for (let rest = reachable & wanted.wordAt(word); rest !== 0; rest &= rest - 1) {
+        const pieceNumber = word * WORD_BITS + lowestBit(rest);
+        if (order === 'ascending') return pieceNumber;
+        const holders = order === 'random' ? 1 : (this.#holders[pieceNumber] ?? 0);
+        if (holders > fewest) continue;
+        ties = holders === fewest ? ties + 1 : 1;
+        fewest = holders;
+        if (ties === 1 || this.#random() * ties < 1) chosen = pieceNumber;
+      }
+    }
+    return chosen;
+  }
+
+  #flip(slot: number, pieceNumber: number, change: 1 | -1): boolean {
+    if (pieceNumber >= this.#holders.length || this.#presence[slot] === ABSENT) return false;
+    const word = slot * this.#wordCount + (pieceNumber >>> 5);
+    this.#held[word] = (this.#held[word] ?? 0) ^ (1 << (pieceNumber & 31));
+    if (this.#presence[slot] === USABLE) this.#count(pieceNumber, change);
+    return true;
+  }
+
+  #count(pieceNumber: number, change: number): void {
+    this.#holders[pieceNumber] = (this.#holders[pieceNumber] ?? 0) + change;
+  }
+
+  #grow(): void {
+    const slots = Math.max(this.#presence.length * 2, 1);
+    const held = new Uint32Array(this.#wordCount * slots);
+    const inFlight = new Uint16Array(slots);
+    const presence = new Uint8Array(slots);
+    const weights = new Float64Array(slots);
+    held.set(this.#held);
+    inFlight.set(this.#inFlight);
+    presence.set(this.#presence);
+    weights.set(this.#weights);
+    this.#held = held;
+    this.#inFlight = inFlight;
+    this.#presence = presence;
+    this.#weights = weights;
+  }
+}
+
+const lowestBit = (word: number): number => 31 - Math.clz32(word & -word);
