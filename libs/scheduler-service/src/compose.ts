@@ -15,6 +15,7 @@ import {
 import type { GrpcConnectionOptions } from '@d7y/peer-protocol';
 import type { SwarmOptions } from '@d7y/swarm';
 import { Swarm } from '@d7y/swarm';
+import { Access } from './access/access.ts';
 import type { Clock } from './clock.ts';
 import { systemClock } from './clock.ts';
 import type { SchedulerConfig } from './config/read-scheduler-config.ts';
@@ -140,6 +141,11 @@ export async function startScheduler(
     signal: stopping.signal,
   });
 
+  const access = new Access({
+    isAuthenticated: server.tls !== undefined,
+    bindHosts: config.access.bindHosts,
+    operators: config.access.operators,
+  });
   const hub = stack.use(new LinkHub({ driver, instanceId, batchMs: LINK_BATCH_MS, wallClock: Date.now, logger }));
   const linkMetrics = createLinkMetrics(metrics.registry, hub);
 
@@ -157,6 +163,7 @@ export async function startScheduler(
           ...{ driver, records, writer, telemetry, logger, metrics: counters, instanceId },
           ...{ hub, linkMetrics },
           priorities: () => dynconfig.priorities,
+          access,
         }),
       http,
       interceptors: [createRateLimit(server.requestRateLimit, clock), createRulesInterceptor()],

@@ -52,6 +52,8 @@ export type { SpanChoices } from './observe/span.ts';
 export { createTelemetry, noTelemetry } from './observe/telemetry.ts';
 export type { Telemetry, TelemetryOptions } from './observe/telemetry.ts';
 export { DF_CODE_HEADER, dfCodeOf, RPC_CODES, toConnectError } from './rpc/error-codes.ts';
+export { CALLER, callerOf, canonicalIp } from './rpc/caller.ts';
+export type { Caller } from './rpc/caller.ts';
 export { createHealth } from './rpc/health.ts';
 export type { Health, ServingState } from './rpc/health.ts';
 export { createClientInterceptors, createServerInterceptors } from './rpc/interceptors.ts';

@@ -6,6 +6,7 @@ import type { Logger, Telemetry } from '@d7y/service-kit';
 import { untilAborted } from '@d7y/service-kit';
 import type { PeerView } from '@d7y/swarm';
 import { context } from '@opentelemetry/api';
+import type { Access, CallContext } from '../access/access.ts';
 import type { ApplicationPriorities } from '../dynconfig/application-priorities.ts';
 import { ConversationError, PeerNotFoundError } from '../errors.ts';
 import { toSeedDownload, toTaskRecord } from '../messages/download.ts';
@@ -25,6 +26,7 @@ export interface AnnouncePeerContext {
   readonly metrics: SchedulerMetrics;
   readonly telemetry: Telemetry;
   readonly logger: Logger;
+  readonly access: Access;
   /** What the cluster wants of applications' downloads at this moment. */
   readonly priorities: () => ApplicationPriorities;
 }
@@ -32,9 +34,10 @@ export interface AnnouncePeerContext {
 /** One download of one peer: its requests are handled in the order in which they come, its answers sent as they are decided. */
 export const announcePeer = (parts: AnnouncePeerContext) =>
   ({
-    async *announcePeer(requests, { signal }) {
+    async *announcePeer(requests, call) {
+      const { signal } = call;
       const { metrics } = parts;
-      const handler = new PeerRequests(parts);
+      const handler = new PeerRequests(parts, call);
       metrics.announcePeer.attempt();
       metrics.openStreams.inc();
       const reading = handler.read(untilAborted(requests, signal));
@@ -58,14 +61,16 @@ export const announcePeer = (parts: AnnouncePeerContext) =>
 class PeerRequests {
   readonly conversation: Conversation;
   readonly #parts: AnnouncePeerContext;
+  readonly #call: CallContext;
   #peer: PeerView | undefined;
   #ids: { hostId: string; taskId: string; peerId: string } | undefined;
   /** The last answer of the origin to this peer, until its download is declared failed. */
   #originStatus: number | undefined;
   #isOver = false;
 
-  constructor(parts: AnnouncePeerContext) {
+  constructor(parts: AnnouncePeerContext, call: CallContext) {
     this.#parts = parts;
+    this.#call = call;
     this.conversation = new Conversation(context.active());
   }
 
@@ -107,7 +112,8 @@ class PeerRequests {
   }
 
   #register(ids: { hostId: string; taskId: string; peerId: string }, download: common.Download): void {
-    const { driver, records, metrics, telemetry, priorities } = this.#parts;
+    const { driver, records, metrics, telemetry, priorities, access } = this.#parts;
+    access.checkHost(this.#call, ids.hostId);
     if (this.#ids !== undefined)
       throw new ConversationError(`peer ${this.#ids.peerId} has registered on this stream already`);
     this.#ids = ids;

@@ -1,6 +1,7 @@
 import type { ServiceImpl } from '@connectrpc/connect';
 import type { scheduler } from '@d7y/api';
 import type { Logger } from '@d7y/service-kit';
+import type { Access } from '../access/access.ts';
 import { HostNotFoundError, SchedulerOverloadedError } from '../errors.ts';
 import { toHostFacts } from '../messages/host-facts.ts';
 import type { MessageWriter } from '../messages/message-writer.ts';
@@ -19,15 +20,18 @@ export const hosts = ({
   writer,
   metrics,
   logger,
+  access,
 }: {
   driver: SwarmDriver;
   records: Records;
   writer: MessageWriter;
   metrics: SchedulerMetrics;
   logger: Logger;
+  access: Access;
 }): Pick<ServiceImpl<typeof scheduler.Scheduler>, 'announceHost' | 'deleteHost' | 'listHosts'> => ({
-  announceHost(request) {
+  announceHost(request, context) {
     const { facts, message } = toHostFacts(request);
+    access.checkAnnounced(context, message);
     const labels = announcementLabels(message);
     metrics.announceHost.attempt(labels);
     const isNew = driver.swarm.host(facts.id) === undefined;
@@ -47,8 +51,9 @@ export const hosts = ({
     return {};
   },
 
-  deleteHost({ hostId }) {
+  deleteHost({ hostId }, context) {
     metrics.leaveHost.attempt();
+    access.checkHost(context, hostId);
     if (driver.swarm.host(hostId) === undefined) {
       metrics.leaveHost.failure();
       throw new HostNotFoundError(hostId);

@@ -1,17 +1,28 @@
 import type { ServiceImpl } from '@connectrpc/connect';
 import type { swarm } from '@d7y/api';
 import { untilAborted } from '@d7y/service-kit';
+import type { Access } from '../access/access.ts';
 import { ConversationError } from '../errors.ts';
 import type { Link, LinkHub } from '../link/link-hub.ts';
 
 /** The stream of a daemon of ours: it introduces itself first, then says and asks things in any order. */
-export const link = ({ hub, linkMetrics }: { hub: LinkHub; linkMetrics: { request(kind: string): void } }) =>
+export const link = ({
+  hub,
+  linkMetrics,
+  access,
+}: {
+  hub: LinkHub;
+  linkMetrics: { request(kind: string): void };
+  access: Access;
+}) =>
   ({
-    async *link(requests, { signal }) {
+    async *link(requests, call) {
+      const { signal } = call;
       const incoming = untilAborted(requests, signal);
       const { value: first, done = false } = await incoming.next();
       if (done) return;
       if (first?.request.case !== 'open') throw new ConversationError('a link begins with open');
+      access.checkHost(call, first.request.value.hostId);
       const opened = hub.open(first.request.value);
       const reading = read(hub, opened, incoming, linkMetrics);
       try {

@@ -1,5 +1,6 @@
 import type { ServiceImpl } from '@connectrpc/connect';
 import type { scheduler } from '@d7y/api';
+import type { Access } from '../access/access.ts';
 import { HostNotFoundError, PeerNotFoundError, TaskNotFoundError } from '../errors.ts';
 import type { MessageWriter } from '../messages/message-writer.ts';
 import type { SchedulerMetrics } from '../metrics.ts';
@@ -10,10 +11,12 @@ export const peersAndTasks = ({
   driver,
   writer,
   metrics,
+  access,
 }: {
   driver: SwarmDriver;
   writer: MessageWriter;
   metrics: SchedulerMetrics;
+  access: Access;
 }): Pick<ServiceImpl<typeof scheduler.Scheduler>, 'statPeer' | 'deletePeer' | 'statTask' | 'deleteTask'> => ({
   statPeer({ peerId }) {
     metrics.statPeer.attempt();
@@ -24,8 +27,9 @@ export const peersAndTasks = ({
   },
 
   /** Unknown peers are fine: they are gone already. */
-  deletePeer({ peerId }) {
+  deletePeer({ hostId, peerId }, context) {
     metrics.leavePeer.attempt();
+    access.checkHost(context, driver.swarm.peer(peerId)?.host.id ?? hostId);
     driver.tell((swarm, nowMs) => swarm.deletePeer(peerId, nowMs));
     return {};
   },
@@ -38,8 +42,9 @@ export const peersAndTasks = ({
     throw new TaskNotFoundError(taskId);
   },
 
-  deleteTask({ hostId, taskId }) {
+  deleteTask({ hostId, taskId }, context) {
     metrics.leaveTask.attempt();
+    access.checkHost(context, hostId);
     if (driver.swarm.host(hostId) === undefined) {
       metrics.leaveTask.failure();
       throw new HostNotFoundError(hostId);

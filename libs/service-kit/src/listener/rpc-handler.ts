@@ -1,11 +1,14 @@
 import { setMaxListeners } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { Code, ConnectError, createConnectRouter } from '@connectrpc/connect';
-import type { ConnectRouter, Interceptor, MethodImpl } from '@connectrpc/connect';
+import type { Http2ServerRequest } from 'node:http2';
+import type { TLSSocket } from 'node:tls';
+import { Code, ConnectError, createConnectRouter, createContextValues } from '@connectrpc/connect';
+import type { ConnectRouter, ContextValues, Interceptor, MethodImpl } from '@connectrpc/connect';
 import type { DescMethod } from '@bufbuild/protobuf';
 import type { UniversalHandler } from '@connectrpc/connect/protocol';
 import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from '@connectrpc/connect-node';
 import type { Logger } from '../observe/logger.ts';
+import { CALLER, type Caller, callerOf } from '../rpc/caller.ts';
 import type { HttpHandler } from './http-handler.ts';
 import { sendLine } from './http-handler.ts';
 import { openEarly, resetAfterTrailers } from './stock-streams.ts';
@@ -54,7 +57,7 @@ export function createRpcHandler(options: RpcHandlerOptions): RpcHandler {
     }
     let universal;
     try {
-      universal = universalRequestFromNodeRequest(request, response, undefined, undefined);
+      universal = universalRequestFromNodeRequest(request, response, undefined, contextOf(request));
     } catch {
       return sendLine(response, 400, 'the request names no host'); // Connect needs an authority to build a URL
     }
@@ -84,6 +87,18 @@ export function createRpcHandler(options: RpcHandlerOptions): RpcHandler {
       unary.abort(draining());
     },
   };
+}
+
+/** Certificates are read once per connection. */
+const callers = new WeakMap<object, Caller | undefined>();
+
+function contextOf(request: IncomingMessage): ContextValues | undefined {
+  // With HTTP/2 many requests have one connection; its socket is only to be had through it, and shows its methods only when asked for them.
+  const connection = (request as unknown as Partial<Http2ServerRequest>).stream?.session ?? request.socket;
+  const socket = ('socket' in connection ? connection.socket : connection) as Partial<TLSSocket>;
+  if (typeof socket.getPeerCertificate !== 'function') return undefined;
+  if (!callers.has(connection)) callers.set(connection, callerOf(socket as TLSSocket));
+  return createContextValues().set(CALLER, callers.get(connection));
 }
 
 /** Registers the routes so that streams and single calls hear of a shutdown at different times. */
