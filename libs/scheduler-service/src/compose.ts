@@ -13,8 +13,8 @@ import {
   TlsIdentity,
 } from '@d7y/service-kit';
 import type { GrpcConnectionOptions } from '@d7y/peer-protocol';
-import type { SwarmOptions } from '@d7y/swarm';
-import { Swarm } from '@d7y/swarm';
+import type { SwarmOptions, UpstreamRules } from '@d7y/swarm';
+import { DEFAULT_UPSTREAM_RULES, Swarm, upstreamPolicy } from '@d7y/swarm';
 import { Access } from './access/access.ts';
 import type { Clock } from './clock.ts';
 import { systemClock } from './clock.ts';
@@ -198,6 +198,7 @@ export async function startScheduler(
 function swarmOptions({ scheduler, seedPeer }: SchedulerConfig): Partial<SwarmOptions> {
   const { gc } = scheduler;
   return {
+    ...(scheduler.algorithm === 'upstream' && { policy: upstreamPolicy(upstreamRules(scheduler)) }),
     originLeaseCount: scheduler.backToSourceCount,
     waitDeadlineMs: scheduler.originLeaseDeadline,
     maxWaitMs: 3 * scheduler.originLeaseDeadline,
@@ -211,6 +212,17 @@ function swarmOptions({ scheduler, seedPeer }: SchedulerConfig): Partial<SwarmOp
     taskGcIntervalMs: gc.taskGCInterval,
     hostGcIntervalMs: gc.hostGCInterval,
     hostTtlMs: gc.hostTTL,
+  };
+}
+
+function upstreamRules(scheduler: SchedulerConfig['scheduler']): UpstreamRules {
+  return {
+    backToSourceCount: scheduler.backToSourceCount,
+    candidateParentLimit: scheduler.candidateParentLimit,
+    retryBackToSourceLimit: scheduler.retryBackToSourceLimit ?? DEFAULT_UPSTREAM_RULES.retryBackToSourceLimit,
+    retryLimit: scheduler.retryLimit ?? DEFAULT_UPSTREAM_RULES.retryLimit,
+    retryIntervalMs: scheduler.retryInterval ?? DEFAULT_UPSTREAM_RULES.retryIntervalMs,
+    filterParentLimit: scheduler.filterParentLimit ?? DEFAULT_UPSTREAM_RULES.filterParentLimit,
   };
 }
 

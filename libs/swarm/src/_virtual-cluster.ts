@@ -165,6 +165,10 @@ export class VirtualCluster {
       else this.carryOut(this.swarm.seedTriggerFailed(decision.taskId, decision.seedHostId, this.nowMs));
       return;
     }
+    if (decision.kind === 'tickAt') {
+      this.#after(decision.atMs - this.nowMs, () => this.carryOut(this.swarm.tick(this.nowMs)));
+      return;
+    }
     const daemon = [...this.daemons.values()].find(({ peerId }) => peerId === decision.peerId);
     if (daemon?.isAlive !== true) return;
     this.#answered(daemon, decision);
@@ -175,7 +179,7 @@ export class VirtualCluster {
       this.carryOut(this.swarm.peerFinished(peerId, { fromOrigin: false }, this.nowMs));
     }
     if (decision.kind === 'offerParents') {
-      daemon.parents = decision.parentIds;
+      daemon.parents = decision.parents.map((parent) => parent.peerId);
       this.carryOut(this.swarm.peerStarted(peerId, this.nowMs));
       this.#after(PIECE_MS, () => this.#fetchFromParents(daemon, peerId));
     }

@@ -2,12 +2,24 @@
 export type RefusalCode = 'notFound' | 'failedPrecondition' | 'resourceExhausted';
 
 /**
+ * What a parent is to a child: a `neighbour` exchanges pieces with it; a `fallback` is asked only for what no neighbour has brought for a
+ * while. Stock daemons know no difference, so nobody is a fallback of theirs.
+ */
+export type ParentRole = 'neighbour' | 'fallback';
+
+/** A parent in an offer. */
+export interface OfferedParent {
+  readonly peerId: string;
+  readonly role: ParentRole;
+}
+
+/**
  * What is to be done now. Whoever feeds the swarm carries decisions out in the order in which they come: a service over
  * the network, a simulator on its virtual clock.
  */
 export type Decision =
   /** Tell the peer whom to fetch from, best first; replaces what it was told before. */
-  | { readonly kind: 'offerParents'; readonly peerId: string; readonly parentIds: readonly string[] }
+  | { readonly kind: 'offerParents'; readonly peerId: string; readonly parents: readonly OfferedParent[] }
   /** Tell the peer to fetch from the origin. */
   | { readonly kind: 'grantOrigin'; readonly peerId: string; readonly reason: string }
   | { readonly kind: 'answerEmpty'; readonly peerId: string }
@@ -17,7 +29,9 @@ export type Decision =
   /** Tell the seed to download the task, with the request of the peer; report back with seedTriggerEnded or seedTriggerFailed. */
   | { readonly kind: 'triggerSeed'; readonly taskId: string; readonly seedHostId: string; readonly peerId: string }
   /** Ask the host whether it is healthy, at once; report back with hostProbed. */
-  | { readonly kind: 'probeHost'; readonly hostId: string };
+  | { readonly kind: 'probeHost'; readonly hostId: string }
+  /** Call `tick` then, earlier than it would be: something falls due. */
+  | { readonly kind: 'tickAt'; readonly atMs: number };
 
 /** Turns a peer down. */
 export const refusal = (peerId: string, code: RefusalCode, reason: string): Decision => ({

@@ -13,6 +13,8 @@ export interface RegistrationFacts extends TaskSize {
   readonly needBackToSource: boolean;
   /** Holds everything already and only says so. */
   readonly metadataOnly: boolean;
+  /** Pieces that it fetches at the same time; 8 where it does not say. */
+  readonly concurrentPieceCount?: number | undefined;
   /** Pieces that are here already: of a download that is taken up again. */
   readonly heldPieces?: Iterable<number> | undefined;
 }

@@ -128,7 +128,9 @@ describe('the lease of a host', () => {
 
 describe('a host that is blamed', () => {
   const parentsOf = (decisions: readonly Decision[]) =>
-    decisions.flatMap((decision) => (decision.kind === 'offerParents' ? decision.parentIds : []));
+    decisions.flatMap((decision) =>
+      decision.kind === 'offerParents' ? decision.parents.map(({ peerId }) => peerId) : [],
+    );
 
   it.each(['wrongBytes', 'falseVoucher'] as const)(
     'for %s by several others is nobody’s parent for a while',

@@ -20,6 +20,18 @@ export interface HostFacts {
   readonly disableShared: boolean;
   /** How often the host promises to announce itself; undefined when it promises nothing. */
   readonly announceIntervalMs: number | undefined;
+  /** What its network or its limits allow it to upload, when it says so. */
+  readonly uploadBitsPerSecond?: number | undefined;
+}
+
+/** What the children of a host's peers may ask of it at the most, all tasks together. */
+export interface UploadEstimate {
+  readonly children: number;
+  readonly bitsPerSecond: number;
+  /** Pieces at the same time. */
+  readonly pieces: number;
+  /** Bytes, each child's content once. */
+  readonly contentLength: number;
 }
 
 /**
@@ -61,6 +73,7 @@ export interface HostView {
   /** Its own stream is open: it is there at this moment. */
   readonly isLinked: boolean;
   readonly announcedAtMs: number;
+  readonly uploads: UploadEstimate;
   readonly peers: ReadonlySet<PeerView>;
 }
 
@@ -73,6 +86,7 @@ export class Host implements HostView {
   announcedAtMs: number;
   /** The last sign of life of any kind. */
   heardAtMs: number;
+  readonly uploads = { children: 0, bitsPerSecond: 0, pieces: 0, contentLength: 0 };
   readonly peers = new Set<Peer>();
 
   constructor(facts: HostFacts, isOwn: boolean, nowMs: number) {
@@ -95,6 +109,17 @@ export class Host implements HostView {
   get address(): string {
     const { ip, port } = this.facts;
     return ip.includes(':') ? `[${ip}]:${port}` : `${ip}:${port}`;
+  }
+
+  /** A peer of this host gets a child, or loses one. @param sign 1 or -1 */
+  countChild({ task, concurrentPieceCount }: Peer, sign: 1 | -1): void {
+    const { uploads } = this;
+    const { pieceLength = 0, contentLength = 0 } = task.size;
+    uploads.children += sign;
+    // What a task is said to be as large as may change in between, so that the sums may be off; never below nothing.
+    uploads.pieces = Math.max(0, uploads.pieces + sign * concurrentPieceCount);
+    uploads.bitsPerSecond = Math.max(0, uploads.bitsPerSecond + sign * concurrentPieceCount * pieceLength * 8);
+    uploads.contentLength = Math.max(0, uploads.contentLength + sign * contentLength);
   }
 
   /** @returns whether the state changed */

@@ -1,5 +1,6 @@
 import type { ByteRange, ReadonlyPieceSet } from '@d7y/piece';
 import { PieceSet } from '@d7y/piece';
+import type { RegistrationFacts } from './facts.ts';
 import type { Host, HostView } from './host.ts';
 import type { Task, TaskView } from './task.ts';
 import { nextState } from './transition-table.ts';
@@ -67,6 +68,8 @@ export interface PeerView {
   readonly updatedAtMs: number;
 }
 
+/** What daemons fetch at the same time unless they say otherwise. */
+const DEFAULT_CONCURRENT_PIECES = 8;
 /** A peer remembers no more refused parents than this; the oldest are forgotten. */
 const MAX_BLOCKED_PARENTS = 1000;
 
@@ -79,6 +82,7 @@ export class Peer implements PeerView {
   priority: Priority;
   range: ByteRange | undefined;
   needBackToSource: boolean;
+  concurrentPieceCount: number;
   state: PeerState = 'Pending';
   link: PeerLink = { kind: 'attached' };
   demand: PeerDemand = { kind: 'none' };
@@ -96,7 +100,7 @@ export class Peer implements PeerView {
     id: string,
     host: Host,
     task: Task,
-    registration: { priority: Priority; range: ByteRange | undefined; needBackToSource: boolean },
+    registration: Pick<RegistrationFacts, 'priority' | 'range' | 'needBackToSource' | 'concurrentPieceCount'>,
     nowMs: number,
   ) {
     this.id = id;
@@ -105,6 +109,7 @@ export class Peer implements PeerView {
     this.priority = registration.priority;
     this.range = registration.range;
     this.needBackToSource = registration.needBackToSource;
+    this.concurrentPieceCount = registration.concurrentPieceCount || DEFAULT_CONCURRENT_PIECES;
     this.createdAtMs = nowMs;
     this.updatedAtMs = nowMs;
   }
@@ -152,13 +157,16 @@ export class Peer implements PeerView {
   }
 
   addParent(parent: Peer): void {
+    if (this.parents.has(parent)) return;
     this.parents.add(parent);
     parent.children.add(this);
+    parent.host.countChild(this, 1);
   }
 
   removeParent(parent: Peer): void {
-    this.parents.delete(parent);
+    if (!this.parents.delete(parent)) return;
     parent.children.delete(this);
+    parent.host.countChild(this, -1);
   }
 
   dropParents(): void {

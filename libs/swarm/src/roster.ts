@@ -38,6 +38,13 @@ export class Roster {
     this.options = options;
   }
 
+  /** Hands over what was decided. */
+  takeDecisions(): Decision[] {
+    const { decisions } = this;
+    this.decisions = [];
+    return decisions;
+  }
+
   createPeer(facts: RegistrationFacts, host: Host, nowMs: number): Peer | undefined {
     let task = this.tasks.get(facts.taskId);
     if (this.peers.size >= this.options.maxPeers) return undefined;

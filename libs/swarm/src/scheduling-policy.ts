@@ -1,25 +1,11 @@
-import type { PeerView } from './peer.ts';
-
-/** Who shall be the parents of a child. */
-export interface ParentQuestion {
-  readonly child: PeerView;
-  /** No more than this many. */
-  readonly limit: number;
-  /**
-   * The rules that hold under every policy: another host that is reachable and in good standing, not blocked by the
-   * child, with something to give, and no circle through a peer that cannot live with one.
-   */
-  readonly mayServe: (parent: PeerView) => boolean;
-  /** Uniform in [0, 1). */
-  readonly random: () => number;
-}
+import type { Answering, AnsweringParts } from './answering.ts';
 
 /**
- * Chooses parents among `child.task.sharers`. At least one anchor must be among them whenever there is one that may
- * serve, so that every child keeps a path to every byte.
+ * Who may be whose parent, who of them is best, how many are offered, and how long a child waits before it is told something else: all that
+ * makes one scheduler different from another. Hosts, tasks, peers and their states are the same under every policy.
  */
 export interface SchedulingPolicy {
   readonly name: string;
-  /** @returns peers for which `mayServe` holds, best first; empty when there are none */
-  chooseParents(question: ParentQuestion): readonly PeerView[];
+  /** Begins to decide for one swarm. */
+  createAnswering(parts: AnsweringParts): Answering;
 }

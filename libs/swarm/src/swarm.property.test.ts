@@ -178,7 +178,11 @@ class Referee {
 
   #judge(decisions: readonly Decision[]): void {
     for (const decision of decisions) {
-      if (decision.kind === 'offerParents') this.#judgeOffer(decision.peerId, decision.parentIds);
+      if (decision.kind === 'offerParents')
+        this.#judgeOffer(
+          decision.peerId,
+          decision.parents.map(({ peerId }) => peerId),
+        );
       if ('peerId' in decision && decision.kind !== 'triggerSeed') this.#answered(decision.peerId);
     }
     for (let number = 0; number < TASKS; number++) {

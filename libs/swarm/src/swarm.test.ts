@@ -52,7 +52,9 @@ const register = (hostId: string, more: Partial<RegistrationFacts> = {}, nowMs =
 const kinds = (decisions: readonly Decision[]): string[] => decisions.map(({ kind }) => kind);
 const offered = (decisions: readonly Decision[], peerId: string): readonly string[] | undefined =>
   decisions.flatMap((decision) =>
-    decision.kind === 'offerParents' && decision.peerId === peerId ? [decision.parentIds] : [],
+    decision.kind === 'offerParents' && decision.peerId === peerId
+      ? [decision.parents.map((parent) => parent.peerId)]
+      : [],
   )[0];
 
 /** A host with a complete copy. */

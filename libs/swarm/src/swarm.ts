@@ -1,7 +1,7 @@
 // Who owns what: the swarm owns all hosts, tasks and peers, kept in its roster, and is the only one to change them. Facts
 // come in through its methods, each with the time at which it became known, and every method returns what is to be done
 // about it. There is no clock, no timer and no randomness in here but what is passed in.
-import { Answering } from './answering.ts';
+import type { Answering } from './answering.ts';
 import { Blame } from './blame.ts';
 import { refusal } from './decision.ts';
 import type { Decision } from './decision.ts';
@@ -9,7 +9,6 @@ import { Expiry } from './expiry.ts';
 import type { EndFacts, Offence, PiecesFacts, RegistrationFacts } from './facts.ts';
 import { Host } from './host.ts';
 import type { HostFacts, HostView } from './host.ts';
-import { leaseKindFor } from './origin-leases.ts';
 import type { Peer, PeerState, PeerView } from './peer.ts';
 import { Roster } from './roster.ts';
 import { DEFAULT_SWARM_OPTIONS } from './swarm-options.ts';
@@ -48,7 +47,12 @@ export class Swarm {
       honesty: this.#roster.options.distrust,
     });
     this.#settledAtMs = nowMs + this.#roster.options.settleMs;
-    this.#answering = new Answering(this.#roster, this.#blame, random, this.#settledAtMs);
+    this.#answering = this.#roster.options.policy.createAnswering({
+      roster: this.#roster,
+      blame: this.#blame,
+      random,
+      settledAtMs: this.#settledAtMs,
+    });
     this.#expiry = new Expiry(this.#roster, nowMs);
   }
 
@@ -175,11 +179,12 @@ export class Swarm {
     if (facts.priority === 3) task.isPrivate = true;
     task.learnSize(facts);
     for (const pieceNumber of facts.heldPieces ?? []) addPiece(peer, pieceNumber);
-    task.apply('download', nowMs);
     if (facts.metadataOnly) {
+      task.apply('download', nowMs);
       peer.apply('registerNormal', nowMs);
       this.#roster.decisions.push({ kind: 'answerMetadataOnly', peerId: peer.id });
     } else if (task.size.contentLength === 0) {
+      task.apply('download', nowMs);
       peer.apply('registerEmpty', nowMs);
       this.#roster.decisions.push({ kind: 'answerEmpty', peerId: peer.id });
     } else {
@@ -202,14 +207,7 @@ export class Swarm {
 
   backToSourceStarted(peerId: string, nowMs: number): Decision[] {
     return this.#withPeer(peerId, nowMs, (peer) => {
-      if (!peer.apply('downloadBackToSource', nowMs)) return;
-      const { task } = peer;
-      // Also where nobody granted it: whoever is at the origin anyway shall be the only one.
-      task.leases.grant(peer, leaseKindFor(peer), nowMs);
-      peer.dropParents();
-      this.#roster.fetchArrived(task, peer.host, nowMs);
-      task.progressAtMs = nowMs;
-      this.#roster.reindex(peer);
+      this.#answering.wentToOrigin(peer, nowMs);
     });
   }
 
@@ -232,18 +230,17 @@ export class Swarm {
         parent.updatedAtMs = nowMs;
         this.#roster.heard(parent.host, nowMs);
       }
+      this.#answering.delivered(peer, deliveries, nowMs);
     });
   }
 
   /** A parent could not deliver, or delivered wrong bytes. */
   pieceFailed(peerId: string, parentId: string, nowMs: number): Decision[] {
     return this.#withPeer(peerId, nowMs, (peer) => {
-      this.#roster.block(peer, parentId);
+      this.#answering.parentFailed(peer, parentId);
       const parent = this.#roster.peers.get(parentId);
       if (parent === undefined || parent.task !== peer.task || parent.host === peer.host) return;
       this.#badService(parent.host, peer.host.id, nowMs);
-      this.#roster.reindex(peer);
-      this.#roster.refreshable.add(peer.task);
     });
   }
 
@@ -327,7 +324,7 @@ export class Swarm {
   rescheduleRequested(peerId: string, exhaustedParentIds: Iterable<string>, nowMs: number): Decision[] {
     return this.#withPeer(peerId, nowMs, (peer) => {
       if (!peer.isActive) return;
-      for (const parentId of exhaustedParentIds) this.#roster.exhaust(peer, parentId);
+      for (const parentId of exhaustedParentIds) this.#answering.parentExhausted(peer, parentId);
       this.#roster.owe(peer, 'reschedule', nowMs);
       this.#roster.reindex(peer);
     });
@@ -359,7 +356,7 @@ export class Swarm {
       peer.apply('downloadFailed', nowMs);
       this.#roster.seedFailed(task, peer.host, nowMs);
       this.#roster.conclude(peer);
-      this.#roster.dropChildren(peer);
+      this.#answering.peerFailed(peer);
     });
   }
 
@@ -367,15 +364,7 @@ export class Swarm {
   streamLost(peerId: string, nowMs: number): Decision[] {
     const peer = this.#roster.peers.get(peerId);
     if (peer?.link.kind !== 'attached' || !peer.isActive) return [];
-    this.#roster.answered(peer);
-    this.#roster.doubt(peer.host, nowMs);
-    if (peer.task.leases.isHeldBy(peer) || peer.finishedPieces.size > 0 || peer.state === 'Running') {
-      peer.link = { kind: 'lost', sinceMs: nowMs };
-      this.#roster.lost.add(peer);
-      this.#roster.reindex(peer);
-    } else {
-      this.#roster.removePeer(peer, nowMs);
-    }
+    this.#answering.conversationBroke(peer, nowMs);
     return this.#answering.settle(nowMs);
   }
 
@@ -423,10 +412,8 @@ export class Swarm {
       if (task.leases.expireHosts(nowMs)) this.#roster.wake(task);
       if (!task.leases.hasHostLeases) this.#roster.leasedToHosts.delete(task);
     }
-    for (const task of this.#roster.waitingTasks) if (task.starting.size > 0) this.#roster.wake(task);
     const decisions = this.#answering.settle(nowMs);
-    for (const task of this.#roster.waitingTasks) this.#answering.enforceDeadline(task, nowMs);
-    for (const task of this.#roster.refreshable) this.#answering.refreshOffers(task, nowMs);
+    this.#answering.tick(nowMs);
     this.#expiry.collect(nowMs);
     return [...decisions, ...this.#answering.settle(nowMs)];
   }

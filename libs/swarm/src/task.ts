@@ -39,7 +39,7 @@ export interface TaskView {
   /** Some peer registered it as one to be fetched with its own credentials: no seed is told of it. */
   readonly isPrivate: boolean;
   readonly fetch: TaskFetch;
-  readonly peers: ReadonlySet<PeerView>;
+  readonly peers: ReadonlySampleSet<PeerView>;
   /** Peers that may be offered as parents. */
   readonly sharers: ReadonlySampleSet<PeerView>;
   /** Those of them that have everything or fetch it from the origin. */
@@ -56,7 +56,7 @@ export class Task implements TaskView {
   readonly createdAtMs: number;
   readonly leases: OriginLeases;
   readonly leasePatience = new LeasePatience();
-  readonly peers = new Set<Peer>();
+  readonly peers = new SampleSet<Peer>();
   readonly sharers = new SampleSet<Peer>();
   readonly anchors = new SampleSet<Peer>();
   /** Peers that are owed an answer, the longest waiting first. */

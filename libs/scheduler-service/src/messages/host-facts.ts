@@ -2,6 +2,7 @@ import { durationMs } from '@bufbuild/protobuf/wkt';
 import type { common, scheduler } from '@d7y/api';
 import type { HostFacts } from '@d7y/swarm';
 import { ConversationError } from '../errors.ts';
+import { safeNumber } from './registration-facts.ts';
 
 /** What the swarm needs of an announcement. Every type but 0 is some kind of seed. @throws {ConversationError} without a host */
 export function toHostFacts({ host, interval }: scheduler.AnnounceHostRequest): {
@@ -20,6 +21,7 @@ export function toHostFacts({ host, interval }: scheduler.AnnounceHostRequest): 
       idc: host.network?.idc || undefined,
       location: host.network?.location || undefined,
       disableShared: host.disableShared,
+      uploadBitsPerSecond: safeNumber(host.network?.maxTxBandwidth) || undefined,
       announceIntervalMs: intervalMs > 0 ? intervalMs : undefined,
     },
   };

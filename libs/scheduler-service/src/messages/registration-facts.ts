@@ -24,6 +24,7 @@ export function toRegistrationFacts(
         : { start: Number(download.range.start), length: Number(download.range.length) },
     needBackToSource: download.needBackToSource,
     metadataOnly: download.metadataOnly,
+    concurrentPieceCount: download.concurrentPieceCount,
     contentLength,
     pieceLength,
     pieceCount:

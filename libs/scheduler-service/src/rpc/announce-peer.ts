@@ -205,8 +205,10 @@ class PeerRequests {
       piece.trafficType ?? (isFromOrigin ? common.TrafficType.BACK_TO_SOURCE : common.TrafficType.REMOTE_PEER),
     );
     metrics.pieceFinished.attempt({ ...labelsOfPiece(peerLabels(peer)), traffic_type: type });
-    if (piece.cost !== undefined) metrics.pieceCostSeconds.observe(durationMs(piece.cost) / 1000);
+    const costMs = piece.cost === undefined ? 0 : durationMs(piece.cost);
+    if (piece.cost !== undefined) metrics.pieceCostSeconds.observe(costMs / 1000);
     const bytes = safeNumber(piece.length) ?? 0;
+    const delivery = { parentId, pieces: 1, bytes, durationMs: costMs };
     const nameOf = ({ host }: PeerView): string => records.host(host)?.message.hostname ?? '';
     const parent = parentId === undefined ? undefined : driver.swarm.peer(parentId);
     metrics.countTraffic(
@@ -216,7 +218,9 @@ class PeerRequests {
       nameOf(peer),
       parent === undefined ? undefined : { peer: parent, name: nameOf(parent) },
     );
-    driver.tell((swarm, nowMs) => swarm.pieceFinished(peer.id, piece.number, parentId, nowMs));
+    driver.tell((swarm, nowMs) =>
+      swarm.piecesFinished(peer.id, { pieces: [piece.number], deliveries: [delivery] }, nowMs),
+    );
   }
 
   #finish(peer: PeerView, fromOrigin: boolean): void {

@@ -41,10 +41,15 @@ export class SwarmDriver {
   readonly swarm: Swarm;
   readonly #options: SwarmDriverOptions;
   readonly #conversations = new Map<string, Conversation>();
+  /** Ticks that were asked for between the regular ones. */
+  readonly #early = new Set<NodeJS.Timeout>();
 
   constructor(options: SwarmDriverOptions) {
     this.#options = options;
     this.swarm = options.swarm;
+    options.signal.addEventListener('abort', () => {
+      for (const timer of this.#early) clearTimeout(timer);
+    });
   }
 
   /** Milliseconds of the clock that the swarm lives by. */
@@ -81,7 +86,7 @@ export class SwarmDriver {
     if (logger.isLevelEnabled('debug')) logger.debug({ decision }, decision.kind);
     switch (decision.kind) {
       case 'offerParents': {
-        const parents = decision.parentIds.map((id) => swarm.peer(id)).filter((peer) => peer !== undefined);
+        const parents = decision.parents.map(({ peerId }) => swarm.peer(peerId)).filter((peer) => peer !== undefined);
         this.#conversations.get(decision.peerId)?.sendParents(this.#options.writer.candidates(parents));
         return;
       }
@@ -105,9 +110,23 @@ export class SwarmDriver {
         if (host !== undefined) probe(host.facts);
         return;
       }
+      case 'tickAt':
+        this.#tickAt(decision.atMs);
+        return;
       default:
         decision satisfies never;
     }
+  }
+
+  #tickAt(atMs: number): void {
+    const timer = setTimeout(
+      () => {
+        this.#early.delete(timer);
+        this.tick();
+      },
+      Math.max(0, atMs - this.now()),
+    );
+    this.#early.add(timer);
   }
 
   async #trigger({ taskId, seedHostId, peerId }: Decision & { kind: 'triggerSeed' }): Promise<void> {
