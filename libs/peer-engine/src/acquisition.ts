@@ -145,6 +145,8 @@ export class Acquisition {
         const event = await this.#inbox.take();
         signal.throwIfAborted();
         this.#handle(event);
+        // Whatever an event did not lead to: silence must not last.
+        this.#watch();
       }
     } catch (error) {
       void this.sayFailed(error);

@@ -25,7 +25,7 @@ afterEach(async () => {
   jest.useRealTimers();
 });
 
-/** Lets virtual time pass until the work is done. @returns its result, and how long it took */
+/** Lets virtual time pass until the work is done. @returns its result, and how long it took @throws after half an hour */
 async function virtually<T>(work: Promise<T>): Promise<{ result: T; ms: number }> {
   const startedAtMs = Date.now();
   let isDone = false;
@@ -34,6 +34,7 @@ async function virtually<T>(work: Promise<T>): Promise<{ result: T; ms: number }
   while (!isDone) {
     await new Promise(setImmediate);
     if (!isDone) await jest.advanceTimersByTimeAsync(5);
+    if (Date.now() - startedAtMs > 1_800_000) throw new Error('it hangs');
   }
   return { result: await work, ms: Date.now() - startedAtMs };
 }
@@ -195,6 +196,31 @@ describe('when nobody else has what is late,', () => {
     expect(ms).toBeLessThan(5_500);
     const reports = cluster.scheduler.reports.get('127.0.0.1-child-child-0') ?? [];
     expect(reports.filter(([what]) => what === 'reschedule')).toHaveLength(1);
+  });
+
+  it('the rest is asked of it again, once it has nothing to do', async () => {
+    // Only new transfers show that it has recovered.
+    cluster = new FakeCluster(origin, { lateMs: 60_000, starvationMs: 60_000 });
+    const { url, bytes } = await slowParent(23 * MIB);
+    cluster.link = linkThat(() => 'grant');
+    setTimeout(() => cluster.rates.delete('slow'), 3_000);
+    const { result, ms } = await virtually(pull(cluster.add('child'), url, { concurrentPieceCount: 2 }));
+    expect(result.equals(bytes)).toBe(true);
+    expect(ms).toBeLessThan(5_500);
+    // Two pieces were under way when it fell silent.
+    expect(served(url)).toBe(bytes.length + 8 * MIB);
+  });
+
+  it.each(['grant', 'unlinked'] as const)('nothing is left undone when it never recovers: %s', async (leave) => {
+    cluster = new FakeCluster(origin, { lateMs: 60_000, starvationMs: 60_000 });
+    const { url, bytes } = await slowParent(23 * MIB);
+    cluster.link = linkThat(() => leave);
+    // The scheduler has nobody else.
+    const parents = [cluster.asParent('slow', '127.0.0.1-slow-slow-0', bytes.length)];
+    cluster.scheduler.answer = (): Instruction => ({ kind: 'parents', parents });
+    const { result, ms } = await virtually(pull(cluster.add('child'), url, { concurrentPieceCount: 2 }));
+    expect(result.equals(bytes)).toBe(true);
+    expect(ms).toBeLessThan(30_000);
   });
 
   it('the origin is not asked where the caller forbids it', async () => {

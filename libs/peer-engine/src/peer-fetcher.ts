@@ -57,7 +57,7 @@ interface ParentState {
   refusals: number;
   /** Pieces in a row that others had to bring. */
   lates: number;
-  /** A transfer from it was stuck, and none has succeeded since: nothing new is asked of it. */
+  /** A transfer from it was stuck, and none has succeeded since: it gets one piece at a time, and only what nobody else has. */
   isStalling: boolean;
   /** It has taken the call by which it tells its pieces. */
   hasAnswered: boolean;
@@ -281,8 +281,9 @@ export class PeerFetcher {
   #choose(): { pieceNumber: number; state: ParentState } | undefined {
     const { progress, random, urgent } = this.#init;
     const parents = [...this.#parents.values()];
+    const wanted = progress.missing();
     const choice = choosePiece({
-      wanted: progress.missing(),
+      wanted,
       parents: this.#candidates(),
       urgent: urgent(),
       order: pieceOrder({
@@ -296,7 +297,25 @@ export class PeerFetcher {
       random,
     });
     const state = choice && this.#parents.get(choice.parentId);
-    return state === undefined || choice === undefined ? undefined : { pieceNumber: choice.pieceNumber, state };
+    if (state === undefined || choice === undefined) return this.#chooseTrial(wanted);
+    return { pieceNumber: choice.pieceNumber, state };
+  }
+
+  /**
+   * What only stalling parents have is asked of one of them that has nothing to do: whether it still stalls shows with a new transfer alone,
+   * and nobody else would ever bring the piece.
+   */
+  #chooseTrial(wanted: PieceSet): { pieceNumber: number; state: ParentState } | undefined {
+    const states = [...this.#parents.values()].filter(({ address }) => address !== undefined);
+    const resting = states.filter(({ isStalling, inFlight }) => isStalling && inFlight === 0);
+    if (resting.length === 0) return undefined;
+    const others = states.filter(({ isStalling }) => !isStalling);
+    for (const pieceNumber of wanted) {
+      if (others.some(({ pieces }) => pieces.has(pieceNumber))) continue;
+      const state = resting.find(({ pieces }) => pieces.has(pieceNumber));
+      if (state !== undefined) return { pieceNumber, state };
+    }
+    return undefined;
   }
 
   #candidates(except: ReadonlySet<string> = new Set()): PieceCandidateParent[] {
