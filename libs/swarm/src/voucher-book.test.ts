@@ -101,4 +101,48 @@ describe('VoucherBook', () => {
     book.expire(() => false, 250);
     expect(book.size).toBe(0);
   });
+
+  it('takes no more from one host than its share, and gives it back with what is forgotten', () => {
+    const book = new VoucherBook({ maxPerHost: 3, maxVouchers: 4 });
+    expect(
+      book.add(
+        'first',
+        'flood',
+        GRID,
+        [0, 1].map((number) => voucher(number)),
+        0,
+      ),
+    ).toBe(2);
+    expect(
+      book.add(
+        'second',
+        'flood',
+        GRID,
+        [0, 1, 2].map((number) => voucher(number)),
+        1,
+      ),
+    ).toBe(1);
+    expect(book.add('second', 'honest', GRID, [voucher(5)], 2)).toBe(1);
+    expect(book.add('third', 'honest', GRID, [voucher(0)], 3)).toBe(1);
+    // The first task had to go: there is room for two more of that host.
+    expect(
+      book.add(
+        'second',
+        'flood',
+        GRID,
+        [4, 5, 6].map((number) => voucher(number)),
+        4,
+      ),
+    ).toBe(2);
+    book.retract('flood');
+    expect(
+      book.add(
+        'second',
+        'flood',
+        GRID,
+        [7, 8, 9].map((number) => voucher(number)),
+        5,
+      ),
+    ).toBe(3);
+  });
 });

@@ -28,6 +28,8 @@ export interface VoucherBookLimits {
   readonly maxPerTask: number;
   /** Hosts that may vouch for one task. */
   readonly maxHostsPerTask: number;
+  /** Vouchers of one host in all tasks; further ones are not taken. */
+  readonly maxPerHost: number;
   /** Vouchers of all tasks; the task that was out of use for longest makes room. */
   readonly maxVouchers: number;
   /** A task that the swarm does not know is forgotten when nobody vouched or asked for this long. */
@@ -37,6 +39,7 @@ export interface VoucherBookLimits {
 export const VOUCHER_BOOK_LIMITS: VoucherBookLimits = {
   maxPerTask: 65_536,
   maxHostsPerTask: 16,
+  maxPerHost: 200_000, // what a daemon tells of at most
   maxVouchers: 500_000, // some 100 MB; 2 TiB of content at 4 MiB a piece
   ttlMs: 6 * 3_600_000,
 };
@@ -53,6 +56,8 @@ export class VoucherBook {
   readonly #limits: VoucherBookLimits;
   /** In the order of last use. */
   readonly #tasks = new Map<string, TaskLog>();
+  /** Host id → its vouchers in all tasks. */
+  readonly #byHost = new Map<string, number>();
   #size = 0;
 
   constructor(limits: Partial<VoucherBookLimits> = {}) {
@@ -84,14 +89,17 @@ export class VoucherBook {
     const task = this.#use(taskId, nowMs) ?? new TaskLog(nowMs);
     const source = task.sourceOf(hostId, grid, this.#limits.maxHostsPerTask);
     if (source === undefined) return 0;
+    const heldByHost = this.#byHost.get(hostId) ?? 0;
     let added = 0;
     for (const { pieceNumber, sha256 } of vouchers) {
       if (pieceNumber >= pieceCount || task.size >= this.#limits.maxPerTask) continue;
+      if (heldByHost + added >= this.#limits.maxPerHost) break;
       if (task.add(source, pieceNumber, sha256)) added++;
     }
     if (added === 0) return 0;
     this.#tasks.set(taskId, task);
     this.#size += added;
+    this.#byHost.set(hostId, heldByHost + added);
     this.#makeRoom(taskId);
     return added;
   }
@@ -108,6 +116,7 @@ export class VoucherBook {
 
   /** Takes back everything a host vouched for: its word counts no more. */
   retract(hostId: string): void {
+    this.#byHost.delete(hostId);
     for (const [taskId, task] of this.#tasks) {
       const rest = task.without(hostId);
       if (rest === task) continue;
@@ -145,6 +154,11 @@ export class VoucherBook {
   #forget(taskId: string, task: TaskLog): void {
     this.#tasks.delete(taskId);
     this.#size -= task.size;
+    for (const [hostId, count] of task.counts) {
+      const left = (this.#byHost.get(hostId) ?? 0) - count;
+      if (left > 0) this.#byHost.set(hostId, left);
+      else this.#byHost.delete(hostId);
+    }
   }
 }
 
@@ -158,6 +172,8 @@ class TaskLog implements TaskVouchers {
   usedAtMs: number;
   #log: { readonly source: Source; readonly pieceNumber: number; readonly sha256: string }[] = [];
   readonly #sources = new Map<string, Source>();
+  /** Host id → its entries in the log. */
+  readonly counts = new Map<string, number>();
 
   constructor(usedAtMs: number) {
     this.usedAtMs = usedAtMs;
@@ -182,6 +198,7 @@ class TaskLog implements TaskVouchers {
     if (source.digests.get(pieceNumber) === sha256) return false;
     source.digests.set(pieceNumber, sha256);
     this.#log.push({ source, pieceNumber, sha256 });
+    this.counts.set(source.hostId, (this.counts.get(source.hostId) ?? 0) + 1);
     return true;
   }
 
@@ -209,6 +226,7 @@ class TaskLog implements TaskVouchers {
     const rest = new TaskLog(this.usedAtMs);
     rest.#log = this.#log.filter(({ source }) => source.hostId !== hostId);
     for (const [otherId, source] of this.#sources) if (otherId !== hostId) rest.#sources.set(otherId, source);
+    for (const [otherId, count] of this.counts) if (otherId !== hostId) rest.counts.set(otherId, count);
     return rest;
   }
 }

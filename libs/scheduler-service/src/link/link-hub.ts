@@ -117,7 +117,7 @@ export class LinkHub implements Disposable {
         return;
       case 'recordTag':
         if (request.value.record === undefined) throw new ConversationError('record_tag.record: missing');
-        this.#tags.record(toTagMeaning(request.value.record), this.#options.wallClock());
+        this.#recordTag(link, request.value.record);
         return;
       case 'findTag': {
         const { requestId } = request.value;
@@ -196,7 +196,9 @@ export class LinkHub implements Disposable {
     if (offence === 'falseVoucher' && !this.#vouchers.hasVouched(blamedId, taskId, pieceNumber)) return;
     logger.warn({ hostId: blamedId, by: hostId, offence, taskId, pieceNumber }, 'a host is complained of');
     driver.tell((core, nowMs) => core.hostBlamed(blamedId, hostId, offence, nowMs));
-    if (driver.swarm.isDistrusted(blamedId, driver.now())) this.#vouchers.retract(blamedId);
+    if (!driver.swarm.isDistrusted(blamedId, driver.now())) return;
+    this.#vouchers.retract(blamedId);
+    this.#tags.retract(blamedId);
   }
 
   #lease({ hostId, outbox }: Link, { requestId, taskId }: swarm.LeaseRequest): void {
@@ -212,6 +214,12 @@ export class LinkHub implements Disposable {
   #forget({ hostId }: Link, taskIds: readonly string[]): void {
     if (taskIds.length > MAX_FORGOTTEN_TASKS) throw new ConversationError('forget_tasks: too many in one message');
     for (const taskId of taskIds) this.#options.driver.tell((core, nowMs) => core.deleteTask(hostId, taskId, nowMs));
+  }
+
+  #recordTag({ hostId }: Link, record: swarm.TagRecord): void {
+    const { driver, wallClock } = this.#options;
+    const meaning = toTagMeaning(record);
+    if (!driver.swarm.isDistrusted(hostId, driver.now())) this.#tags.record(meaning, hostId, wallClock());
   }
 
   #findTag(name: swarm.FindTag): readonly TagMeaning[] {
