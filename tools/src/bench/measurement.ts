@@ -32,6 +32,8 @@ export interface BenchOptions {
   /** Blobs at once, and how many times, where memory is measured. */
   readonly blobCount: number;
   readonly rounds: number;
+  /** Daemons that a scheduler serves. */
+  readonly hosts: number;
   readonly progress: Progress;
 }
 

@@ -1,0 +1,219 @@
+import { mkdtemp } from 'node:fs/promises';
+import { join } from 'node:path';
+import { SchedulerNode, tempDir } from '@d7y/testkit';
+import type { BenchOptions, Measurement } from './measurement.ts';
+import { LoadProcess } from './scheduler/load-process.ts';
+
+const KIB = 2 ** 10;
+const MIB = 2 ** 20;
+/** Tasks that the registrations are spread over. */
+const TASKS = 200;
+const STRIDE = 7;
+/** Registrations that are under way while the processor time is counted. */
+const AT_ONCE = 256;
+/** Rounds of all hosts: those that warm the program up, and those that count. */
+const WARM_UP_ROUNDS = 1;
+const ROUNDS = 3;
+const LATENCY_SECONDS = 8;
+const LAYERS = 10;
+/** In the program that is measured: SIGUSR2 collects its heap, so that what it holds is told from what it has not thrown away yet. */
+const COLLECT_ON_SIGNAL =
+  "import{setFlagsFromString}from'node:v8';import{runInNewContext}from'node:vm';setFlagsFromString('--expose-gc');const/**/gc=runInNewContext('gc');process.on('SIGUSR2',()=>{gc();gc()})";
+const COLLECTED_AFTER_MS = 1_500;
+
+const OWN = { must: 8_000, aim: 20_000 };
+const STOCK = { must: 2_000, aim: 5_000 };
+
+/**
+ * A real scheduler and as many daemons as asked for, each with a connection of its own. A registration is a whole conversation: the
+ * stream, the request, the answer with parents, the start, the last word and the end of the stream.
+ * @throws when a registration is turned down
+ */
+export async function benchScheduler({ hosts, progress }: BenchOptions): Promise<readonly Measurement[]> {
+  await using scratch = await tempDir('d7y-bench');
+  const measurements: Measurement[] = [];
+  for (const isOwn of [false, true]) {
+    try {
+      await using bench = await SchedulerBench.start(scratch.path, hosts, isOwn);
+      measurements.push(...(await bench.registrations(progress)));
+      await using another = await SchedulerBench.start(scratch.path, hosts, isOwn);
+      measurements.push(...(await another.crowd(progress)));
+    } catch (error) {
+      if (!isOwn) throw error;
+      progress(`nothing is measured over the own stream: ${String(error)}`);
+    }
+  }
+  return measurements;
+}
+
+/** One scheduler process and its load. */
+class SchedulerBench implements AsyncDisposable {
+  readonly #scheduler: SchedulerNode;
+  readonly #load: LoadProcess;
+  readonly #hosts: number;
+  readonly #isOwn: boolean;
+  #registered = 0;
+
+  private constructor(scheduler: SchedulerNode, load: LoadProcess, hosts: number, isOwn: boolean) {
+    this.#scheduler = scheduler;
+    this.#load = load;
+    this.#hosts = hosts;
+    this.#isOwn = isOwn;
+  }
+
+  static async start(parentDir: string, hosts: number, isOwn: boolean): Promise<SchedulerBench> {
+    const scheduler = await SchedulerNode.prepare({
+      parentDir,
+      config: {
+        server: { requestRateLimit: 1e9, logLevel: 'error', dataDir: await mkdtemp(join(parentDir, 'state-')) },
+        scheduler: { settleTime: '0s' },
+      },
+      env: {
+        NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(COLLECT_ON_SIGNAL)} ${process.env['SCHEDULER_NODE_OPTIONS'] ?? ''}`,
+      },
+    });
+    await scheduler.start();
+    return new SchedulerBench(scheduler, new LoadProcess(), hosts, isOwn);
+  }
+
+  async registrations(progress: (text: string) => void): Promise<Measurement[]> {
+    const suffix = this.#isOwn ? 'Own' : '';
+    const target = this.#isOwn ? OWN : STOCK;
+    const hosts = this.#hosts;
+    const idle = await this.#heldBytes();
+    const connecting = await this.#timed(() => this.#connect());
+    const connected = await this.#heldBytes();
+    progress(`${hosts} daemons connected: ${(hosts / connecting.cpuSeconds).toFixed(0)} per CPU second`);
+    await this.#populate();
+    await this.#register(WARM_UP_ROUNDS * hosts);
+    const before = await this.#heldBytes();
+    const { result, cpuSeconds } = await this.#timed(() => this.#register(ROUNDS * hosts));
+    const after = await this.#heldBytes();
+    const count = ROUNDS * hosts;
+    const perCpuSecond = count / cpuSeconds;
+    progress(`${perCpuSecond.toFixed(0)} registrations per CPU second`);
+    const perSecond = Math.floor(perCpuSecond / 2);
+    const paced = await this.#register(perSecond * LATENCY_SECONDS, { perSecond });
+    const facts = { hosts, tasks: TASKS };
+    return [
+      {
+        name: `scheduler${suffix}`,
+        value: perCpuSecond,
+        unit: 'registrations/CPU s',
+        target,
+        details: {
+          ...facts,
+          registrations: count,
+          atOnce: AT_ONCE,
+          perSecond: (count * 1000) / result.tookMs,
+          p50Ms: result.p50Ms,
+          p99Ms: result.p99Ms,
+          connectionsPerCpuSecond: hosts / connecting.cpuSeconds,
+        },
+        text: [`per second              ${((count * 1000) / result.tookMs).toFixed(0)}`],
+      },
+      {
+        name: `schedulerLatency${suffix}`,
+        value: paced.p99Ms,
+        unit: 'ms',
+        target: { must: 10, aim: 5 },
+        details: { ...facts, perSecond, seconds: LATENCY_SECONDS, p50Ms: paced.p50Ms, maxMs: paced.maxMs },
+        text: [`at ${perSecond}/s: median ${paced.p50Ms.toFixed(2)} ms, longest ${paced.maxMs.toFixed(0)} ms`],
+      },
+      {
+        name: `schedulerPeer${suffix}`,
+        value: (after - before) / count,
+        unit: 'bytes',
+        target: { must: 2 * KIB, aim: KIB },
+        details: { ...facts, peers: count },
+      },
+      {
+        name: `schedulerDaemon${suffix}`,
+        value: (connected - idle) / hosts,
+        unit: 'bytes',
+        target: { must: 100_000, aim: 50_000 },
+        details: { ...facts, idleBytes: idle, connectedBytes: connected, streamsPerDaemon: this.#isOwn ? 1 : 0 },
+      },
+    ];
+  }
+
+  /** Every daemon asks for ten tasks at the same time, which a single peer is fetching from the origin. */
+  async crowd(progress: (text: string) => void): Promise<Measurement[]> {
+    const suffix = this.#isOwn ? 'Own' : '';
+    const hosts = this.#hosts;
+    await this.#connect();
+    await this.#load.tell({
+      ...{ kind: 'register', first: 0, count: LAYERS, tasks: LAYERS, stride: 1, atOnce: 1 },
+      ...{ finish: false, origin: true },
+    });
+    const { result, cpuSeconds } = await this.#timed(() =>
+      this.#load.tell({
+        ...{ kind: 'register', first: hosts, count: LAYERS * hosts, tasks: LAYERS, stride: 1, atOnce: LAYERS * hosts },
+        ...{ finish: false, origin: false },
+      }),
+    );
+    progress(`${result.answered} answers, ${result.origin} of them the origin; ${result.failed} refused`);
+    const { peakRssBytes } = this.#scheduler.program.usage();
+    const facts = { hosts, layers: LAYERS, failed: result.failed, origin: result.origin, cpuSeconds };
+    return [
+      {
+        name: `schedulerCrowd${suffix}`,
+        value: result.untilLastAnswerMs / 1000,
+        unit: 's',
+        target: { must: 15, aim: 6 },
+        details: { ...facts, p50Ms: result.p50Ms, p99Ms: result.p99Ms },
+      },
+      {
+        name: `schedulerCrowdRss${suffix}`,
+        value: peakRssBytes / MIB,
+        unit: 'MiB',
+        target: { must: 2048, aim: 1229 },
+        details: { ...facts, heldBytes: await this.#heldBytes() },
+      },
+    ];
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#load[Symbol.asyncDispose]();
+    await this.#scheduler[Symbol.asyncDispose]();
+  }
+
+  async #connect(): Promise<void> {
+    await this.#load.tell({
+      ...{ kind: 'connect', port: this.#scheduler.port, first: 0, count: this.#hosts, isOwn: this.#isOwn },
+    });
+  }
+
+  /** One holder for every task, who had it from the origin. */
+  async #populate(): Promise<void> {
+    await this.#load.tell({
+      ...{ kind: 'register', first: 0, count: TASKS, tasks: TASKS, stride: STRIDE, atOnce: 1 },
+      ...{ finish: true, origin: true },
+    });
+    this.#registered = this.#hosts;
+  }
+
+  async #register(count: number, { perSecond }: { perSecond?: number } = {}) {
+    const result = await this.#load.tell({
+      ...{ kind: 'register', first: this.#registered, count, tasks: TASKS, stride: STRIDE, atOnce: AT_ONCE },
+      ...{ finish: true, origin: false },
+      ...(perSecond === undefined ? {} : { perSecond }),
+    });
+    this.#registered += count;
+    if (result.failed > 0) throw new Error(`${result.failed} of ${count} registrations were turned down`);
+    return result;
+  }
+
+  async #timed<T>(action: () => Promise<T>): Promise<{ result: T; cpuSeconds: number }> {
+    const before = this.#scheduler.program.usage().cpuSeconds;
+    const result = await action();
+    return { result, cpuSeconds: this.#scheduler.program.usage().cpuSeconds - before };
+  }
+
+  /** Resident memory, what is garbage thrown away. */
+  async #heldBytes(): Promise<number> {
+    this.#scheduler.program.send('SIGUSR2');
+    await new Promise((resolve) => setTimeout(resolve, COLLECTED_AFTER_MS));
+    return this.#scheduler.program.rssBytes();
+  }
+}
