@@ -17,6 +17,8 @@ export type { SchedulerRing } from './scheduler-ring.ts';
 export type { SchedulingPolicy } from './scheduling-policy.ts';
 export { seedOrder, seedRing } from './seed-ring.ts';
 export type { SeedRing } from './seed-ring.ts';
+export { DEFAULT_STEERING, Steering } from './steering.ts';
+export type { Reveal, SteeringOptions } from './steering.ts';
 export { DEFAULT_SWARM_OPTIONS } from './swarm-options.ts';
 export type { SwarmLimits, SwarmOptions } from './swarm-options.ts';
 export { Swarm } from './swarm.ts';
