@@ -250,7 +250,7 @@ export class Acquisition {
         return;
       case 'seedAnswered':
         this.#seedPending = false;
-        if (event.error === undefined) this.#peers.add([seedAsParent(event.seed)]);
+        if (event.error === undefined) this.#peers.parents.add([seedAsParent(event.seed)]);
         if (!this.#isGettingSomething()) this.#moveOn('the seed cannot help');
         return;
       case 'originEnded':
@@ -275,7 +275,7 @@ export class Acquisition {
       case 'parents':
         journal.note(`scheduler ${conversation.address} offers ${instruction.parents.length} parents`);
         conversation.downloadFromParents();
-        this.#peers.add(instruction.parents);
+        this.#peers.parents.add(instruction.parents);
         this.#peers.pump();
         break;
       case 'backToSource':
@@ -320,7 +320,7 @@ export class Acquisition {
     this.#init.journal.note(reason);
     const conversation = this.#conversation;
     if (conversation?.mayAsk) {
-      conversation.askForOthers(this.#peers.offered, reason);
+      conversation.askForOthers(this.#peers.parents.offered, reason);
       this.#watch();
       return;
     }
@@ -375,7 +375,7 @@ export class Acquisition {
     const late = this.#peers.latePieces().filter((number) => !this.#reportedLate.has(number));
     for (const number of late) this.#reportedLate.add(number);
     // Parents that are there and wait for pieces themselves get more time.
-    if (late.length > 0 || !this.#peers.isHeard) this.#moveOn('pieces are late', { isLate: true });
+    if (late.length > 0 || !this.#peers.parents.isHeard) this.#moveOn('pieces are late', { isLate: true });
     else this.#leaseDueAtMs = this.#init.clock() + this.#init.timeouts.leaseRetryMs;
   }
 

@@ -120,9 +120,9 @@ export class Download {
       ...{ progress, reputation, link, audience, logger, signal },
       lateHashes: new LateHashes(progress, hasher, readBuffers, { signal }),
       hostId: host.hostId,
-      hostOf: (peerId) => this.#fetcher.hostOf(peerId),
+      hostOf: (peerId) => this.#fetcher.parents.hostOf(peerId),
       onBlamed: (hostId, offence) => events.parentBlamed(hostId, offence),
-      onSuspected: (peerId, number) => this.#fetcher.blame(peerId, 'wrongBytes', number),
+      onSuspected: (peerId, number) => this.#fetcher.parents.blame(peerId, 'wrongBytes', number),
       onDiscarded: ({ number, parentId }) => {
         if (parentId !== undefined) this.acquisition.sayPieceWrong(number, parentId);
         this.acquisition.kick();
@@ -135,7 +135,7 @@ export class Download {
     return new Repair({
       progress,
       verification: this.#verification,
-      hostOf: (peerId) => this.#fetcher.hostOf(peerId),
+      hostOf: (peerId) => this.#fetcher.parents.hostOf(peerId),
       dropParents: () => this.#fetcher.stop(),
       fetchFromOrigin: mayAskOrigin
         ? () => this.#createOriginFetcher(undefined, () => undefined).fetchMissing({ signal })
