@@ -233,6 +233,26 @@ describe('a seed', () => {
     expect(two.triggers.length).toBeLessThanOrEqual(1);
   });
 
+  it('is triggered soon after it begins to answer, when it announced itself too early', async () => {
+    await using rig = await SchedulerRig.start({ newSeedProbeIntervalMs: 10 });
+    await using seed = await startFakeSeed();
+    seed.health.set('', 'NOT_SERVING');
+    await rig.announce('seed', seedHost(seed.port));
+    await rig.announce('child');
+    await using first = rig.register('child');
+    // Without a seed that answers, the child is the one to fetch.
+    expect((await first.answer())?.case).toBe('needBackToSourceResponse');
+    first.cut();
+    seed.health.set('', 'SERVING');
+    let attempt = 0;
+    await eventually(async () => {
+      await using next = rig.register('child', {}, `child-${attempt++}`);
+      await next.answer();
+      return seed.triggers.length > 0;
+    });
+    expect(seed.triggers).toHaveLength(1);
+  });
+
   it('that is not healthy is not triggered', async () => {
     await using rig = await SchedulerRig.start();
     await using seed = await startFakeSeed();

@@ -40,6 +40,9 @@ const LINK_EXPIRY_INTERVAL_MS = 60_000;
 const PROBE_TIMEOUT_MS = 2_000;
 /** Between two health checks of a seed. */
 const SEED_PROBE_INTERVAL_MS = 10_000;
+/** The same for a seed that was announced a moment ago and does not answer yet: stock daemons announce themselves before they listen. */
+const NEW_SEED_PROBE_INTERVAL_MS = 500;
+const NEW_SEED_MS = 60_000;
 /** A seed may be busy with one large piece of a slow origin; after this it is given up. */
 const SEED_SILENCE_MS = 300_000;
 /** Streams are cut off at once, pulls go on without them; only calls under way are waited for. */
@@ -54,6 +57,7 @@ export interface SchedulerOverrides {
   readonly swarm?: Partial<SwarmOptions>;
   readonly tickMs?: number;
   readonly seedProbeIntervalMs?: number;
+  readonly newSeedProbeIntervalMs?: number;
   readonly seedSilenceMs?: number;
   /** Standard metrics of the process, which in one process only one service should count. */
   readonly processMetrics?: boolean;
@@ -128,7 +132,8 @@ export async function startScheduler(
     timeoutMs: PROBE_TIMEOUT_MS,
     signal: stopping.signal,
     onResult: (hostId, isHealthy) => {
-      if (!isHealthy) logger.warn({ hostId }, 'a host does not answer its health check');
+      const isNews = swarm.host(hostId)?.state.kind !== 'lost';
+      if (!isHealthy && isNews) logger.warn({ hostId }, 'a host does not answer its health check');
       driver.tell((core, nowMs) => core.hostProbed(hostId, isHealthy, nowMs));
     },
   });
@@ -181,7 +186,11 @@ export async function startScheduler(
   repeat(stack, overrides.tickMs ?? TICK_MS, () => driver.tick());
   repeat(stack, LINK_EXPIRY_INTERVAL_MS, () => hub.expire());
   repeat(stack, overrides.seedProbeIntervalMs ?? SEED_PROBE_INTERVAL_MS, () => {
-    for (const { facts } of swarm.hosts()) if (facts.kind === 'seed') prober.probe(facts);
+    for (const { facts } of swarm.seeds()) prober.probe(facts);
+  });
+  repeat(stack, overrides.newSeedProbeIntervalMs ?? NEW_SEED_PROBE_INTERVAL_MS, () => {
+    for (const { facts, state, announcedAtMs } of swarm.seeds())
+      if (state.kind === 'lost' && clock() - announcedAtMs < NEW_SEED_MS) prober.probe(facts);
   });
   startDynconfig();
   for (const warning of config.warnings) logger.warn(warning);

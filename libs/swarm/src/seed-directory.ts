@@ -28,6 +28,10 @@ export class SeedDirectory {
     return false;
   }
 
+  *[Symbol.iterator](): Iterator<Host> {
+    yield* this.#seeds;
+  }
+
   /** Healthy seeds, the one that the task belongs to first. */
   forTask(taskId: string): readonly Host[] {
     this.#ring ??= this.#build();

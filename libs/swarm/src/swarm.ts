@@ -77,6 +77,11 @@ export class Swarm {
     return this.#roster.hosts.values();
   }
 
+  /** All seeds, in whatever state. */
+  seeds(): Iterable<HostView> {
+    return this.#roster.seeds;
+  }
+
   /** Looks at every peer: meant for metrics. */
   counts(): SwarmCounts {
     const peersByState: Record<PeerState, number> = {
