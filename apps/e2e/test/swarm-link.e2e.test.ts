@@ -78,6 +78,10 @@ class TestHost implements OwnSchedulers, AsyncDisposable {
     return [this.client.address];
   }
 
+  retire(): void {
+    // This scheduler is only ever cut off.
+  }
+
   doubt(): void {
     this.announce().catch(() => undefined); // it is down; the next try of the link comes back to this
   }

@@ -269,7 +269,7 @@ export class Acquisition {
   }
 
   #instructed(conversation: Conversation, instruction: Instruction): void {
-    conversation.answered();
+    if (instruction.kind !== 'rarePieces') conversation.answered();
     const { journal } = this.#init;
     switch (instruction.kind) {
       case 'parents':
@@ -290,6 +290,8 @@ export class Acquisition {
         // Taken up again it goes on with what it has: a seed that the scheduler does not know yet may be fetching the very same bytes.
         if (!conversation.isResumed || !this.#isGettingSomething()) this.#startOrigin();
         break;
+      case 'rarePieces':
+        return;
       case 'empty':
       case 'metadataOnly':
         // The scheduler is wrong about the length, or answers what was not asked: do without it.
@@ -424,7 +426,8 @@ export class Acquisition {
     const [scheduler] = this.#init.schedulers.candidates(this.#init.registration.taskId);
     if (scheduler === undefined) return this.#reconnectLater();
     const needBackToSource = this.#init.registration.needBackToSource || this.#init.originFetcher.isRunning;
-    this.#register(scheduler, { ...this.#init.registration, needBackToSource }, { isResumed: true });
+    const heldPieces = this.#init.progress.stored.finishedPieces;
+    this.#register(scheduler, { ...this.#init.registration, needBackToSource, heldPieces }, { isResumed: true });
   }
 
   #reconnectLater(): void {

@@ -1,4 +1,4 @@
-import type { PieceReport } from '@d7y/piece';
+import type { PieceReport, ReadonlyPieceSet } from '@d7y/piece';
 import type { Parent } from './parent.ts';
 
 /** Who downloads what: the first message of an AnnouncePeer conversation. Carries no secret. */
@@ -28,6 +28,8 @@ export interface PeerRegistration {
   readonly needBackToSource: boolean;
   /** Everything is already here: only tell the scheduler. */
   readonly metadataOnly: boolean;
+  /** Pieces of a download that is taken up again; stock schedulers are not told at once. */
+  readonly heldPieces?: ReadonlyPieceSet | undefined;
   readonly concurrentPieceCount: number;
   readonly contentForCalculatingTaskId: string | undefined;
   readonly enableTaskIdBasedBlobDigest: boolean;
@@ -38,7 +40,9 @@ export type Instruction =
   | { readonly kind: 'empty' }
   | { readonly kind: 'parents'; readonly parents: readonly Parent[] }
   | { readonly kind: 'backToSource'; readonly reason: string | undefined }
-  | { readonly kind: 'metadataOnly' };
+  | { readonly kind: 'metadataOnly' }
+  /** Few peers have these: they go first where there is a choice. Comes unasked, and replaces what was said before. */
+  | { readonly kind: 'rarePieces'; readonly pieces: ReadonlyPieceSet };
 
 /**
  * One AnnouncePeer conversation, seen from the peer: register first, then read instructions and report.

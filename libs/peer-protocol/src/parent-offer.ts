@@ -25,10 +25,9 @@ export function parseParents(
 /** @returns the parent, or what is wrong with it */
 function parseParent(offer: common.Peer): Parent | string {
   const { host, task } = offer;
-  if (offer.id === '') return 'it has no id';
-  if (host === undefined || host.id === '') return 'it has no host';
-  if (isIP(host.ip) === 0) return `"${host.ip}" is not an IP address`;
-  if (!isPort(host.port)) return `${host.port} is not a port`;
+  if (host === undefined) return 'it has no host';
+  const fault = parentFaultOf({ peerId: offer.id, hostId: host.id, ip: host.ip, port: host.port });
+  if (fault !== undefined) return fault;
   return {
     peerId: offer.id,
     hostId: host.id,
@@ -42,6 +41,24 @@ function parseParent(offer: common.Peer): Parent | string {
     pieceLength: pieceLengthOf(task),
     offer,
   };
+}
+
+/** @returns why nothing can be fetched from there; undefined when it can */
+export function parentFaultOf({
+  peerId,
+  hostId,
+  ip,
+  port,
+}: {
+  readonly peerId: string;
+  readonly hostId: string;
+  readonly ip: string;
+  readonly port: number;
+}): string | undefined {
+  if (peerId === '') return 'it has no id';
+  if (hostId === '') return 'it has no host';
+  if (isIP(ip) === 0) return `"${ip}" is not an IP address`;
+  return isPort(port) ? undefined : `${port} is not a port`;
 }
 
 export function isPort(port: number): boolean {

@@ -13,6 +13,10 @@ export interface Parent {
   readonly location: string | undefined;
   /** The peer registered as one that goes to the origin itself (LEVEL3): its content may not be public. */
   readonly isPrivate: boolean;
+  /** It is there for what no neighbour brings. Only schedulers of ours say so. */
+  readonly isFallback?: boolean;
+  /** It had all pieces when it was offered. Only schedulers of ours say so. */
+  readonly isComplete?: boolean;
   /** Length and piece length of the task, in bytes, where the offer tells. */
   readonly contentLength: number | undefined;
   readonly pieceLength: number | undefined;

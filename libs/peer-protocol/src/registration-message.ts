@@ -22,9 +22,7 @@ export function toDownloadMessage(registration: PeerRegistration): common.Downlo
     type: common.TaskType.STANDARD,
     priority: priorityOf(registration.priority),
     filteredQueryParams: [...registration.filteredQueryParams],
-    requestHeader: Object.fromEntries(
-      Object.entries(registration.requestHeaders).filter(([name]) => !SECRET_HEADERS.has(name.toLowerCase())),
-    ),
+    requestHeader: publicHeadersOf(registration.requestHeaders),
     needBackToSource: registration.needBackToSource,
     metadataOnly: registration.metadataOnly,
     concurrentPieceCount: registration.concurrentPieceCount,
@@ -45,6 +43,11 @@ export function toDownloadMessage(registration: PeerRegistration): common.Downlo
       ? {}
       : { actualPieceCount: BigInt(Math.ceil(contentLength / pieceLength)) }),
   });
+}
+
+/** What of the headers of a request another process may know. */
+export function publicHeadersOf(headers: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(headers).filter(([name]) => !SECRET_HEADERS.has(name.toLowerCase())));
 }
 
 /** Numbers that name no level are as good as none. */

@@ -7,6 +7,7 @@ import {
   createLogger,
   createMetrics,
   createTelemetry,
+  delay,
   linkedSignal,
   listen,
   metricsHandler,
@@ -26,6 +27,7 @@ import { Records } from './messages/records.ts';
 import { createSchedulerMetrics, watchSwarm } from './metrics.ts';
 import { LONG_STREAMS, registerServices } from './rpc/index.ts';
 import { createRateLimit } from './rpc/rate-limit.ts';
+import { PeerReports } from './scheduling/peer-reports.ts';
 import { HostProber } from './scheduling/host-prober.ts';
 import { SeedConnections } from './scheduling/seed-connections.ts';
 import { SwarmDriver } from './scheduling/swarm-driver.ts';
@@ -47,6 +49,8 @@ const NEW_SEED_MS = 60_000;
 const SEED_SILENCE_MS = 300_000;
 /** Streams are cut off at once, pulls go on without them; only calls under way are waited for. */
 const DRAIN_MS = 500;
+/** For daemons to hear that we stop, before their streams are cut. */
+const DRAIN_NOTICE_MS = 50;
 
 /** What tests and the all-in-one program replace. */
 export interface SchedulerOverrides {
@@ -138,7 +142,7 @@ export async function startScheduler(
     },
   });
   const driver = new SwarmDriver({
-    ...{ swarm, clock, records, writer, telemetry, logger },
+    ...{ swarm, clock, records, telemetry, logger },
     metrics: counters,
     connect: ({ ip, port }) => seeds.to(ip, port),
     probe: (host) => prober.probe(host),
@@ -151,7 +155,16 @@ export async function startScheduler(
     bindHosts: config.access.bindHosts,
     operators: config.access.operators,
   });
-  const hub = stack.use(new LinkHub({ driver, instanceId, batchMs: LINK_BATCH_MS, wallClock: Date.now, logger }));
+  const reports = new PeerReports({
+    ...{ driver, records, metrics: counters, logger },
+    priorities: () => dynconfig.priorities,
+  });
+  const hub = stack.use(
+    new LinkHub({
+      ...{ driver, reports, records, telemetry, instanceId, logger },
+      ...{ batchMs: LINK_BATCH_MS, wallClock: Date.now },
+    }),
+  );
   const linkMetrics = createLinkMetrics(metrics.registry, hub);
 
   const http = createHttpHandler([{ method: 'GET', path: '/metrics', handler: metricsHandler(metrics) }]);
@@ -165,9 +178,8 @@ export async function startScheduler(
       port: server.port,
       grpc: (router) =>
         registerServices(router, {
-          ...{ driver, records, writer, telemetry, logger, metrics: counters, instanceId },
+          ...{ driver, reports, records, writer, telemetry, logger, metrics: counters, instanceId },
           ...{ hub, linkMetrics },
-          priorities: () => dynconfig.priorities,
           access,
         }),
       http,
@@ -181,6 +193,10 @@ export async function startScheduler(
       drainMs: DRAIN_MS,
     }),
   );
+  stack.defer(async () => {
+    hub.drain('the scheduler is stopping');
+    await delay(DRAIN_NOTICE_MS);
+  });
   // Last in, first out: no more deadlines and triggers while the listener closes.
   stack.defer(() => stopping.abort(new DOMException('the scheduler is stopping', 'AbortError')));
   repeat(stack, overrides.tickMs ?? TICK_MS, () => driver.tick());

@@ -25,7 +25,7 @@ const TIB = 2 ** 40;
 
 /** Attempts and failures of one operation, under the published names `<name>_total` and `<name>_failure_total`. */
 export interface OperationCounter<Label extends string> {
-  attempt(labels?: Readonly<Partial<Record<Label, string>>>): void;
+  attempt(labels?: Readonly<Partial<Record<Label, string>>>, count?: number): void;
   failure(labels?: Readonly<Partial<Record<Label, string>>>): void;
 }
 
@@ -46,7 +46,7 @@ export function createSchedulerMetrics(registry: Registry, { perHost }: { perHos
       registers,
     });
     return {
-      attempt: (labels) => (labels === undefined ? attempts.inc() : attempts.inc(labels)),
+      attempt: (labels, count = 1) => (labels === undefined ? attempts.inc(count) : attempts.inc(labels, count)),
       failure: (labels) => (labels === undefined ? failures.inc() : failures.inc(labels)),
     };
   };
@@ -186,7 +186,7 @@ export function peerLabels({ priority, host }: Pick<PeerView, 'priority' | 'host
 
 const hostTypeOf = (kind: 'normal' | 'seed'): string => (kind === 'seed' ? 'super' : 'normal');
 
-export const trafficLabel = (type: common.TrafficType): string =>
+export const trafficLabel = (type: common.TrafficType): 'BACK_TO_SOURCE' | 'LOCAL_PEER' | 'REMOTE_PEER' =>
   type === common.TrafficType.BACK_TO_SOURCE
     ? 'BACK_TO_SOURCE'
     : type === common.TrafficType.LOCAL_PEER

@@ -1,18 +1,9 @@
-import { createSchedulerClient } from '@d7y/peer-protocol';
-import type { Announcement, Instruction, PeerRegistration, SchedulerClient } from '@d7y/peer-protocol';
+import type { Announcement, Instruction, PeerRegistration } from '@d7y/peer-protocol';
 import { describe, expect, it } from '@jest/globals';
-import { hostMessage, SchedulerRig, silent, TASK_ID } from './_rig.ts';
+import { connectHost } from './_own-host.ts';
+import { SchedulerRig, TASK_ID } from './_rig.ts';
 
 const signal = new AbortController().signal;
-
-/** The scheduler's client as our daemons use it, introduced and announced. */
-async function join(rig: SchedulerRig, hostId: string): Promise<SchedulerClient> {
-  const address = { host: '127.0.0.1', port: rig.running.port };
-  const client = createSchedulerClient({ address, hostId, version: '1', logger: silent });
-  await client.hello({ signal });
-  await client.announceHost(hostMessage(hostId), 60_000, { signal });
-  return client;
-}
 
 function registration(hostId: string, more: Partial<PeerRegistration> = {}): PeerRegistration {
   return {
@@ -47,8 +38,8 @@ async function instruction(announcement: Announcement): Promise<Instruction | un
 describe('a daemon of ours', () => {
   it('learns the length of a task, of which it knows only the name, from its parents', async () => {
     await using rig = await SchedulerRig.start();
-    await using first = await join(rig, 'first');
-    await using second = await join(rig, 'second');
+    await using first = await connectHost(rig, 'first');
+    await using second = await connectHost(rig, 'second');
     const fetching = first.announcePeer(registration('first', { contentLength: 10_000_000, pieceLength: 4_194_304 }), {
       signal,
     });
@@ -65,7 +56,7 @@ describe('a daemon of ours', () => {
 
   it('parts from the scheduler in order, and its copy is offered to others', async () => {
     await using rig = await SchedulerRig.start();
-    await using first = await join(rig, 'first');
+    await using first = await connectHost(rig, 'first');
     const fetching = first.announcePeer(registration('first', { contentLength: 5, pieceLength: 4_194_304 }), {
       signal,
     });
@@ -83,8 +74,8 @@ describe('a daemon of ours', () => {
 
   it('finds out that the origin refuses it, and the next one tries', async () => {
     await using rig = await SchedulerRig.start();
-    await using first = await join(rig, 'first');
-    await using second = await join(rig, 'second');
+    await using first = await connectHost(rig, 'first');
+    await using second = await connectHost(rig, 'second');
     const refused = first.announcePeer(registration('first'), { signal });
     expect((await instruction(refused))?.kind).toBe('backToSource');
     const next = second.announcePeer(registration('second', { priority: 3 }), { signal });

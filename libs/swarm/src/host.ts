@@ -72,6 +72,8 @@ export interface HostView {
   readonly isOwn: boolean;
   /** Its own stream is open: it is there at this moment. */
   readonly isLinked: boolean;
+  /** It is about to leave, or its own stream is gone for good: nobody's parent. */
+  readonly isLeaving: boolean;
   readonly announcedAtMs: number;
   readonly uploads: UploadEstimate;
   readonly peers: ReadonlySet<PeerView>;
@@ -83,6 +85,9 @@ export class Host implements HostView {
   state: HostState;
   isOwn: boolean;
   isLinked = false;
+  isLeaving = false;
+  /** When its own stream broke, as long as it is neither back nor given up. */
+  unlinkedAtMs: number | undefined;
   announcedAtMs: number;
   /** The last sign of life of any kind. */
   heardAtMs: number;

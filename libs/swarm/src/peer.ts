@@ -121,7 +121,8 @@ export class Peer implements PeerView {
 
   /** Has, or is about to have, pieces for others, and can be reached as far as we know. */
   get isSharer(): boolean {
-    if (this.host.facts.disableShared || this.host.state.kind === 'lost') return false;
+    const { facts, state, isLeaving } = this.host;
+    if (facts.disableShared || state.kind === 'lost' || isLeaving) return false;
     if (this.state === 'Succeeded') return true;
     if (this.link.kind !== 'attached') return false;
     if (this.state === 'BackToSource') return true;

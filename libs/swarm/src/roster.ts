@@ -21,6 +21,8 @@ export class Roster {
   readonly seeds = new SeedDirectory();
   /** Peers whose conversation broke and who may come back. */
   readonly lost = new Set<Peer>();
+  /** Hosts whose own stream broke and who may come back. */
+  readonly unlinked = new Set<Host>();
   /** Tasks with children that are owed an answer. */
   readonly waitingTasks = new Set<Task>();
   /** Tasks with new parents that children of ours may not have heard of. */
@@ -75,6 +77,7 @@ export class Roster {
 
   removeHost(host: Host, nowMs: number): void {
     this.hosts.delete(host.id);
+    this.unlinked.delete(host);
     if (host.isSeed) this.seeds.delete(host);
     for (const task of this.waitingTasks) this.triggerFailed(task, host.id, nowMs);
     for (const peer of [...host.peers]) this.removePeer(peer, nowMs);
@@ -181,6 +184,14 @@ export class Roster {
   heard(host: Host, nowMs: number): void {
     host.heardAtMs = nowMs;
     if (host.apply('heard', nowMs)) this.hostChanged(host);
+  }
+
+  /** The host is, or is no longer, about to leave: children of one that is get others. */
+  setLeaving(host: Host, isLeaving: boolean): void {
+    if (host.isLeaving === isLeaving) return;
+    host.isLeaving = isLeaving;
+    if (isLeaving) for (const peer of host.peers) this.dropChildren(peer);
+    this.hostChanged(host);
   }
 
   /** Something speaks against the host: it is looked at at once. */

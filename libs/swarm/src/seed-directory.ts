@@ -40,7 +40,9 @@ export class SeedDirectory {
   }
 
   #build(): { ring: SeedRing; byAddress: ReadonlyMap<string, Host> } {
-    const usable = [...this.#seeds].filter(({ state }) => state.kind === 'alive' || state.kind === 'suspect');
+    const usable = [...this.#seeds].filter(
+      ({ state, isLeaving }) => !isLeaving && (state.kind === 'alive' || state.kind === 'suspect'),
+    );
     const byAddress = new Map(usable.map((seed) => [seed.address, seed]));
     return { ring: seedRing(byAddress.keys()), byAddress };
   }

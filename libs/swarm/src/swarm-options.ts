@@ -18,6 +18,8 @@ export interface SwarmOptions {
   readonly leasePatienceMs: number;
   /** How long a lease outlives the conversation of its holder, which may be reconnecting. */
   readonly leaseGraceMs: number;
+  /** A daemon of ours whose own stream is gone for this long is nobody's parent. */
+  readonly linkGraceMs: number;
   /** How long any other peer outlives its conversation. */
   readonly peerGraceMs: number;
   /** Candidates in an offer to a stock daemon. */
@@ -68,6 +70,7 @@ export const DEFAULT_SWARM_OPTIONS: SwarmOptions = {
   maxWaitMs: 30 * SECOND,
   leasePatienceMs: 2 * SECOND,
   leaseGraceMs: 5 * SECOND,
+  linkGraceMs: 30 * SECOND,
   peerGraceMs: 30 * SECOND,
   candidateParentLimit: 3,
   ownCandidateParentLimit: 10,

@@ -284,6 +284,38 @@ describe('expiry', () => {
     expect(swarm.task('task')).toBeUndefined();
   });
 
+  it("of ours are nobody's parent once their own stream is gone for half a minute, until it is back", () => {
+    announce('a');
+    swarm.linkOpened('a', 0);
+    copyAt('a');
+    swarm.linkLost('a', 1000);
+    swarm.hostProbed('a', true, 1100);
+    swarm.tick(30_999);
+    expect(swarm.task('task')?.sharers.size).toBe(1);
+    swarm.tick(31_000);
+    expect(swarm.task('task')?.sharers.size).toBe(0);
+    swarm.linkOpened('a', 40_000);
+    expect(swarm.task('task')?.sharers.size).toBe(1);
+    swarm.linkLost('a', 50_000);
+    swarm.linkOpened('a', 60_000);
+    swarm.tick(90_000);
+    expect(swarm.task('task')?.sharers.size).toBe(1);
+  });
+
+  it('about to leave are offered to nobody, and their children get others', () => {
+    for (const id of ['a', 'b']) copyAt(id);
+    announce('c');
+    swarm.hostRecognised('c');
+    expect(offered(register('c'), 'c-peer')).toHaveLength(2);
+    swarm.peerStarted('c-peer', 0);
+    swarm.hostDraining('a', 10);
+    expect([...(swarm.peer('c-peer')?.parents ?? [])].map(({ id }) => id)).toEqual(['b-peer']);
+    announce('d');
+    expect(offered(register('d'), 'd-peer')).toEqual(expect.not.arrayContaining(['a-peer']));
+    announce('a', {}, 100);
+    expect(swarm.task('task')?.anchors.size).toBe(2);
+  });
+
   it('keeps every table within its bounds', () => {
     start({ maxHosts: 2, maxPeers: 1 });
     announce('a');

@@ -120,6 +120,7 @@ export class Swarm {
       if (host.isSeed) this.#roster.seeds.add(host);
     } else {
       host.facts = facts;
+      this.#roster.setLeaving(host, false);
       host.announcedAtMs = host.heardAtMs = nowMs;
       host.apply('announced', nowMs);
       this.#roster.seeds.changed();
@@ -302,6 +303,9 @@ export class Swarm {
     const host = this.#roster.hosts.get(hostId);
     if (host !== undefined) {
       host.isLinked = true;
+      host.unlinkedAtMs = undefined;
+      this.#roster.unlinked.delete(host);
+      this.#roster.setLeaving(host, false);
       this.#roster.heard(host, nowMs);
     }
     return this.#answering.settle(nowMs);
@@ -312,9 +316,18 @@ export class Swarm {
     const host = this.#roster.hosts.get(hostId);
     if (host === undefined) return [];
     host.isLinked = false;
+    host.unlinkedAtMs = nowMs;
+    this.#roster.unlinked.add(host);
     const { leasedToHosts, options } = this.#roster;
     for (const task of leasedToHosts) task.leases.shortenHost(hostId, nowMs + options.leaseGraceMs);
     this.#roster.doubt(host, nowMs);
+    return this.#answering.settle(nowMs);
+  }
+
+  /** The host says that it is about to stop. */
+  hostDraining(hostId: string, nowMs: number): Decision[] {
+    const host = this.#roster.hosts.get(hostId);
+    if (host !== undefined) this.#roster.setLeaving(host, true);
     return this.#answering.settle(nowMs);
   }
 
@@ -413,6 +426,11 @@ export class Swarm {
       for (const task of this.#roster.waitingTasks) this.#roster.wake(task);
     }
     for (const peer of this.#roster.lost) this.#expireLost(peer, nowMs);
+    for (const host of this.#roster.unlinked) {
+      if (nowMs - (host.unlinkedAtMs ?? nowMs) < this.#roster.options.linkGraceMs) continue;
+      this.#roster.unlinked.delete(host);
+      this.#roster.setLeaving(host, true);
+    }
     for (const task of this.#roster.leasedToHosts) {
       if (task.leases.expireHosts(nowMs)) this.#roster.wake(task);
       if (!task.leases.hasHostLeases) this.#roster.leasedToHosts.delete(task);

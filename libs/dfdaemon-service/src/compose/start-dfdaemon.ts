@@ -1,7 +1,10 @@
+import { randomUUID } from 'node:crypto';
 import { join, resolve } from 'node:path';
 import { dfdaemon } from '@d7y/api';
+import { peerIdOf } from '@d7y/piece';
 import type { LogLevel } from '@d7y/service-kit';
 import type { DfdaemonConfig } from '../config/schema.ts';
+import { OwnInventory } from '../link/own-inventory.ts';
 import { OwnVouchers } from '../link/own-vouchers.ts';
 import { CountedEngine } from '../observe/counted-engine.ts';
 import { DaemonMetrics } from '../observe/daemon-metrics.ts';
@@ -99,7 +102,7 @@ export async function startDfdaemon(
   const engine = createEngine(runtime, { store, origins, swarm, metrics });
   const opener = new CountedEngine(engine, metrics);
   const ownVouchers = new OwnVouchers(store, hostId, (taskId) => engine.watch(taskId, { isAudience: false }));
-  swarm.links.tellAgainFrom(ownVouchers);
+  swarm.links.tellAgainFrom(ownVouchers, new OwnInventory(store, () => peerIdOf(identity, randomUUID())));
   const knowledge = await openRegistryKnowledge(runtime, origins);
   const { access } = knowledge;
   for (const record of knowledge.newestTags()) swarm.links.record(record);
@@ -152,6 +155,7 @@ export async function startDfdaemon(
   collectGarbageRegularly(runtime, store);
   swarm.directory.start();
   stack.defer(async () => {
+    swarm.links.drain('the daemon is stopping');
     lifetime.abort(new DOMException('the daemon is stopping', 'AbortError'));
     // Nothing new is let in from now on, while what is under way ends within the time that each listener gives it.
     const shut = runtime.doors.map((door) => door[Symbol.asyncDispose]());

@@ -71,6 +71,7 @@ export class FakeScheduler {
 /** The schedulers of a cluster, in the order in which they own every task. */
 export class FakeSchedulers implements OwnSchedulers {
   readonly doubted: string[] = [];
+  readonly retired: string[] = [];
   #all: readonly FakeScheduler[] = [];
   readonly #listeners = new Set<() => void>();
 
@@ -93,6 +94,10 @@ export class FakeSchedulers implements OwnSchedulers {
 
   doubt(address: string): void {
     this.doubted.push(address);
+  }
+
+  retire(address: string): void {
+    this.retired.push(address);
   }
 
   onChange(listener: () => void): Disposable {

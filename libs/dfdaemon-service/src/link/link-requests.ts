@@ -1,8 +1,7 @@
 import { create } from '@bufbuild/protobuf';
 import { swarm } from '@d7y/api';
+import type { LinkRequestCase } from '@d7y/peer-protocol';
 import { QueueFullError } from '@d7y/service-kit';
-
-export type LinkRequestCase = NonNullable<swarm.LinkRequest['request']>;
 
 /** Messages that may wait for a scheduler that does not read. */
 const MAX_QUEUED_REQUESTS = 4_096;

@@ -8,6 +8,8 @@ export interface OwnSchedulers {
   order(taskId: string): readonly string[];
   /** Something speaks against a scheduler, or it may have forgotten us: it is looked at, and told again of this host. */
   doubt(address: string): void;
+  /** A scheduler says that it is about to stop: it is not asked any more until it serves again. */
+  retire(address: string): void;
   /** Calls the listener after every change of what `own` or `order` say. */
   onChange(listener: () => void): Disposable;
 }

@@ -1,8 +1,8 @@
 import { create } from '@bufbuild/protobuf';
 import { swarm } from '@d7y/api';
-import type { SchedulerClient } from '@d7y/peer-protocol';
+import { LinkedPeers, type LinkRequestCase, type SchedulerClient } from '@d7y/peer-protocol';
 import { delay, linkedSignal, type Logger } from '@d7y/service-kit';
-import { type LinkRequestCase, LinkRequests } from './link-requests.ts';
+import { LinkRequests } from './link-requests.ts';
 
 /** A scheduler that accepts the stream and says nothing is given up after this. */
 const OPEN_TIMEOUT_MS = 5_000;
@@ -17,7 +17,7 @@ export interface SchedulerLinkOptions {
   readonly onChange: (link: SchedulerLink) => void;
   /** The stream broke, or was refused. */
   readonly onBroken: (link: SchedulerLink) => void;
-  readonly onMessage: (response: swarm.LinkResponse['response']) => void;
+  readonly onMessage: (link: SchedulerLink, response: swarm.LinkResponse['response']) => void;
   readonly logger: Logger;
 }
 
@@ -29,6 +29,7 @@ export class SchedulerLink implements AsyncDisposable {
   readonly #stopping = new AbortController();
   readonly #running: Promise<void>;
   #requests: LinkRequests | undefined;
+  #peers: LinkedPeers | undefined;
   #isOpen = false;
   #cut: ((error: unknown) => void) | undefined;
 
@@ -42,6 +43,11 @@ export class SchedulerLink implements AsyncDisposable {
   /** The scheduler has answered the introduction, and the stream still stands. */
   get isOpen(): boolean {
     return this.#isOpen;
+  }
+
+  /** Where downloads are registered while the stream stands. */
+  get peers(): LinkedPeers | undefined {
+    return this.#isOpen ? this.#peers : undefined;
   }
 
   /** Says something, in order; lost when the stream does not stand. A scheduler that does not read loses the stream. */
@@ -90,7 +96,9 @@ export class SchedulerLink implements AsyncDisposable {
     using stream = linkedSignal(this.#stopping.signal);
     const requests = new LinkRequests();
     const silence = setTimeout(() => stream.abort(new Error('the scheduler does not answer')), OPEN_TIMEOUT_MS);
+    const peers = new LinkedPeers({ address: this.address, say: (request) => this.send(request), logger });
     this.#requests = requests;
+    this.#peers = peers;
     this.#cut = (error) => stream.abort(error);
     try {
       requests.push({ case: 'open', value: create(swarm.LinkOpenSchema, { hostId, version }) });
@@ -100,8 +108,13 @@ export class SchedulerLink implements AsyncDisposable {
           onOpened();
           logger.info({ scheduler: this.address, version: response.value.version }, 'linked with a scheduler');
           this.#setOpen(true);
-        } else onMessage(response);
+        } else if (!peers.hear(response)) onMessage(this, response);
       }
+      throw new Error('the scheduler ended the stream');
+    } catch (error) {
+      this.#setOpen(false);
+      peers.break(error);
+      throw error;
     } finally {
       clearTimeout(silence);
       requests.close();

@@ -4,13 +4,19 @@
 import { create } from '@bufbuild/protobuf';
 import { swarm } from '@d7y/api';
 import type { BlamedFor, OriginLease, SwarmLink, VoucherBatch } from '@d7y/peer-engine';
-import { type ParentClientPool, parseVouchers, toVoucherMessage } from '@d7y/peer-protocol';
+import {
+  type LinkedPeers,
+  type LinkRequestCase,
+  type ParentClientPool,
+  parseVouchers,
+  toVoucherMessage,
+} from '@d7y/peer-protocol';
 import type { TagDirectory, TagKey, TagRecord } from '@d7y/registry-proxy';
 import { AsyncQueue, type Logger, untilAborted } from '@d7y/service-kit';
 import { LRUCache } from 'lru-cache';
 import { VERSION } from '../version.ts';
 import { HeldLeases } from './held-leases.ts';
-import type { LinkRequestCase } from './link-requests.ts';
+import type { OwnInventory } from './own-inventory.ts';
 import type { OwnSchedulers } from './own-schedulers.ts';
 import type { OwnVouchers } from './own-vouchers.ts';
 import { Questions } from './questions.ts';
@@ -70,6 +76,7 @@ export class SwarmLinks implements SwarmLink, TagDirectory, AsyncDisposable {
   readonly #closing = new Set<Promise<void>>();
   readonly #watching: Disposable;
   #ownVouchers: OwnVouchers | undefined;
+  #inventory: OwnInventory | undefined;
   readonly #followers = new Map<string, Set<AsyncQueue<VoucherBatch>>>();
   readonly #leases: HeldLeases;
   readonly #leaseQuestions = new Questions<SchedulerLink, boolean>();
@@ -93,9 +100,21 @@ export class SwarmLinks implements SwarmLink, TagDirectory, AsyncDisposable {
   }
 
   /** From now on schedulers are told of these after every reconnect; until then there is nothing to tell. */
-  tellAgainFrom(vouchers: OwnVouchers): void {
+  tellAgainFrom(vouchers: OwnVouchers, inventory?: OwnInventory): void {
     this.#ownVouchers = vouchers;
+    this.#inventory = inventory;
     this.#tellEverythingAgain();
+  }
+
+  /** Where downloads are registered with a scheduler; undefined while no stream with it stands. */
+  peersAt(address: string): LinkedPeers | undefined {
+    return this.#links.get(address)?.peers;
+  }
+
+  /** Tells that this daemon is about to stop, so that nobody is sent to it any more. */
+  drain(reason: string): void {
+    const value = create(swarm.DrainSchema, { reason });
+    for (const link of this.#openLinks()) link.send({ case: 'drain', value });
   }
 
   /** Schedulers with which a stream stands. */
@@ -254,7 +273,7 @@ export class SwarmLinks implements SwarmLink, TagDirectory, AsyncDisposable {
           this.#tellEverythingAgain();
         },
         onBroken: () => schedulers.doubt(address),
-        onMessage: (response) => this.#hear(response),
+        onMessage: (from, response) => this.#hear(from, response),
       });
       this.#links.set(address, link);
     }
@@ -286,6 +305,9 @@ export class SwarmLinks implements SwarmLink, TagDirectory, AsyncDisposable {
   }
 
   *#backlogOf(link: SchedulerLink): Generator<LinkRequestCase, void, undefined> {
+    // What others can fetch from here comes first: they may be waiting for it.
+    for (const value of this.#inventory?.messages((taskId) => this.#ownerOf(taskId) === link) ?? [])
+      yield { case: 'inventory', value };
     for (const record of this.#recentTags.values()) yield recordTag(record);
     let told = 0;
     for (const taskId of this.#ownVouchers?.taskIds() ?? []) {
@@ -298,7 +320,7 @@ export class SwarmLinks implements SwarmLink, TagDirectory, AsyncDisposable {
     }
   }
 
-  #hear(response: swarm.LinkResponse['response']): void {
+  #hear(link: SchedulerLink, response: swarm.LinkResponse['response']): void {
     switch (response.case) {
       case 'taskVouchers':
         this.#deliver(response.value);
@@ -311,13 +333,20 @@ export class SwarmLinks implements SwarmLink, TagDirectory, AsyncDisposable {
       case 'tagAnswer':
         this.#tagQuestions.answer(response.value.requestId, response.value.records.map(fromTagMessage));
         return;
+      case 'drain':
+        this.#options.logger.info(
+          { scheduler: link.address, reason: response.value.reason },
+          'a scheduler is about to stop; downloads go on with the next one',
+        );
+        link.peers?.break(new Error('the scheduler is about to stop'));
+        this.#options.schedulers.retire(link.address);
+        return;
       case 'opened':
       case 'offer':
       case 'originGrant':
       case 'noted':
       case 'refusal':
       case 'rarePieces':
-      case 'drain':
       case undefined: // what a newer scheduler says
         return;
       default:

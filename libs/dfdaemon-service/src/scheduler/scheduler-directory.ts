@@ -1,6 +1,6 @@
 import type { common } from '@d7y/api';
 import type { SchedulerConnection, Schedulers } from '@d7y/peer-engine';
-import type { SchedulerClient } from '@d7y/peer-protocol';
+import type { LinkedPeers, SchedulerClient } from '@d7y/peer-protocol';
 import { delay, type Logger } from '@d7y/service-kit';
 import type { OwnSchedulers } from '../link/own-schedulers.ts';
 import { type SchedulerRing, schedulerRing } from '@d7y/swarm';
@@ -37,11 +37,20 @@ export interface SchedulerDirectoryOptions {
   readonly logger: Logger;
 }
 
+/** A scheduler that went down is looked at again after about this, for some time. */
+const RETRY_MS = 1_000;
+const RETRY_FOR_MS = 60_000;
+
 /** A scheduler this daemon knows. `down` → `up` when it serves and has taken our announcement; back when it does not. */
 interface Entry {
   readonly client: SchedulerClient;
   state: 'down' | 'up';
   isOurs: boolean | undefined;
+  /** It takes registrations over the stream of this daemon. */
+  takesPeers: boolean;
+  /** When it went down; the next check of it. */
+  downSinceMs: number;
+  retry: NodeJS.Timeout | undefined;
   announcedAtMs: number;
   seedsAtMs: number;
   /** A check under way; there is never more than one. */
@@ -61,6 +70,7 @@ export class SchedulerDirectory implements Schedulers, OwnSchedulers, AsyncDispo
   readonly #stopping = new AbortController();
   readonly #listeners = new Set<() => void>();
   #ring: SchedulerRing = schedulerRing([]);
+  #peersAt: ((address: string) => LinkedPeers | undefined) | undefined;
   #running: Promise<void> | undefined;
 
   constructor(options: SchedulerDirectoryOptions) {
@@ -71,6 +81,11 @@ export class SchedulerDirectory implements Schedulers, OwnSchedulers, AsyncDispo
   /** Begins to look for schedulers, and goes on until disposed. */
   start(): void {
     this.#running ??= this.#run().catch(() => undefined);
+  }
+
+  /** From now on downloads are registered over the stream with a scheduler, where one stands. */
+  registerOver(peersAt: (address: string) => LinkedPeers | undefined): void {
+    this.#peersAt = peersAt;
   }
 
   candidates(taskId: string): readonly SchedulerConnection[] {
@@ -104,6 +119,11 @@ export class SchedulerDirectory implements Schedulers, OwnSchedulers, AsyncDispo
     // One that was restarted answers health checks like the one before, but knows nobody: announce again.
     entry.isSuspect = true;
     void this.#check(entry);
+  }
+
+  retire(address: string): void {
+    const entry = this.#entries.get(address);
+    if (entry !== undefined && !this.#stopping.signal.aborted) this.#down(entry, undefined);
   }
 
   onChange(listener: () => void): Disposable {
@@ -144,7 +164,8 @@ export class SchedulerDirectory implements Schedulers, OwnSchedulers, AsyncDispo
     this.#stopping.abort();
     await this.#running;
     await Promise.all(
-      [...this.#entries.values()].map(async ({ client, checking }) => {
+      [...this.#entries.values()].map(async ({ client, checking, retry }) => {
+        clearTimeout(retry);
         await checking;
         await client[Symbol.asyncDispose]();
       }),
@@ -188,6 +209,9 @@ export class SchedulerDirectory implements Schedulers, OwnSchedulers, AsyncDispo
         client: connect(address),
         state: 'down',
         isOurs: undefined,
+        takesPeers: false,
+        downSinceMs: -Infinity,
+        retry: undefined,
         announcedAtMs: -Infinity,
         seedsAtMs: -Infinity,
         checking: undefined,
@@ -221,6 +245,7 @@ export class SchedulerDirectory implements Schedulers, OwnSchedulers, AsyncDispo
         await client.announceHost(await describeHost(), announceIntervalMs, { signal });
         entry.announcedAtMs = this.#now();
         entry.isOurs = hello !== undefined;
+        entry.takesPeers = hello?.features.includes('peers') === true;
         entry.seedsAtMs = -Infinity;
         if (entry.state === 'down') {
           entry.state = 'up';
@@ -248,8 +273,24 @@ export class SchedulerDirectory implements Schedulers, OwnSchedulers, AsyncDispo
     if (entry.state === 'up') {
       this.#options.logger.warn({ scheduler: entry.client.address, err: error }, 'a scheduler is gone');
     }
+    if (entry.state === 'up') entry.downSinceMs = this.#now();
     entry.state = 'down';
     this.#changed();
+    this.#retrySoon(entry);
+  }
+
+  /** One that was restarted is back within seconds, and all its daemons are waiting for it: they must not come at the same moment. */
+  #retrySoon(entry: Entry): void {
+    clearTimeout(entry.retry);
+    const { signal } = this.#stopping;
+    if (signal.aborted || this.#now() - entry.downSinceMs > RETRY_FOR_MS) return;
+    entry.retry = setTimeout(
+      () => {
+        if (!signal.aborted && this.#entries.get(entry.client.address) === entry) void this.#check(entry);
+      },
+      RETRY_MS * (0.5 + Math.random()),
+    );
+    entry.retry.unref();
   }
 
   #changed(): void {
@@ -260,8 +301,11 @@ export class SchedulerDirectory implements Schedulers, OwnSchedulers, AsyncDispo
     const { client } = entry;
     return {
       address: client.address,
-      announcePeer: (registration, options) =>
-        watchedAnnouncement(client.announcePeer(registration, options), () => this.doubt(client.address)),
+      announcePeer: (registration, options) => {
+        const linked = entry.takesPeers ? this.#peersAt?.(client.address) : undefined;
+        const announcement = (linked ?? client).announcePeer(registration, options);
+        return watchedAnnouncement(announcement, () => this.doubt(client.address));
+      },
     };
   }
 }

@@ -8,18 +8,18 @@ import type { Logger } from '@d7y/service-kit';
 import type { TagMeaning, TaskVouchers, VoucherBookLimits } from '@d7y/swarm';
 import { TagBook, VoucherBook } from '@d7y/swarm';
 import { ConversationError, HostNotFoundError } from '../errors.ts';
-import type { SwarmDriver } from '../scheduling/swarm-driver.ts';
 import { VERSION } from '../version.ts';
 import { checkTagName, offenceOf, toTagMeaning, toTagRecord } from './link-messages.ts';
 import { LinkOutbox } from './link-outbox.ts';
+import { PeerDesk } from './peer-desk.ts';
+import type { PeerDeskParts } from './peer-desk.ts';
 
 /** A daemon that was refused a lease asks again after this. */
 const LEASE_RETRY_MS = 1_000;
 const MAX_TASK_ID_LENGTH = 256;
 const MAX_FORGOTTEN_TASKS = 10_000;
 
-export interface LinkHubOptions {
-  readonly driver: SwarmDriver;
+export interface LinkHubOptions extends PeerDeskParts {
   /** Our advertised `ip:port`. */
   readonly instanceId: string;
   /** How long vouchers wait for others to travel with. */
@@ -34,6 +34,8 @@ export interface LinkHubOptions {
 export interface Link {
   readonly hostId: string;
   readonly outbox: LinkOutbox;
+  /** Where its peers speak. */
+  readonly desk: PeerDesk;
 }
 
 /** What daemons of ours tell each other through this scheduler. */
@@ -57,6 +59,7 @@ export class LinkHub implements Disposable {
   counts() {
     return {
       links: this.#links.size,
+      peers: [...this.#links.values()].reduce((sum, { desk }) => sum + desk.size, 0),
       followedTasks: this.#followers.size,
       vouchers: this.#vouchers.size,
       voucherTasks: this.#vouchers.taskCount,
@@ -72,9 +75,11 @@ export class LinkHub implements Disposable {
     const older = this.#links.get(hostId);
     if (older !== undefined) {
       this.#remove(older);
+      older.desk.close();
       older.outbox.end(new ConnectError(`host ${hostId} speaks on another stream`, Code.Aborted));
     }
-    const link = { hostId, outbox: new LinkOutbox(hostId, (taskId) => this.#vouchersOf(taskId)) };
+    const outbox = new LinkOutbox(hostId, (taskId) => this.#vouchersOf(taskId));
+    const link = { hostId, outbox, desk: new PeerDesk(hostId, this.#options, (peer) => outbox.tellPeer(peer)) };
     this.#links.set(hostId, link);
     link.outbox.answer({ case: 'opened', value: create(swarm.LinkOpenedSchema, { instanceId, version: VERSION }) });
     return link;
@@ -83,6 +88,7 @@ export class LinkHub implements Disposable {
   /** The stream is gone. */
   close(link: Link): void {
     link.outbox.end();
+    link.desk.close();
     if (this.#links.get(link.hostId) !== link) return;
     this.#remove(link);
     this.#options.driver.tell((core, nowMs) => core.linkLost(link.hostId, nowMs));
@@ -125,7 +131,6 @@ export class LinkHub implements Disposable {
         link.outbox.answer({ case: 'tagAnswer', value: create(swarm.TagAnswerSchema, { requestId, records }) });
         return;
       }
-      // Downloads are registered over AnnouncePeer as long as Hello does not name the feature.
       case 'register':
       case 'started':
       case 'havePieces':
@@ -135,7 +140,11 @@ export class LinkHub implements Disposable {
       case 'failed':
       case 'leave':
       case 'inventory':
+        link.desk.handle(request);
+        return;
       case 'drain':
+        this.#options.logger.info({ hostId: link.hostId, reason: request.value.reason }, 'a daemon is about to leave');
+        this.#options.driver.tell((core, nowMs) => core.hostDraining(link.hostId, nowMs));
         return;
       default:
         request satisfies never;
@@ -147,6 +156,12 @@ export class LinkHub implements Disposable {
     const { driver } = this.#options;
     const isInUse = (taskId: string): boolean => this.#followers.has(taskId) || driver.swarm.task(taskId) !== undefined;
     this.#vouchers.expire(isInUse, driver.now());
+  }
+
+  /** Tells all daemons that this scheduler is about to stop: they go on with the next one. */
+  drain(reason: string): void {
+    for (const { outbox } of this.#links.values())
+      outbox.answer({ case: 'drain', value: create(swarm.DrainSchema, { reason }) });
   }
 
   [Symbol.dispose](): void {

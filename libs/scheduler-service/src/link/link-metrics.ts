@@ -16,6 +16,7 @@ export function createLinkMetrics(registry: Registry, hub: LinkHub): { request(k
     });
   };
   gauge('links', 'open streams of daemons of ours', () => hub.counts().links);
+  gauge('link_peers', 'peers that speak over the streams of their daemons', () => hub.counts().peers);
   gauge('link_followed_tasks', 'tasks whose vouchers somebody follows', () => hub.counts().followedTasks);
   gauge('link_vouchers', 'vouchers of pieces that are known', () => hub.counts().vouchers);
   gauge('link_tags', 'tags of which the meaning is known', () => hub.counts().tags);

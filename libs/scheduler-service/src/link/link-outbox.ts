@@ -3,6 +3,8 @@ import { Code, ConnectError } from '@connectrpc/connect';
 import { swarm } from '@d7y/api';
 import { toVoucherMessage } from '@d7y/peer-protocol';
 import type { TaskVouchers } from '@d7y/swarm';
+import type { LinkedPeer } from './linked-peer.ts';
+import { ToldHosts } from './told-hosts.ts';
 
 /** Answers that may wait for a daemon that does not read: each answers a question of its own. */
 const MAX_QUEUED_ANSWERS = 1_024;
@@ -14,7 +16,8 @@ const MAX_VOUCHERS_PER_MESSAGE = 512;
 type Response = swarm.LinkResponse['response'];
 
 /**
- * What goes to one daemon: answers in the order of its questions, and the vouchers of the tasks it follows. Vouchers are not queued but
+ * What goes to one daemon: answers in the order of its questions, what its peers are to hear, and the vouchers of the tasks it follows. Of
+ * what a peer is to hear only the newest is kept. Vouchers are not queued but
  * read from the book, from where the daemon has got to, when its stream takes the next message: a daemon that reads slowly costs no memory,
  * and gets the more in one message. One that asks and does not read loses its stream.
  */
@@ -24,6 +27,9 @@ export class LinkOutbox implements AsyncIterable<swarm.LinkResponse> {
   readonly #answers: Response[] = [];
   /** Tasks with how far the daemon has read their vouchers. */
   readonly #followed = new Map<string, { log: TaskVouchers | undefined; position: number }>();
+  /** Peers with something to hear. */
+  readonly #handOuts = new Set<LinkedPeer>();
+  readonly #hosts = new ToldHosts();
   /** Followed tasks with vouchers that the daemon has not read. */
   readonly #due = new Set<string>();
   #end: { readonly error: Error | undefined } | undefined;
@@ -46,6 +52,13 @@ export class LinkOutbox implements AsyncIterable<swarm.LinkResponse> {
       return;
     }
     this.#answers.push(response);
+    this.#wake();
+  }
+
+  /** The peer has something to hear. */
+  tellPeer(peer: LinkedPeer): void {
+    if (this.#end !== undefined) return;
+    this.#handOuts.add(peer);
     this.#wake();
   }
 
@@ -78,7 +91,7 @@ export class LinkOutbox implements AsyncIterable<swarm.LinkResponse> {
     for (;;) {
       if (this.#end?.error !== undefined) throw this.#end.error;
       if (this.#end !== undefined) return;
-      const response = this.#answers.shift() ?? this.#nextVouchers();
+      const response = this.#answers.shift() ?? this.#nextHandOut() ?? this.#nextVouchers();
       if (response !== undefined) yield create(swarm.LinkResponseSchema, { response });
       else await (this.#waiting = Promise.withResolvers<void>()).promise;
     }
@@ -87,6 +100,15 @@ export class LinkOutbox implements AsyncIterable<swarm.LinkResponse> {
   #wake(): void {
     this.#waiting?.resolve();
     this.#waiting = undefined;
+  }
+
+  #nextHandOut(): Response | undefined {
+    for (const peer of this.#handOuts) {
+      this.#handOuts.delete(peer);
+      const response = peer.takeDue(this.#hosts);
+      if (response !== undefined) return response;
+    }
+    return undefined;
   }
 
   #nextVouchers(): Response | undefined {

@@ -13,6 +13,8 @@ export interface TaskRecord {
   readonly tag: string | undefined;
   readonly application: string | undefined;
   readonly filteredQueryParams: readonly string[];
+  /** Makes what a seed would be asked, where all peers ask for the same. Without credentials. */
+  readonly seedDownload?: (() => common.Download) | undefined;
 }
 
 /** How a peer registered. */
@@ -41,6 +43,11 @@ export class Records {
 
   peer(peer: PeerView): PeerRecord | undefined {
     return this.#peers.get(peer);
+  }
+
+  /** What a seed would be asked on behalf of this peer. */
+  seedDownload(peer: PeerView): common.Download | undefined {
+    return this.#peers.get(peer)?.seedDownload ?? this.#tasks.get(peer.task)?.seedDownload?.();
   }
 
   keepHost(host: HostView, record: HostRecord): void {

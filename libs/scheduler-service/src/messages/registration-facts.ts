@@ -45,6 +45,6 @@ export function safeNumber(value: bigint | undefined): number | undefined {
 const PRIORITIES: readonly Priority[] = [0, 1, 2, 3, 4, 5, 6];
 
 /** Levels that the protocol does not know count as the default. */
-function toPriority(level: number): Priority {
+export function toPriority(level: number): Priority {
   return PRIORITIES.find((priority) => priority === level) ?? 0;
 }

@@ -5,7 +5,7 @@ import type { SwarmDriver } from '../scheduling/swarm-driver.ts';
 import { VERSION } from '../version.ts';
 
 /** Optional abilities of this scheduler. */
-const FEATURES = ['link'];
+const FEATURES = ['link', 'peers'];
 
 /** Processes of ours recognise each other. */
 export const hello = ({ driver, instanceId, access }: { driver: SwarmDriver; instanceId: string; access: Access }) =>

@@ -1,7 +1,8 @@
 import type { ConnectRouter } from '@connectrpc/connect';
 import { scheduler, swarm } from '@d7y/api';
 import type { LinkHub } from '../link/link-hub.ts';
-import type { MessageWriter } from '../messages/message-writer.ts';
+import type { Logger } from '@d7y/service-kit';
+import type { Records } from '../messages/records.ts';
 import type { AnnouncePeerContext } from './announce-peer.ts';
 import { announcePeer } from './announce-peer.ts';
 import { hello } from './hello.ts';
@@ -17,7 +18,8 @@ export const LONG_STREAMS = ['/scheduler.v2.Scheduler/AnnouncePeer', '/d7y.swarm
 export function registerServices(
   router: ConnectRouter,
   parts: AnnouncePeerContext & {
-    readonly writer: MessageWriter;
+    readonly records: Records;
+    readonly logger: Logger;
     readonly instanceId: string;
     readonly hub: LinkHub;
     readonly linkMetrics: { request(kind: string): void };

@@ -2,27 +2,18 @@ import type { Transport } from '@connectrpc/connect';
 import { Code, ConnectError } from '@connectrpc/connect';
 import type { Logger, Telemetry } from '@d7y/service-kit';
 import { withSpan } from '@d7y/service-kit';
-import type { Decision, HostFacts, RefusalCode, Swarm } from '@d7y/swarm';
+import type { Decision, HostFacts, Swarm } from '@d7y/swarm';
 import { context } from '@opentelemetry/api';
 import type { Clock } from '../clock.ts';
-import type { MessageWriter } from '../messages/message-writer.ts';
 import type { Records } from '../messages/records.ts';
 import type { SchedulerMetrics } from '../metrics.ts';
-import type { Conversation } from './conversation.ts';
+import type { PeerChannel } from './peer-channel.ts';
 import { triggerSeed } from './seed-trigger.ts';
-
-/** How the refusals of the swarm are told to callers. */
-const REFUSAL_CODES: Readonly<Record<RefusalCode, Code>> = {
-  notFound: Code.NotFound,
-  failedPrecondition: Code.FailedPrecondition,
-  resourceExhausted: Code.ResourceExhausted,
-};
 
 export interface SwarmDriverOptions {
   readonly swarm: Swarm;
   readonly clock: Clock;
   readonly records: Records;
-  readonly writer: MessageWriter;
   readonly metrics: SchedulerMetrics;
   readonly telemetry: Telemetry;
   readonly logger: Logger;
@@ -36,11 +27,11 @@ export interface SwarmDriverOptions {
   readonly signal: AbortSignal;
 }
 
-/** The swarm on a real clock and a real network: tells it what happened, and does what it decides. Owns the open conversations. */
+/** The swarm on a real clock and a real network: tells it what happened, and does what it decides. Knows where each peer hears of it. */
 export class SwarmDriver {
   readonly swarm: Swarm;
   readonly #options: SwarmDriverOptions;
-  readonly #conversations = new Map<string, Conversation>();
+  readonly #channels = new Map<string, PeerChannel>();
   /** Ticks that were asked for between the regular ones. */
   readonly #early = new Set<NodeJS.Timeout>();
 
@@ -63,16 +54,16 @@ export class SwarmDriver {
   }
 
   /** From now on answers to the peer go here; an older conversation of the same peer is over. */
-  attach(peerId: string, conversation: Conversation): void {
-    const older = this.#conversations.get(peerId);
-    this.#conversations.set(peerId, conversation);
-    if (older !== conversation) older?.fail(new ConnectError(`peer ${peerId} speaks on another stream`, Code.Aborted));
+  attach(peerId: string, channel: PeerChannel): void {
+    const older = this.#channels.get(peerId);
+    this.#channels.set(peerId, channel);
+    if (older !== channel) older?.supersede();
   }
 
-  /** @returns whether the conversation was the peer's present one */
-  detach(peerId: string, conversation: Conversation): boolean {
-    if (this.#conversations.get(peerId) !== conversation) return false;
-    this.#conversations.delete(peerId);
+  /** @returns whether the channel was the peer's present one */
+  detach(peerId: string, channel: PeerChannel): boolean {
+    if (this.#channels.get(peerId) !== channel) return false;
+    this.#channels.delete(peerId);
     return true;
   }
 
@@ -86,21 +77,26 @@ export class SwarmDriver {
     if (logger.isLevelEnabled('debug')) logger.debug({ decision }, decision.kind);
     switch (decision.kind) {
       case 'offerParents': {
-        const parents = decision.parents.map(({ peerId }) => swarm.peer(peerId)).filter((peer) => peer !== undefined);
-        this.#conversations.get(decision.peerId)?.sendParents(this.#options.writer.candidates(parents));
+        const channel = this.#channels.get(decision.peerId);
+        if (channel === undefined) return;
+        const parents = decision.parents.flatMap(({ peerId, role }) => {
+          const peer = swarm.peer(peerId);
+          return peer === undefined ? [] : [{ peer, role }];
+        });
+        channel.offerParents(parents);
         return;
       }
       case 'grantOrigin':
-        this.#conversations.get(decision.peerId)?.sendNeedBackToSource(decision.reason);
+        this.#channels.get(decision.peerId)?.grantOrigin(decision.reason);
         return;
       case 'answerEmpty':
-        this.#conversations.get(decision.peerId)?.sendEmpty();
+        this.#channels.get(decision.peerId)?.answerEmpty();
         return;
       case 'answerMetadataOnly':
-        this.#conversations.get(decision.peerId)?.sendMetadataOnly();
+        this.#channels.get(decision.peerId)?.answerMetadataOnly();
         return;
       case 'refuse':
-        this.#conversations.get(decision.peerId)?.fail(new ConnectError(decision.reason, REFUSAL_CODES[decision.code]));
+        this.#channels.get(decision.peerId)?.refuse(decision.code, decision.reason);
         return;
       case 'triggerSeed':
         void this.#trigger(decision);
@@ -133,8 +129,8 @@ export class SwarmDriver {
     const { swarm, records, metrics, telemetry, logger, signal } = this.#options;
     const seed = swarm.host(seedHostId);
     const peer = swarm.peer(peerId);
-    const download = peer === undefined ? undefined : records.peer(peer)?.seedDownload;
-    const parent = this.#conversations.get(peerId)?.trace ?? context.active();
+    const download = peer === undefined ? undefined : records.seedDownload(peer);
+    const parent = this.#channels.get(peerId)?.trace ?? context.active();
     const attributes = { 'd7y.task_id': taskId, 'd7y.seed': seedHostId };
     metrics.seedTriggers.attempt();
     try {

@@ -1,0 +1,170 @@
+import { create } from '@bufbuild/protobuf';
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import { swarm } from '@d7y/api';
+import type { ParentRole, PeerView, RefusalCode } from '@d7y/swarm';
+import type { Context } from '@opentelemetry/api';
+import type { ParentToOffer, PeerChannel } from '../scheduling/peer-channel.ts';
+import type { ToldHosts } from './told-hosts.ts';
+
+type Response = swarm.LinkResponse['response'];
+
+/** A child remembers twice as many parents. */
+const MAX_INTRODUCED = 512;
+
+const REFUSAL_REASONS: Readonly<Record<RefusalCode, swarm.RefusalReason>> = {
+  notFound: swarm.RefusalReason.NOT_FOUND,
+  failedPrecondition: swarm.RefusalReason.FAILED_PRECONDITION,
+  resourceExhausted: swarm.RefusalReason.RESOURCE_EXHAUSTED,
+};
+
+const ROLES: Readonly<Record<ParentRole, swarm.ParentRole>> = {
+  neighbour: swarm.ParentRole.NEIGHBOUR,
+  fallback: swarm.ParentRole.FALLBACK,
+};
+
+/** What a peer is to be told next; newer takes the place of older. */
+type Due =
+  | { readonly kind: 'offer'; readonly parents: readonly ParentToOffer[] }
+  | { readonly kind: 'grant'; readonly reason: string }
+  | { readonly kind: 'noted'; readonly as: swarm.NotedAs }
+  | { readonly kind: 'refusal'; readonly reason: swarm.RefusalReason; readonly description: string };
+
+/** Whoever carries answers away. */
+export interface LinkedPeerOwner {
+  /** The peer has something to hear. */
+  due(peer: LinkedPeer): void;
+  /** Nothing more will be heard from, or said to, this peer but what is due. */
+  over(peer: LinkedPeer): void;
+}
+
+/**
+ * One peer of a daemon that speaks over its link. What it is to be told is not queued: it hears the newest when the stream takes the next
+ * message. Parents are described to it once and then go by their numbers.
+ */
+export class LinkedPeer implements PeerChannel {
+  /** By which the daemon calls it on this stream. */
+  readonly number: number;
+  readonly peerId: string;
+  readonly trace: Context | undefined;
+  /** From the registration on. */
+  peer: PeerView | undefined;
+  /** When the question was asked that is open; undefined when none is. */
+  askedAtMs: number | undefined;
+  /** Called with the answer to an open question. */
+  onAnswer: ((askedAtMs: number, kind: Due['kind'], parentCount: number) => void) | undefined;
+  readonly #owner: LinkedPeerOwner;
+  /** Parents in the order of their numbers, but for the first `#forgotten`. */
+  #introduced: PeerView[] = [];
+  #forgotten = 0;
+  #due: Due | undefined;
+
+  constructor(owner: LinkedPeerOwner, number: number, peerId: string, trace: Context | undefined) {
+    this.#owner = owner;
+    this.number = number;
+    this.peerId = peerId;
+    this.trace = trace;
+  }
+
+  offerParents(parents: readonly ParentToOffer[]): void {
+    this.#tell({ kind: 'offer', parents });
+  }
+
+  grantOrigin(reason: string): void {
+    this.#tell({ kind: 'grant', reason });
+  }
+
+  answerEmpty(): void {
+    this.#tell({ kind: 'noted', as: swarm.NotedAs.EMPTY });
+  }
+
+  answerMetadataOnly(): void {
+    this.#tell({ kind: 'noted', as: swarm.NotedAs.METADATA_ONLY });
+  }
+
+  refuse(code: RefusalCode, description: string): void {
+    this.#owner.over(this);
+    this.#tell({ kind: 'refusal', reason: REFUSAL_REASONS[code], description });
+  }
+
+  supersede(): void {
+    this.#owner.over(this);
+  }
+
+  /** Its last word was heard. */
+  noteEnd(): void {
+    this.#owner.over(this);
+    this.#tell({ kind: 'noted', as: swarm.NotedAs.ENDED });
+  }
+
+  /** Id of a parent that this peer calls by its number. */
+  parentIdOf(parentNumber: number): string | undefined {
+    return this.#introduced[parentNumber - 1 - this.#forgotten]?.id;
+  }
+
+  /** What the peer is to hear, as a message. */
+  takeDue(hosts: ToldHosts): Response | undefined {
+    const due = this.#due;
+    this.#due = undefined;
+    const peerNumber = this.number;
+    switch (due?.kind) {
+      case undefined:
+        return undefined;
+      case 'offer':
+        return { case: 'offer', value: this.#offerOf(due.parents, hosts) };
+      case 'grant':
+        return { case: 'originGrant', value: create(swarm.OriginGrantSchema, { peerNumber, reason: due.reason }) };
+      case 'noted':
+        return { case: 'noted', value: create(swarm.NotedSchema, { peerNumber, as: due.as }) };
+      case 'refusal': {
+        const { reason, description } = due;
+        return { case: 'refusal', value: create(swarm.RefusalSchema, { peerNumber, reason, description }) };
+      }
+      default:
+        return due satisfies never;
+    }
+  }
+
+  #tell(due: Due): void {
+    this.#due = due;
+    this.#owner.due(this);
+    const { askedAtMs } = this;
+    if (askedAtMs === undefined) return;
+    this.askedAtMs = undefined;
+    this.onAnswer?.(askedAtMs, due.kind, due.kind === 'offer' ? due.parents.length : 0);
+  }
+
+  #offerOf(parents: readonly ParentToOffer[], hosts: ToldHosts): swarm.Offer {
+    const introduced: MessageInitShape<typeof swarm.OfferedParentSchema>[] = [];
+    const newHosts: MessageInitShape<typeof swarm.OfferedHostSchema>[] = [];
+    const offered = parents.map(({ peer: parent, role: roleOf }) => {
+      const role = ROLES[roleOf];
+      const known = this.#introduced.indexOf(parent);
+      if (known >= 0) return { number: this.#forgotten + known + 1, role };
+      this.#introduced.push(parent);
+      const number = this.#forgotten + this.#introduced.length;
+      const { number: hostNumber, isNew } = hosts.numberOf(parent.host);
+      if (isNew) newHosts.push(toHostMessage(hostNumber, parent));
+      const { id: peerId, priority, state } = parent;
+      introduced.push({ number, peerId, hostNumber, isComplete: state === 'Succeeded', isPrivate: priority === 3 });
+      return { number, role };
+    });
+    if (this.#introduced.length > MAX_INTRODUCED) {
+      this.#forgotten += MAX_INTRODUCED / 2;
+      this.#introduced = this.#introduced.slice(MAX_INTRODUCED / 2);
+    }
+    const { contentLength = 0, pieceLength = 0 } = this.peer?.task.size ?? {};
+    return create(swarm.OfferSchema, {
+      peerNumber: this.number,
+      hosts: newHosts,
+      introduced,
+      parents: offered,
+      contentLength: BigInt(contentLength),
+      pieceLength: BigInt(pieceLength),
+    });
+  }
+}
+
+function toHostMessage(number: number, { host }: PeerView): MessageInitShape<typeof swarm.OfferedHostSchema> {
+  const { id, kind, ip, port, idc = '', location = '' } = host.facts;
+  return { number, id, ip, port, isSeed: kind === 'seed', idc, location };
+}
