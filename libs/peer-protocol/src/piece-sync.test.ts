@@ -34,7 +34,7 @@ class FakeTask implements TaskPieces {
 }
 
 const open = (tasks: TaskPieces, interestedPieceNumbers: number[], taskId = 'known', signal = NEVER) =>
-  syncPiecesStream(tasks, { taskId, interestedPieceNumbers }, SERVER, { signal });
+  syncPiecesStream(tasks, { taskId, hostId: '10.0.0.3-child', interestedPieceNumbers }, SERVER, { signal });
 
 async function numbers(stream: ReturnType<typeof open>): Promise<(number | undefined)[]> {
   const seen: (number | undefined)[] = [];

@@ -5,8 +5,18 @@ import { untilAborted } from '@d7y/service-kit';
 
 /** The pieces of a task on this host, as children ask for them. */
 export interface TaskPieces {
-  /** @returns undefined for an unknown task */
-  watch(taskId: string): PieceWatch | undefined;
+  /**
+   * @param child who asks; absent for somebody who only looks on
+   * @returns undefined for an unknown task
+   */
+  watch(taskId: string, child?: PieceChild): PieceWatch | undefined;
+}
+
+/** A daemon that asks for pieces of a task. */
+export interface PieceChild {
+  /** `ip-hostname`. */
+  readonly hostId: string;
+  readonly interestedPieceNumbers: readonly number[];
 }
 
 /** A look at one task: what is finished now, and what finishes from now on. Nothing falls between the two. */
@@ -19,9 +29,8 @@ export interface PieceWatch extends Disposable {
   piece(pieceNumber: number): { readonly offset: number; readonly length: number } | undefined;
 }
 
-export interface PieceSyncRequest {
+export interface PieceSyncRequest extends PieceChild {
   readonly taskId: string;
-  readonly interestedPieceNumbers: readonly number[];
 }
 
 /** Piece server of this host, as children reach it. */
@@ -38,11 +47,11 @@ export interface PieceServerAddress {
  */
 export async function* syncPiecesStream(
   tasks: TaskPieces,
-  { taskId, interestedPieceNumbers }: PieceSyncRequest,
+  { taskId, hostId, interestedPieceNumbers }: PieceSyncRequest,
   server: PieceServerAddress,
   { signal }: { signal: AbortSignal },
 ): AsyncGenerator<MessageInitShape<typeof dfdaemon.SyncPiecesResponseSchema>, void, undefined> {
-  using watch = tasks.watch(taskId);
+  using watch = tasks.watch(taskId, { hostId, interestedPieceNumbers });
   if (watch === undefined) throw new ConnectError(`task ${taskId} is not here`, Code.Internal);
   const wanted = new Set(interestedPieceNumbers);
   const where = { ip: server.ip, ...(server.tcpPort !== undefined && { tcpPort: server.tcpPort }) };

@@ -114,7 +114,7 @@ describe('Steering', () => {
     const { take, steering, toldTo } = setUp(4, ['a', 'b']);
     steering.pieceAsked('a', 0, 0);
     steering.pieceAsked('a', 2, 0);
-    take(steering.tick(60_000));
+    take(steering.tick(2_900));
     expect(toldTo('b')).toEqual([1, 3]);
   });
 
@@ -126,6 +126,17 @@ describe('Steering', () => {
     expect(toldTo('a')).toEqual([0]);
     take(steering.tick(1_000));
     expect(toldTo('a')).toEqual([0, 1]);
+  });
+
+  it('tells a child one piece more when it was told nothing for long, though it waits for others', () => {
+    const { take, steering, toldTo } = setUp(6, ['a', 'b']);
+    for (const piece of [0, 2]) steering.pieceAsked('a', piece, 0);
+    take(steering.tick(2_999));
+    expect(toldTo('a')).toEqual([0, 2]);
+    take(steering.tick(3_000));
+    expect(toldTo('a')).toEqual([0, 1, 2]);
+    take(steering.tick(3_001));
+    expect(toldTo('a')).toEqual([0, 1, 2]);
   });
 
   it('takes a piece that two children let lie for had by them', () => {

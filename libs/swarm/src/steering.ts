@@ -13,9 +13,11 @@ export interface SteeringOptions {
   readonly ahead: number;
   /** A child that asks for nothing of what it was told for so long loses it to others; one that could be told nothing so long is told all. */
   readonly patienceMs: number;
+  /** A child that was told nothing for so long is told one piece more, where there is one: stock daemons take longer silence for death. */
+  readonly silenceMs: number;
 }
 
-export const DEFAULT_STEERING: Omit<SteeringOptions, 'pieceCount'> = { ahead: 3, patienceMs: 1_000 };
+export const DEFAULT_STEERING: Omit<SteeringOptions, 'pieceCount'> = { ahead: 3, patienceMs: 1_000, silenceMs: 3_000 };
 
 /** So many children that did not want a piece: they have it from somebody else. */
 const MAX_DECLINED = 2;
@@ -42,6 +44,7 @@ interface ChildState<Child> {
   readonly owed: Set<number>;
   /** When it was last told of, asked for or got a piece. */
   activeAtMs: number;
+  toldAtMs: number;
   /** It let pieces lie: it is told of one at a time until it asks again. */
   isSlow: boolean;
 }
@@ -90,6 +93,11 @@ export class Steering<Child> {
     return this.#spread === this.#states.length;
   }
 
+  /** The child was told of everything that is held and that it wants. */
+  knowsAll(child: Child): boolean {
+    return (this.#children.get(child)?.revealed.size ?? 0) >= this.#held.size;
+  }
+
   /** @param options.isElsewhere others have it, since it came from them: all children are told */
   pieceHeld(piece: number, nowMs: number, { isElsewhere = false } = {}): readonly Reveal<Child>[] {
     if (piece >= this.#states.length || !this.#held.add(piece)) return [];
@@ -118,7 +126,7 @@ export class Steering<Child> {
     this.#forget(child);
     const state: ChildState<Child> = {
       ...{ child, wanted, revealed: new PieceSet(), owed: new Set() },
-      ...{ activeAtMs: nowMs, isSlow: false },
+      ...{ activeAtMs: nowMs, toldAtMs: nowMs, isSlow: false },
     };
     this.#children.set(child, state);
     if (this.isDone) return listed(this.#reveal(state, this.#held, nowMs));
@@ -174,7 +182,21 @@ export class Steering<Child> {
     if (this.isDone) return this.#revealAll(nowMs);
     const dealt = this.#deal(nowMs);
     const starving = idle.filter(({ owed }) => owed.size === 0);
-    return [...dealt, ...starving.flatMap((state) => listed(this.#reveal(state, this.#held, nowMs)))];
+    const all = starving.flatMap((state) => listed(this.#reveal(state, this.#held, nowMs)));
+    return [...dealt, ...all, ...this.#breakSilence(nowMs)];
+  }
+
+  #breakSilence(nowMs: number): Reveal<Child>[] {
+    const silent = [...this.#children.values()].filter(
+      ({ toldAtMs, revealed }) => nowMs - toldAtMs >= this.#options.silenceMs && revealed.size < this.#held.size,
+    );
+    return silent.flatMap((state) => {
+      for (const piece of this.#held) {
+        const reveal = this.#reveal(state, [piece], nowMs);
+        if (reveal.pieces.length > 0) return [reveal];
+      }
+      return [];
+    });
   }
 
   /** What a child has not asked for all the time goes to others. */
@@ -260,6 +282,7 @@ export class Steering<Child> {
     this.#takers[piece] = state;
     // What it is slow to ask for is measured from when there was something to ask for.
     if (state.owed.size === 0) state.activeAtMs = nowMs;
+    state.toldAtMs = nowMs;
     state.owed.add(piece);
     this.#children.delete(state.child);
     this.#children.set(state.child, state);
@@ -268,7 +291,7 @@ export class Steering<Child> {
   #reveal(state: ChildState<Child>, pieces: Iterable<number>, nowMs: number): Reveal<Child> {
     const fresh: number[] = [];
     for (const piece of pieces) if (state.revealed.add(piece) && (state.wanted?.has(piece) ?? true)) fresh.push(piece);
-    if (fresh.length > 0) state.activeAtMs = nowMs;
+    if (fresh.length > 0) state.activeAtMs = state.toldAtMs = nowMs;
     return { child: state.child, pieces: fresh };
   }
 

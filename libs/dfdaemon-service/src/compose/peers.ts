@@ -8,6 +8,7 @@ import type { DaemonMetrics } from '../observe/daemon-metrics.ts';
 import { swarmService } from '../rpc/swarm-service.ts';
 import { LONG_STREAMS, uploadService } from '../rpc/upload-service.ts';
 import { ChildTraces } from '../upload/child-traces.ts';
+import { SteeredTasks } from '../upload/steered-tasks.ts';
 import { unauthenticatedPieces } from '../upload/unauthenticated-pieces.ts';
 import { Uploads } from '../upload/uploads.ts';
 import { VERSION } from '../version.ts';
@@ -20,6 +21,7 @@ import type { SwarmAccess } from './swarm.ts';
 export interface PieceServing {
   readonly uploads: Uploads;
   readonly traces: ChildTraces;
+  readonly steered: SteeredTasks;
   /** Where pieces are served over TLS, if this daemon has certificates, else without. */
   readonly port: number;
 }
@@ -36,7 +38,10 @@ export async function servePieces(
   const { server } = config.storage;
   const traces = new ChildTraces();
   const { disableShared, bandwidthLimit } = config.upload;
-  const uploads = new Uploads({ store, pieces: engine, traces, tracer: telemetry.tracer, metrics, disableShared });
+  const steered = new SteeredTasks(store, () => performance.now());
+  const uploads = new Uploads({
+    ...{ store, pieces: engine, traces, tracer: telemetry.tracer, metrics, steering: steered, disableShared },
+  });
   const { port } = openDoor(
     runtime,
     await listening(() =>
@@ -54,7 +59,7 @@ export async function servePieces(
       }),
     ),
   );
-  return { uploads, traces, port };
+  return { uploads, traces, steered, port };
 }
 
 /** The gRPC port for other daemons and for schedulers. @throws {StartError} */

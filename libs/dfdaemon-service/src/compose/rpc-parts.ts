@@ -10,7 +10,7 @@ import { countedPieces } from '../observe/counted-pieces.ts';
 import { countedCalls } from '../rpc/counted-calls.ts';
 import { TaskAdmin } from '../rpc/local-tasks.ts';
 import { piecesOfEngine } from '../upload/engine-pieces.ts';
-import type { Uploads } from '../upload/uploads.ts';
+import type { PieceServing } from './peers.ts';
 import type { Runtime } from './runtime.ts';
 import type { SwarmAccess } from './swarm.ts';
 
@@ -38,12 +38,13 @@ export function createRpcParts(
     /** The engine with its callers counted. */
     readonly opener: TaskOpener;
     readonly access: AccessPolicy;
-    readonly uploads: Uploads;
+    readonly pieceServing: Pick<PieceServing, 'uploads' | 'steered'>;
     readonly swarm: SwarmAccess;
     readonly metrics: DaemonMetrics;
   },
 ): RpcParts {
-  const { store, engine, opener, access, uploads, swarm } = parts;
+  const { store, engine, opener, access, swarm } = parts;
+  const { uploads, steered } = parts.pieceServing;
   // Whoever has a task downloaded here only wants to know how it goes.
   const pieces = piecesOfEngine(engine, store, { isAudience: false });
   const relayed = piecesOfEngine(engine, store, { isAudience: true });
@@ -52,7 +53,7 @@ export function createRpcParts(
   const interceptors = [countedCalls(parts.metrics), createRulesInterceptor()];
   return {
     rpc: { engine: opener, store, pieces, access, identity, logger, admin },
-    piecesForChildren: countedPieces(relayed, store, parts.metrics),
+    piecesForChildren: countedPieces(steered.over(relayed), store, parts.metrics),
     health,
     shared: { interceptors, logger, telemetry, metrics, health, drainMs: DRAIN_MS },
   };

@@ -110,7 +110,7 @@ export async function startDfdaemon(
   // What other daemons get from here.
   const pieceServing = await servePieces(runtime, { store, engine, metrics });
   const { uploads } = pieceServing;
-  const parts = createRpcParts(runtime, { store, engine, opener, access, uploads, swarm, metrics });
+  const parts = createRpcParts(runtime, { store, engine, opener, access, pieceServing, swarm, metrics });
   const upload = await serveUploadRpc(runtime, parts, { swarm, pieceServing, ownVouchers });
   swarm.announced.upload = upload.port;
 

@@ -28,6 +28,7 @@ function setUp(options: { disableShared?: boolean } = {}) {
     traces,
     tracer,
     metrics: { uploadStarted: () => undefined, uploadEnded: (bytes) => void sent.push(bytes) },
+    steering: { asked: () => () => undefined },
     disableShared: options.disableShared ?? false,
   });
   const open = (number: number) => uploads.openPiece('standard', TASK_ID, number, CHILD, { signal });

@@ -18,12 +18,24 @@ export interface FinishedPieces {
   piece(taskId: string, pieceNumber: number, options: { signal: AbortSignal }): Promise<PieceRecord | undefined>;
 }
 
+/** Who decides, by what leaves this host, whom to tell of which piece. */
+export interface UploadObserver {
+  /** @returns to be called when the transfer is over */
+  asked(
+    taskId: string,
+    pieceNumber: number,
+    child: { readonly ip: string; readonly packetId: number },
+  ): (isSent: boolean) => void;
+}
+
 export interface UploadsOptions {
   readonly store: TaskStore;
   readonly pieces: FinishedPieces;
   readonly traces: ChildTraces;
   readonly tracer: Tracer;
   readonly metrics: UploadMetrics;
+  /** Hears of every piece that is asked for, and what became of it. */
+  readonly steering: UploadObserver;
   /** Serve nothing to others. */
   readonly disableShared: boolean;
 }
@@ -79,6 +91,7 @@ export class Uploads implements PieceSource {
     this.#byTask.set(taskId, counts);
     counts.uploading++;
     metrics.uploadStarted();
+    const ended = this.#options.steering.asked(taskId, piece.number, child);
     const attributes = {
       task_id: taskId,
       piece_id: `${taskId}-${piece.number}`,
@@ -113,6 +126,7 @@ export class Uploads implements PieceSource {
         if (succeeded) counts.uploaded++;
         this.#totalBytes += sentBytes;
         metrics.uploadEnded(sentBytes, succeeded);
+        ended(succeeded);
         span.setAttribute('sent_bytes', sentBytes);
         if (error !== undefined) failSpan(span, error);
         span.end();

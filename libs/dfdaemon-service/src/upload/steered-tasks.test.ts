@@ -1,0 +1,91 @@
+import { packetIdOf, syncPiecesStream } from '@d7y/peer-protocol';
+import { describe, expect, it } from '@jest/globals';
+import { FakeTask, TASK_ID } from '../_fakes.ts';
+import { SteeredTasks } from './steered-tasks.ts';
+
+const PIECES = [0, 1, 2, 3, 4, 5, 6, 7];
+
+/** A daemon with a task of eight pieces, and children that follow it as other daemons do. */
+function setUp() {
+  const task = new FakeTask(8_000);
+  const steered = new SteeredTasks(task.store, () => 0);
+  const tasks = steered.over(task);
+  const follow = (name: string, interestedPieceNumbers = PIECES) => {
+    const hostId = `10.0.0.5-${name}`;
+    const stop = new AbortController();
+    const told: number[] = [];
+    const request = { taskId: TASK_ID, hostId, interestedPieceNumbers };
+    const ended = (async () => {
+      for await (const { number } of syncPiecesStream(tasks, request, { ip: '10.0.0.2', tcpPort: 4005 }, stop)) {
+        told.push(number ?? -1);
+      }
+    })();
+    const from = { ip: '10.0.0.5', packetId: packetIdOf(hostId) };
+    const send = (number: number) => steered.asked(TASK_ID, number, from)(true);
+    return { told, ended, send, stop: () => stop.abort() };
+  };
+  const settled = () => new Promise(setImmediate);
+  return { task, follow, settled };
+}
+
+describe('SteeredTasks', () => {
+  it('tells two children of different pieces while nobody else has them', async () => {
+    const { task, follow, settled } = setUp();
+    await task.create();
+    const [a, b] = [follow('a'), follow('b')];
+    await settled();
+    await task.finish(0, 1, 2, 3, 4, 5);
+    await settled();
+    expect(new Set([...a.told, ...b.told]).size).toBe(a.told.length + b.told.length);
+    expect([a.told.length, b.told.length]).toEqual([3, 3]);
+    a.stop();
+    b.stop();
+  });
+
+  it('tells both of everything, and ends, when each piece was sent to one of them', async () => {
+    const { task, follow, settled } = setUp();
+    await task.create();
+    const [a, b] = [follow('a'), follow('b')];
+    await settled();
+    await task.finishAll();
+    for (let round = 0; round < PIECES.length; round++) {
+      await settled();
+      for (const child of [a, b]) for (const number of child.told) child.send(number);
+    }
+    await Promise.all([a.ended, b.ended]);
+    expect([a.told.toSorted(), b.told.toSorted()]).toEqual([PIECES, PIECES]);
+  });
+
+  it('tells a single child everything at once, and ends', async () => {
+    const { task, follow } = setUp();
+    await task.finishAll();
+    const child = follow('a');
+    await child.ended;
+    expect(child.told).toEqual(PIECES);
+  });
+
+  it('tells every child of pieces that came from other peers', async () => {
+    const { task, follow, settled } = setUp();
+    await task.receive(2, 5);
+    const [a, b] = [follow('a'), follow('b')];
+    await settled();
+    expect([a.told, b.told]).toEqual([
+      [2, 5],
+      [2, 5],
+    ]);
+    a.stop();
+    b.stop();
+  });
+
+  it('gives the pieces of a child that hung up to the others', async () => {
+    const { task, follow, settled } = setUp();
+    await task.finishAll();
+    const first = follow('first');
+    const [a, b] = [follow('a'), follow('b')];
+    await settled();
+    first.stop();
+    a.stop();
+    await b.ended;
+    expect(b.told.toSorted()).toEqual(PIECES);
+  });
+});

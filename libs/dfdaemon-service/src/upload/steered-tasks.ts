@@ -1,0 +1,150 @@
+import type { StoredTask, TaskStore } from '@d7y/peer-engine';
+import { packetIdOf, type PieceWatch, type TaskPieces } from '@d7y/peer-protocol';
+import { PieceSet } from '@d7y/piece';
+import { AsyncQueue } from '@d7y/service-kit';
+import { type Reveal, Steering } from '@d7y/swarm';
+import type { UploadObserver } from './uploads.ts';
+
+/** How often children are looked at that could be told nothing, in ms. */
+const TICK_MS = 250;
+
+/** A daemon that follows a task here. */
+interface Child {
+  readonly ip: string;
+  readonly packetId: number;
+  /** Pieces to announce to it. */
+  readonly news: AsyncQueue<number>;
+  /** No more pieces come to this host. */
+  hasAll: boolean;
+}
+
+interface TaskState {
+  readonly steering: Steering<Child>;
+  readonly children: Set<Child>;
+  ticks: NodeJS.Timeout | undefined;
+}
+
+/**
+ * What children are told of the tasks of this host, and when: pieces that came from an origin, which nobody else has yet, each to one child
+ * first. Pieces that came from peers are told as they come. @see Steering
+ */
+export class SteeredTasks implements UploadObserver {
+  readonly #store: Pick<TaskStore, 'get'>;
+  readonly #clock: () => number;
+  /** What has left this host is forgotten with the task. */
+  readonly #tasks = new WeakMap<StoredTask, TaskState>();
+
+  /** @param clock monotonic, in ms */
+  constructor(store: Pick<TaskStore, 'get'>, clock: () => number) {
+    this.#store = store;
+    this.#clock = clock;
+  }
+
+  /** The same tasks, as children are told of them. Whoever is no child sees all. */
+  over(inner: TaskPieces): TaskPieces {
+    return {
+      watch: (taskId, child) => {
+        const watch = inner.watch(taskId, child);
+        const stored = this.#store.get(taskId);
+        if (watch === undefined || stored === undefined || child === undefined) return watch;
+        return this.#steered(watch, stored, child.hostId, new PieceSet(child.interestedPieceNumbers));
+      },
+    };
+  }
+
+  asked(taskId: string, pieceNumber: number, from: { readonly ip: string; readonly packetId: number }) {
+    const stored = this.#store.get(taskId);
+    const state = stored && this.#tasks.get(stored);
+    if (state === undefined) return () => undefined;
+    const child = childOf(state.children, from);
+    state.steering.pieceAsked(child, pieceNumber, this.#clock());
+    return (isSent: boolean) => {
+      const now = this.#clock();
+      const { steering } = state;
+      tell(isSent ? steering.pieceSent(child, pieceNumber, now) : steering.pieceNotSent(child, pieceNumber, now));
+      this.#settle(state);
+    };
+  }
+
+  #steered(watch: PieceWatch, stored: StoredTask, hostId: string, wanted: PieceSet): PieceWatch {
+    const state = this.#stateOf(stored);
+    const { steering, children } = state;
+    const child: Child = {
+      ...{ ip: /^([0-9a-fA-F.:]+)-/.exec(hostId)?.[1] ?? '', packetId: packetIdOf(hostId) },
+      ...{ news: new AsyncQueue<number>(stored.layout.pieceCount), hasAll: false },
+    };
+    children.add(child);
+    let isOpen = true;
+    const hold = (number: number): void => {
+      const isElsewhere = stored.piece(number)?.trafficType !== 'backToSource';
+      tell(steering.pieceHeld(number, this.#clock(), { isElsewhere }));
+    };
+    for (const number of watch.finished) hold(number);
+    tell(steering.childJoined(child, this.#clock(), wanted));
+    const followed = async (): Promise<void> => {
+      for await (const number of watch.newlyFinished) {
+        if (!isOpen) return;
+        hold(number);
+      }
+      child.hasAll = true;
+      if (watch.state() === 'failed') child.news.close();
+      this.#settle(state);
+    };
+    followed().catch((error: unknown) => child.news.fail(error instanceof Error ? error : new Error(String(error))));
+    state.ticks ??= setInterval(() => this.#tick(state), TICK_MS).unref();
+    return {
+      finished: [],
+      newlyFinished: child.news,
+      // What is here is not what it knows of.
+      state: () =>
+        watch.state() === 'finished' && !(child.news.isClosed && child.news.size === 0) ? 'running' : watch.state(),
+      piece: (number) => watch.piece(number),
+      [Symbol.dispose]: () => {
+        if (!isOpen) return;
+        isOpen = false;
+        children.delete(child);
+        child.news.close();
+        tell(steering.childLeft(child, this.#clock()));
+        if (children.size === 0) {
+          clearInterval(state.ticks);
+          state.ticks = undefined;
+        }
+        watch[Symbol.dispose]();
+      },
+    };
+  }
+
+  #stateOf(stored: StoredTask): TaskState {
+    const known = this.#tasks.get(stored);
+    if (known !== undefined) return known;
+    const steering = new Steering<Child>({ pieceCount: stored.layout.pieceCount });
+    const state: TaskState = { steering, children: new Set(), ticks: undefined };
+    this.#tasks.set(stored, state);
+    return state;
+  }
+
+  #tick(state: TaskState): void {
+    tell(state.steering.tick(this.#clock()));
+    this.#settle(state);
+  }
+
+  /** A child that knows of all that will ever be here needs no more attention. */
+  #settle({ steering, children }: TaskState): void {
+    for (const child of children) if (child.hasAll && steering.knowsAll(child)) child.news.close();
+  }
+}
+
+function tell(reveals: readonly Reveal<Child>[]): void {
+  for (const { child, pieces } of reveals) for (const piece of pieces) child.news.push(piece);
+}
+
+/** From the most to the least telling; somebody unknown where none fits: stock daemons may send any packet id, and come from another address. */
+function childOf(children: ReadonlySet<Child>, { ip, packetId }: { ip: string; packetId: number }): Child {
+  const address = ip.replace(/^::ffff:/, '');
+  let best: Child | undefined;
+  for (const child of children) {
+    if (child.ip === address && child.packetId === packetId) return child;
+    if (child.ip === address || (best === undefined && child.packetId === packetId)) best = child;
+  }
+  return best ?? { ip: address, packetId, news: new AsyncQueue(1), hasAll: false };
+}
