@@ -1,4 +1,6 @@
 import type { Peer, PeerView } from './peer.ts';
+import type { ReadonlySmallSet } from './small-set.ts';
+import { SmallSet } from './small-set.ts';
 import { nextState } from './transition-table.ts';
 import type { TransitionTable } from './transition-table.ts';
 
@@ -76,7 +78,7 @@ export interface HostView {
   readonly isLeaving: boolean;
   readonly announcedAtMs: number;
   readonly uploads: UploadEstimate;
-  readonly peers: ReadonlySet<PeerView>;
+  readonly peers: ReadonlySmallSet<PeerView>;
 }
 
 /** Owned by the swarm. */
@@ -88,11 +90,15 @@ export class Host implements HostView {
   isLeaving = false;
   /** When its own stream broke, as long as it is neither back nor given up. */
   unlinkedAtMs: number | undefined;
+  /** Known from before a restart, and not heard of since. */
+  isRemembered = false;
+  /** Uploads far slower than others do. */
+  isSlow = false;
   announcedAtMs: number;
   /** The last sign of life of any kind. */
   heardAtMs: number;
   readonly uploads = { children: 0, bitsPerSecond: 0, pieces: 0, contentLength: 0 };
-  readonly peers = new Set<Peer>();
+  readonly peers = new SmallSet<Peer>();
 
   constructor(facts: HostFacts, isOwn: boolean, nowMs: number) {
     this.facts = facts;
@@ -114,6 +120,11 @@ export class Host implements HostView {
   get address(): string {
     const { ip, port } = this.facts;
     return ip.includes(':') ? `[${ip}]:${port}` : `${ip}:${port}`;
+  }
+
+  /** May be sent children, as far as we know. */
+  get isFit(): boolean {
+    return !this.facts.disableShared && this.state.kind !== 'lost' && !this.isLeaving && !this.isRemembered;
   }
 
   /** A peer of this host gets a child, or loses one. @param sign 1 or -1 */

@@ -1,21 +1,42 @@
-import type { Descendants } from './ancestry.ts';
-import { descendantsOf } from './ancestry.ts';
+import { Agenda } from './agenda.ts';
 import type { Answering, AnsweringParts } from './answering.ts';
 import type { Blame } from './blame.ts';
 import { refusal } from './decision.ts';
 import type { Decision, RefusalCode } from './decision.ts';
+import { Exchange } from './exchange.ts';
+import type { DeliveryFacts } from './facts.ts';
 import type { Host } from './host.ts';
-import { chooseParents } from './mesh-choice.ts';
+import { byRank, rankOf } from './nearness.ts';
 import { leaseKindFor } from './origin-leases.ts';
-import type { Peer, PeerView } from './peer.ts';
+import type { Peer } from './peer.ts';
 import type { Roster } from './roster.ts';
 import type { Task } from './task.ts';
+import { UploadHealth } from './upload-health.ts';
+
+/** Sharers looked at for a stock child: enough for good ones out of thousands, few enough to stay constant in their number. */
+const SAMPLE_SIZE = 32;
+/** Anchors looked at beside them. */
+const ANCHOR_SAMPLE_SIZE = 8;
+/** More descendants of a stock child are not walked through: an answer would cost more than it is worth. */
+const MAX_DESCENDANTS = 1000;
+/** Where so many children in a row cannot be served, those who wait after them are left for the next event. */
+const MAX_IDLE = 4;
+/** More children are not answered in one go: nobody else would be heard meanwhile. */
+const MAX_JOINED_AT_ONCE = 4000;
+/** Waiting children that one event looks at without serving them. */
+const MAX_SKIPPED = 64;
 
 /** Waits for events rather than for time to pass, and lets daemons of ours exchange pieces in circles. */
 export class MeshAnswering implements Answering {
   readonly #roster: Roster;
   readonly #blame: Blame;
   readonly #random: () => number;
+  readonly #exchange: Exchange;
+  readonly #health = new UploadHealth();
+  /** Crowds that are due. */
+  readonly #agenda = new Agenda<Task>();
+  /** Children of ours that can be answered at once. */
+  readonly #joining = new Map<Task, Peer[]>();
   /** Until then seeds may still announce themselves for the first time. */
   readonly #settledAtMs: number;
 
@@ -24,20 +45,36 @@ export class MeshAnswering implements Answering {
     this.#blame = blame;
     this.#random = random;
     this.#settledAtMs = settledAtMs;
+    this.#exchange = new Exchange(roster, blame, random);
   }
 
-  /** Serves whoever can be served by now, and hands over the decisions. */
   settle(nowMs: number): Decision[] {
     for (const child of this.#roster.toServe) {
       this.#roster.toServe.delete(child);
       if (child.demand.kind !== 'waiting') continue;
       child.task.apply('download', nowMs);
-      this.#serve(child, nowMs);
+      if (this.#serve(child, nowMs) === 'joining' && this.#isCrowded(child.task, nowMs)) this.#gather(child, nowMs);
     }
-    for (const task of this.#roster.toWake) {
-      this.#roster.toWake.delete(task);
-      this.#serveAll(task, nowMs);
+    for (let task = this.#agenda.takeDue(nowMs); task !== undefined; task = this.#agenda.takeDue(nowMs)) {
+      const { gathered } = task;
+      task.gathered = [];
+      this.#joining.set(task, [...(this.#joining.get(task) ?? []), ...gathered]);
     }
+    // Whoever joins may be what others have waited for; each time fewer are left.
+    do {
+      this.#joinAll(nowMs);
+      for (const task of [...this.#roster.broken]) {
+        this.#exchange.mend(task, nowMs);
+        // What could not be mended now is tried again when something has changed.
+        this.#roster.broken.delete(task);
+      }
+      for (const task of this.#roster.toWake) {
+        this.#roster.toWake.delete(task);
+        this.#serveAll(task, nowMs);
+      }
+    } while (this.#joining.size > 0);
+    const reminderMs = this.#agenda.reminder(nowMs);
+    if (reminderMs !== undefined) this.#roster.decisions.push({ kind: 'tickAt', atMs: reminderMs });
     return this.#roster.takeDecisions();
   }
 
@@ -56,16 +93,21 @@ export class MeshAnswering implements Answering {
     this.#roster.fetchArrived(task, peer.host, nowMs);
     task.progressAtMs = nowMs;
     this.#roster.reindex(peer);
+    if (task.pathless.size > 0) this.#roster.broken.add(task);
   }
 
-  delivered(): void {
-    // What was delivered says nothing yet.
+  delivered(peer: Peer, deliveries: readonly DeliveryFacts[]): void {
+    for (const delivery of deliveries) {
+      const parent = delivery.parentId === undefined ? undefined : this.#roster.peers.get(delivery.parentId);
+      if (parent === undefined || parent.host === peer.host) continue;
+      if (this.#health.report(parent.host, delivery)) this.#roster.reindexHost(parent.host);
+    }
   }
 
   parentFailed(peer: Peer, parentId: string): void {
     this.#roster.block(peer, parentId);
     this.#roster.reindex(peer);
-    this.#roster.refreshable.add(peer.task);
+    if (peer.isActive) this.#roster.stale(peer);
   }
 
   parentExhausted(peer: Peer, parentId: string): void {
@@ -88,17 +130,92 @@ export class MeshAnswering implements Answering {
     }
   }
 
-  #serveAll(task: Task, nowMs: number): void {
-    let areGathering = false;
-    for (const child of task.isPrivate ? leaseOrder(task) : task.waiting) {
-      // Where one stock child had better wait for others to start, so had all that came after it.
-      if (child.demand.kind !== 'waiting' || (areGathering && !child.host.isOwn)) continue;
-      if (this.#serve(child, nowMs) === 'gathering') areGathering = true;
+  /** Many register for the task within a moment. */
+  #isCrowded(task: Task, nowMs: number): boolean {
+    const { crowdSize, crowdWindowMs } = this.#roster.options;
+    if (nowMs - task.crowdSinceMs >= crowdWindowMs) {
+      task.crowdSinceMs = nowMs;
+      task.crowd = 0;
+    }
+    task.crowd++;
+    return task.crowd >= crowdSize || task.gathered.length > 0;
+  }
+
+  /** Puts a child that could be answered off until those who come with it are there. */
+  #gather(child: Peer, nowMs: number): void {
+    const { task } = child;
+    this.#joining.get(task)?.pop();
+    if (this.#joining.get(task)?.length === 0) this.#joining.delete(task);
+    this.#putOff(child, nowMs + this.#roster.options.crowdGatherMs);
+  }
+
+  #putOff(child: Peer, untilMs: number): void {
+    const { task } = child;
+    task.waiting.delete(child);
+    if (task.gathered.length === 0) this.#agenda.add(untilMs, task);
+    task.gathered.push(child);
+  }
+
+  #joinAll(nowMs: number): void {
+    for (const [task, children] of this.#joining) {
+      this.#joining.delete(task);
+      const present = [...new Set(children.splice(0, MAX_JOINED_AT_ONCE))].filter(
+        (child) => child.demand.kind === 'waiting' && this.#roster.peers.get(child.id) === child,
+      );
+      for (const child of children) this.#putOff(child, nowMs + 1);
+      this.#exchange.join(present, nowMs);
+      for (const child of present) {
+        if (child.parents.size > 0) {
+          this.#offer(child, nowMs);
+          task.recent.push(child);
+          this.#roster.refreshable.add(task);
+          continue;
+        }
+        child.offeredAtMs = -Infinity;
+        this.#roster.reindex(child);
+        task.waiting.add(child);
+        this.#roster.waitingTasks.add(task);
+        if (!this.#isFetchUnderWay(child)) this.#fetchFirst(child, nowMs);
+      }
+      this.#callHelp(task);
     }
   }
 
-  /** Answers a waiting child, or leaves it waiting for the next event. */
-  #serve(child: Peer, nowMs: number): 'answered' | 'gathering' | 'waiting' {
+  /** Many want the task: another seed takes part. It gets what there is from the others, as it finds the lease taken. */
+  #callHelp(task: Task): void {
+    const { options, seeds } = this.#roster;
+    if (!options.seedsEnabled || task.isPrivate || task.peers.size < options.peersPerSeed) return;
+    const wanted = Math.min(options.maxSeedsPerTask, 1 + Math.floor(task.peers.size / options.peersPerSeed));
+    if (task.helpers.size + 1 >= wanted || task.leases.isFree) return;
+    const holders = new Set<Host>();
+    for (const source of task.sources) holders.add(source.host);
+    const seed = seeds
+      .forTask(task.id)
+      .find((host) => !task.helpers.has(host.id) && !holders.has(host) && host.state.kind === 'alive');
+    const [witness] = task.peers.sample(1, this.#random);
+    if (seed === undefined || witness === undefined) return;
+    task.helpers.add(seed.id);
+    this.#roster.decisions.push({ kind: 'triggerSeed', taskId: task.id, seedHostId: seed.id, peerId: witness.id });
+  }
+
+  #serveAll(task: Task, nowMs: number): void {
+    const idle = { own: 0, stock: 0 };
+    let skipped = 0;
+    for (const child of task.isPrivate ? leaseOrder(task) : task.waiting) {
+      if (child.demand.kind !== 'waiting') continue;
+      const kind = child.host.isOwn ? 'own' : 'stock';
+      const outcome = idle[kind] >= MAX_IDLE ? 'waiting' : this.#serve(child, nowMs);
+      if (outcome === 'answered' || outcome === 'joining') continue;
+      // Where one stock child had better wait for others to start, so had all that came after it.
+      idle[kind] += outcome === 'gathering' ? MAX_IDLE : 1;
+      if (++skipped >= MAX_SKIPPED) return;
+      // The next event looks at others first.
+      if (task.waiting.size > MAX_SKIPPED && task.waiting.delete(child)) task.waiting.add(child);
+    }
+  }
+
+  /** Answers a waiting child, finds that it can be answered, or leaves it waiting for the next event. */
+  #serve(child: Peer, nowMs: number): 'answered' | 'joining' | 'gathering' | 'waiting' {
     const { task, demand } = child;
     if (task.leases.isHeldBy(child)) {
       this.#grant(child, 'the origin lease is still held', nowMs);
@@ -109,19 +226,33 @@ export class MeshAnswering implements Answering {
       this.#grant(child, 'asked for the origin', nowMs);
       return 'answered';
     }
-    const parents = this.#chooseParents(child, nowMs);
-    const isAnchored = parents.some((parent) => parent.isAnchor);
-    const isOrphaned = task.anchors.size === 0;
     // Without an anchor anywhere, a child that found its parents wanting is the one to mend it. A stock child is told of
     // parents once only, so it waits for the anchor that is under way.
-    const isGoodEnough = isAnchored || !isOrphaned || (demand.kind === 'waiting' && demand.cause === 'register');
-    if (parents.length > 0 && isGoodEnough && (isAnchored || child.host.isOwn || !this.#isFetchUnderWay(child))) {
-      if (!child.host.isOwn && this.#isWorthGathering(task, parents, nowMs)) return 'gathering';
-      this.#offer(child, parents, nowMs);
-      return 'answered';
+    const isOrphaned = task.anchors.size === 0;
+    const isGoodEnough = !isOrphaned || (demand.kind === 'waiting' && demand.cause === 'register');
+    if (child.host.isOwn) {
+      if (isGoodEnough && this.#mayHaveParents(child)) {
+        const joining = this.#joining.get(task);
+        if (joining === undefined) this.#joining.set(task, [child]);
+        else joining.push(child);
+        return 'joining';
+      }
+    } else if (isGoodEnough && !(isOrphaned && this.#isFetchUnderWay(child))) {
+      const parents = this.#chooseForStock(child, nowMs);
+      if (parents.length > 0) {
+        if (this.#isWorthGathering(task, parents, nowMs)) return 'gathering';
+        this.#tell(child, parents, nowMs);
+        return 'answered';
+      }
     }
     if (!this.#isFetchUnderWay(child)) this.#fetchFirst(child, nowMs);
     return child.demand.kind === 'waiting' ? 'waiting' : 'answered';
+  }
+
+  #mayHaveParents(child: Peer): boolean {
+    for (const parent of child.task.sharers.sample(ANCHOR_SAMPLE_SIZE, this.#random))
+      if (parent.host !== child.host) return true;
+    return false;
   }
 
   /**
@@ -196,37 +327,72 @@ export class MeshAnswering implements Answering {
     );
   }
 
-  #chooseParents(child: Peer, nowMs: number): readonly Peer[] {
-    const { candidateParentLimit, ownCandidateParentLimit } = this.#roster.options;
-    const limit = child.host.isOwn ? ownCandidateParentLimit : candidateParentLimit;
-    let descendants: { readonly known: Descendants | undefined } | undefined;
-    const mayServe = (view: PeerView): boolean => {
-      const parent = this.#roster.peers.get(view.id);
-      if (parent === undefined || parent.task !== child.task || parent.host === child.host || !parent.isSharer)
-        return false;
-      if (child.refuses(parent) || this.#blame.isOnProbation(parent.host, nowMs)) return false;
-      if (child.children.size === 0 || parent.parents.size === 0) return true;
-      // Daemons of ours know of every piece where it is, so bytes may run in a circle among them, but through no other.
-      const { known } = (descendants ??= { known: descendantsOf(child) });
-      if (child.host.isOwn && parent.host.isOwn) return known?.isBehindStock(parent) !== true;
-      return known?.has(parent) === false;
-    };
-    return chooseParents({ child, limit, mayServe, random: this.#random }).flatMap((view) => {
-      const parent = this.#roster.peers.get(view.id);
-      return parent !== undefined && mayServe(parent) ? [parent] : [];
-    });
+  /** Parents for a child that is told of them once: least loaded first, near before far; one of them on a path to everything. */
+  #chooseForStock(child: Peer, nowMs: number): readonly Peer[] {
+    const { task } = child;
+    const { candidateParentLimit } = this.#roster.options;
+    const descendants = child.children.size === 0 ? NOBODY : descendantsOf(child);
+    const candidates = new Set([
+      ...task.anchors.sample(ANCHOR_SAMPLE_SIZE, this.#random),
+      ...task.sharers.sample(SAMPLE_SIZE, this.#random),
+    ]);
+    const ranked = [...candidates]
+      .filter((parent) => {
+        if (!parent.isSharer || child.refuses(parent) || this.#blame.isOnProbation(parent.host, nowMs)) return false;
+        if (descendants === undefined ? parent.parents.size > 0 : descendants.has(parent)) return false;
+        return child.parents.has(parent) || this.#exchange.mayServe(parent, child, nowMs);
+      })
+      .map((parent) => ({
+        parent,
+        isFull: parent.children.size >= this.#exchange.peerLimit(parent),
+        ...rankOf(parent, child, this.#random()),
+      }))
+      .sort((a, b) => Number(a.isFull) - Number(b.isFull) || byRank(a, b));
+    const parents = ranked.slice(0, candidateParentLimit).map(({ parent }) => parent);
+    const isSafe = (parent: Peer): boolean => this.#exchange.hasPath(parent);
+    if (parents.some(isSafe)) return parents;
+    const safe = ranked.find(({ parent }) => isSafe(parent))?.parent;
+    return safe === undefined ? parents : [...parents.slice(0, candidateParentLimit - 1), safe];
   }
 
-  #offer(child: Peer, parents: readonly Peer[], nowMs: number): void {
-    this.#roster.answered(child);
+  /** Tells a stock child of its parents. */
+  #tell(child: Peer, parents: readonly Peer[], nowMs: number): void {
     child.dropParents();
+    // Bytes must not run in a circle through a stock peer: now that it gets parents, it is none of ours.
+    for (const other of child.children) {
+      if (!other.host.isOwn) continue;
+      other.removeParent(child);
+      this.#roster.stale(other);
+    }
     for (const parent of parents) child.addParent(parent);
+    this.#exchange.feed(child);
+    this.#announce(child, parents, nowMs);
+  }
+
+  /** Tells a child of ours of the parents that it has. */
+  #offer(child: Peer, nowMs: number): void {
+    const ranked = [...child.parents]
+      .map((parent) => ({ parent, ...rankOf(parent, child, this.#random()) }))
+      .sort((a, b) => Number(a.parent === child.fallback) - Number(b.parent === child.fallback) || byRank(a, b));
+    child.task.stale.delete(child);
+    this.#announce(
+      child,
+      ranked.map(({ parent }) => parent),
+      nowMs,
+    );
+  }
+
+  #announce(child: Peer, parents: readonly Peer[], nowMs: number): void {
+    this.#roster.answered(child);
     child.offeredAtMs = nowMs;
     if (child.state === 'ReceivedNormal') child.task.starting.add(child);
     this.#roster.decisions.push({
       kind: 'offerParents',
       peerId: child.id,
-      parents: parents.map(({ id }) => ({ peerId: id, role: 'neighbour' })),
+      parents: parents.map((parent) => ({
+        peerId: parent.id,
+        role: parent === child.fallback ? 'fallback' : 'neighbour',
+      })),
     });
     this.#roster.reindex(child);
   }
@@ -246,25 +412,27 @@ export class MeshAnswering implements Answering {
     this.#roster.removePeer(child, nowMs);
   }
 
-  /** Tells daemons of ours that need more parents of those that have come. */
+  /** Tells daemons of ours of parents that came after those that they were told of, or instead of them. */
   #refreshOffers(task: Task, nowMs: number): void {
-    let isDeferred = false;
-    for (const child of [...task.underfed]) {
-      if (nowMs - child.offeredAtMs < this.#roster.options.offerRefreshMs) {
+    const { offerRefreshMs, ownCandidateParentLimit } = this.#roster.options;
+    const isDue = ({ offeredAtMs }: Peer): boolean => nowMs - offeredAtMs >= offerRefreshMs;
+    let due = 0;
+    for (let peer = task.recent[due]; peer !== undefined && isDue(peer); peer = task.recent[++due]);
+    for (const child of task.recent.splice(0, due))
+      if (child.parents.size < ownCandidateParentLimit && isListening(child)) task.stale.add(child);
+    let isDeferred = task.recent.length > 0;
+    for (const child of [...task.stale]) {
+      if (!isListening(child)) {
+        task.stale.delete(child);
+      } else if (!isDue(child)) {
         isDeferred = true;
-        continue;
+      } else {
+        task.stale.delete(child);
+        this.#exchange.topUp(child, nowMs);
+        if (child.parents.size > 0) this.#offer(child, nowMs);
       }
-      const chosen = this.#chooseParents(child, nowMs);
-      const kept = [...child.parents].filter((parent) => parent.isSharer && !child.refuses(parent));
-      const isAnchored = kept.some((parent) => parent.isAnchor);
-      const fresh = chosen.filter((parent) => !child.parents.has(parent));
-      fresh.sort((a, b) => (isAnchored ? 0 : Number(b.isAnchor) - Number(a.isAnchor)));
-      const room = this.#roster.options.ownCandidateParentLimit - kept.length;
-      const added = fresh.slice(0, Math.max(room, isAnchored ? 0 : 1));
-      if (added.length > 0)
-        this.#offer(child, [...added, ...kept].slice(0, this.#roster.options.ownCandidateParentLimit), nowMs);
     }
-    if (!isDeferred) this.#roster.refreshable.delete(task);
+    if (!isDeferred && task.stale.size === 0) this.#roster.refreshable.delete(task);
   }
 
   #enforceDeadline(task: Task, nowMs: number): void {
@@ -289,4 +457,28 @@ function leaseOrder(task: Task): readonly Peer[] {
   const waiting = [...task.waiting];
   if (!task.isPrivate) return waiting;
   return [...waiting.filter(({ priority }) => priority === 3), ...waiting.filter(({ priority }) => priority !== 3)];
+}
+
+/** Can be told of parents. Who was sent to the origin has its instruction. */
+const isListening = ({ host, link, state, demand }: Peer): boolean =>
+  host.isOwn &&
+  link.kind === 'attached' &&
+  demand.kind === 'none' &&
+  (state === 'ReceivedNormal' || state === 'Running');
+
+const NOBODY: ReadonlySet<Peer> = new Set();
+
+/** Every peer that gets bytes from this one, directly or through others. @returns undefined when there are too many to tell */
+function descendantsOf(peer: Peer): ReadonlySet<Peer> | undefined {
+  const found = new Set<Peer>();
+  const open = [peer];
+  for (let next = open.pop(); next !== undefined; next = open.pop()) {
+    for (const child of next.children) {
+      if (found.has(child)) continue;
+      if (found.size === MAX_DESCENDANTS) return undefined;
+      found.add(child);
+      open.push(child);
+    }
+  }
+  return found;
 }

@@ -2,9 +2,13 @@ import type { ByteRange, ReadonlyPieceSet } from '@d7y/piece';
 import { PieceSet } from '@d7y/piece';
 import type { RegistrationFacts } from './facts.ts';
 import type { Host, HostView } from './host.ts';
+import type { ReadonlySmallSet } from './small-set.ts';
+import { SmallSet } from './small-set.ts';
+import { NOWHERE } from './sample-set.ts';
 import type { Task, TaskView } from './task.ts';
 import { nextState } from './transition-table.ts';
 import type { TransitionTable } from './transition-table.ts';
+import type { Zone } from './zone.ts';
 
 /** States of a peer under the names that the published protocol puts on the wire. */
 export type PeerState =
@@ -61,12 +65,16 @@ export interface PeerView {
   readonly demand: PeerDemand;
   readonly finishedPieces: ReadonlyPieceSet;
   /** Whom this peer was last told to fetch from. */
-  readonly parents: ReadonlySet<PeerView>;
+  readonly parents: ReadonlySmallSet<PeerView>;
   /** Who was told to fetch from this peer. */
-  readonly children: ReadonlySet<PeerView>;
+  readonly children: ReadonlySmallSet<PeerView>;
   readonly createdAtMs: number;
   readonly updatedAtMs: number;
 }
+
+export const ATTACHED: PeerLink = { kind: 'attached' };
+export const CLOSED: PeerLink = { kind: 'closed' };
+export const NO_DEMAND: PeerDemand = { kind: 'none' };
 
 /** What daemons fetch at the same time unless they say otherwise. */
 const DEFAULT_CONCURRENT_PIECES = 8;
@@ -84,17 +92,31 @@ export class Peer implements PeerView {
   needBackToSource: boolean;
   concurrentPieceCount: number;
   state: PeerState = 'Pending';
-  link: PeerLink = { kind: 'attached' };
-  demand: PeerDemand = { kind: 'none' };
+  link: PeerLink = ATTACHED;
+  demand: PeerDemand = NO_DEMAND;
   readonly finishedPieces = new PieceSet();
-  readonly parents = new Set<Peer>();
-  readonly children = new Set<Peer>();
+  readonly parents = new SmallSet<Peer>();
+  readonly children = new SmallSet<Peer>();
   /** Ids of peers that are not offered to this one again. */
-  readonly blockedParents = new Set<string>();
+  #blockedParents: Set<string> | undefined;
   /** Ids of peers that had nothing more to give; they are offered again only once they have everything, or fetch it. */
-  readonly exhaustedParents = new Set<string>();
+  #exhaustedParents: Set<string> | undefined;
   updatedAtMs: number;
   offeredAtMs = -Infinity;
+  /** Through whom it has a path to everything: the first of a chain of parents that ends at an anchor. */
+  feeder: Peer | undefined;
+  /** The one parent, if any, that is only to be asked when the neighbours have starved this peer. */
+  fallback: Peer | undefined;
+  /** Where it stands for exchange; undefined when it does not. */
+  zone: Zone | undefined;
+  /** Counted among the copies of its zone. */
+  isCopy = false;
+  // Its places in the sets of its task and its zone.
+  peersAt = NOWHERE;
+  sharersAt = NOWHERE;
+  anchorsAt = NOWHERE;
+  openAt = NOWHERE;
+  hungryAt = NOWHERE;
 
   constructor(
     id: string,
@@ -121,12 +143,23 @@ export class Peer implements PeerView {
 
   /** Has, or is about to have, pieces for others, and can be reached as far as we know. */
   get isSharer(): boolean {
-    const { facts, state, isLeaving } = this.host;
-    if (facts.disableShared || state.kind === 'lost' || isLeaving) return false;
+    if (!this.host.isFit) return false;
     if (this.state === 'Succeeded') return true;
     if (this.link.kind !== 'attached') return false;
     if (this.state === 'BackToSource') return true;
     return this.state === 'Running' && (this.finishedPieces.size > 0 || this.parents.size > 0);
+  }
+
+  /** Passes on what it gets, or will as soon as it has begun: children may be told of it, daemons of ours even now. */
+  get isFeeding(): boolean {
+    if (this.isSharer) return true;
+    const { host, state, link, parents } = this;
+    return host.isFit && host.isOwn && link.kind === 'attached' && state === 'ReceivedNormal' && parents.size > 0;
+  }
+
+  /** Has everything and is meant to give it to a few: a seed, or whoever fetches from the origin. */
+  get isSource(): boolean {
+    return this.state === 'BackToSource' || (this.host.isSeed && this.state === 'Succeeded');
   }
 
   /** A sharer that has every byte of the task or is entitled to fetch them from the origin. */
@@ -146,28 +179,37 @@ export class Peer implements PeerView {
 
   /** Whether the parent is not to be offered to this peer, as things are. */
   refuses(parent: Peer): boolean {
-    return this.blockedParents.has(parent.id) || (this.exhaustedParents.has(parent.id) && !parent.isAnchor);
+    return (
+      this.#blockedParents?.has(parent.id) === true ||
+      (this.#exhaustedParents?.has(parent.id) === true && !parent.isAnchor)
+    );
   }
 
   block(parentId: string): void {
-    remember(this.blockedParents, parentId);
+    remember((this.#blockedParents ??= new Set()), parentId);
   }
 
   exhaust(parentId: string): void {
-    remember(this.exhaustedParents, parentId);
+    remember((this.#exhaustedParents ??= new Set()), parentId);
   }
 
   addParent(parent: Peer): void {
-    if (this.parents.has(parent)) return;
-    this.parents.add(parent);
+    if (!this.parents.add(parent)) return;
     parent.children.add(this);
     parent.host.countChild(this, 1);
+    this.task.edgeChanged(this, parent);
   }
 
   removeParent(parent: Peer): void {
     if (!this.parents.delete(parent)) return;
     parent.children.delete(this);
     parent.host.countChild(this, -1);
+    if (this.fallback === parent) this.fallback = undefined;
+    if (this.feeder === parent) {
+      this.feeder = undefined;
+      this.task.pathless.add(this);
+    }
+    this.task.edgeChanged(this, parent);
   }
 
   dropParents(): void {

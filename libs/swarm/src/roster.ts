@@ -1,13 +1,10 @@
 import type { Decision } from './decision.ts';
 import type { RegistrationFacts } from './facts.ts';
 import type { Host } from './host.ts';
-import { Peer } from './peer.ts';
-import type { PeerDemand } from './peer.ts';
+import { CLOSED, NO_DEMAND, Peer } from './peer.ts';
 import { SeedDirectory } from './seed-directory.ts';
 import type { SwarmOptions } from './swarm-options.ts';
 import { Task } from './task.ts';
-
-const NO_DEMAND: PeerDemand = { kind: 'none' };
 
 /**
  * Who is there: the tables of a swarm and the sets drawn from them, which its methods keep true to each other. It notes
@@ -25,7 +22,7 @@ export class Roster {
   readonly unlinked = new Set<Host>();
   /** Tasks with children that are owed an answer. */
   readonly waitingTasks = new Set<Task>();
-  /** Tasks with new parents that children of ours may not have heard of. */
+  /** Tasks with children of ours that are to be told of other parents. */
   readonly refreshable = new Set<Task>();
   /** Tasks with leases of hosts. */
   readonly leasedToHosts = new Set<Task>();
@@ -33,6 +30,12 @@ export class Roster {
   readonly toWake = new Set<Task>();
   /** Peers with a question that has not been looked at yet. */
   readonly toServe = new Set<Peer>();
+  /** Tasks in which peers have lost their path to everything. */
+  readonly broken = new Set<Task>();
+  /** For the policy: the standing of a peer may have changed. */
+  onReindex: (peer: Peer) => void = () => undefined;
+  /** For the policy: a task begins. */
+  onTask: (task: Task) => void = () => undefined;
   /** What was decided and not yet handed over. */
   decisions: Decision[] = [];
 
@@ -54,6 +57,7 @@ export class Roster {
       if (this.tasks.size >= this.options.maxTasks) return undefined;
       task = new Task(facts.taskId, this.options.originLeaseCount, nowMs);
       this.tasks.set(task.id, task);
+      this.onTask(task);
     }
     const peer = new Peer(facts.peerId, host, task, facts, nowMs);
     this.peers.set(peer.id, peer);
@@ -72,7 +76,8 @@ export class Roster {
     this.peers.delete(peer.id);
     host.peers.delete(peer);
     task.peers.delete(peer);
-    task.underfed.delete(peer);
+    task.stale.delete(peer);
+    task.pathless.delete(peer);
   }
 
   removeHost(host: Host, nowMs: number): void {
@@ -88,13 +93,14 @@ export class Roster {
     this.tasks.delete(task.id);
     this.refreshable.delete(task);
     this.leasedToHosts.delete(task);
+    this.broken.delete(task);
     this.waitingTasks.delete(task);
   }
 
   /** The conversation ended as it should. */
   conclude(peer: Peer): void {
     this.answered(peer);
-    peer.link = { kind: 'closed' };
+    peer.link = CLOSED;
     this.lost.delete(peer);
     peer.task.starting.delete(peer);
     peer.dropParents();
@@ -105,8 +111,17 @@ export class Roster {
   dropChildren(peer: Peer): void {
     const children = [...peer.children];
     peer.dropChildren();
-    for (const child of children) this.reindex(child);
-    if (children.length > 0) this.refreshable.add(peer.task);
+    for (const child of children) {
+      if (child.isActive) this.stale(child);
+      this.reindex(child);
+    }
+  }
+
+  /** The parents of this peer are not what it was told. */
+  stale(peer: Peer): void {
+    if (!peer.host.isOwn) return;
+    peer.task.stale.add(peer);
+    this.refreshable.add(peer.task);
   }
 
   /** The parent failed this peer. */
@@ -157,33 +172,21 @@ export class Roster {
     const isSharer = peer.isSharer;
     const sharersChanged = isSharer ? task.sharers.add(peer) : task.sharers.delete(peer);
     const anchorsChanged = peer.isAnchor ? task.anchors.add(peer) : task.anchors.delete(peer);
-    if (sharersChanged || anchorsChanged) {
-      this.wake(task);
-      if (isSharer) this.refreshable.add(task);
-    }
-    if (this.couldUseMore(peer)) task.underfed.add(peer);
-    else task.underfed.delete(peer);
+    if (sharersChanged || anchorsChanged) this.wake(task);
+    if (anchorsChanged && task.pathless.size > 0) this.broken.add(task);
+    this.onReindex(peer);
   }
 
   reindexHost(host: Host): void {
     for (const peer of host.peers) this.reindex(peer);
   }
 
-  couldUseMore(peer: Peer): boolean {
-    const { host, state, link, demand, parents } = peer;
-    if (!host.isOwn || link.kind !== 'attached' || demand.kind === 'waiting') return false;
-    // Who was sent to the origin has its instruction; only who was offered parents gets more of them.
-    if (peer.offeredAtMs === -Infinity || peer.task.leases.isHeldBy(peer)) return false;
-    if (state !== 'ReceivedNormal' && state !== 'Running') return false;
-    if (parents.size < this.options.ownCandidateParentLimit) return true;
-    for (const parent of parents) if (parent.isAnchor) return false;
-    return true;
-  }
-
   /** A sign of life. */
   heard(host: Host, nowMs: number): void {
     host.heardAtMs = nowMs;
-    if (host.apply('heard', nowMs)) this.hostChanged(host);
+    const wasRemembered = host.isRemembered;
+    host.isRemembered = false;
+    if (host.apply('heard', nowMs) || wasRemembered) this.hostChanged(host);
   }
 
   /** The host is, or is no longer, about to leave: children of one that is get others. */
@@ -214,6 +217,7 @@ export class Roster {
     for (const task of this.waitingTasks) this.triggerFailed(task, host.id, nowMs);
     this.#releaseHostLeases(host);
     this.hostChanged(host);
+    for (const peer of host.peers) this.dropChildren(peer);
   }
 
   /** The triggered seed has begun, or has everything. */

@@ -9,36 +9,47 @@ export interface ReadonlySampleSet<T> extends Iterable<T> {
   sample(count: number, random: () => number): readonly T[];
 }
 
-export class SampleSet<T> implements ReadonlySampleSet<T> {
+/** Where members note their place in the sets that they belong to. */
+export type Placed<Key extends string> = Record<Key, number>;
+
+/** What a member notes while it is in no set of the kind. */
+export const NOWHERE = -1;
+
+/** Members note their place themselves, one number for each kind of set, so that a set costs eight bytes a member. */
+export class SampleSet<Key extends string, T extends Placed<Key>> implements ReadonlySampleSet<T> {
+  readonly #key: Key;
   readonly #members: T[] = [];
-  readonly #positions = new Map<T, number>();
+
+  /** @param key the field in which members note their place; nobody is in two sets of one key */
+  constructor(key: Key) {
+    this.#key = key;
+  }
 
   get size(): number {
     return this.#members.length;
   }
 
   has(member: T): boolean {
-    return this.#positions.has(member);
+    return this.#members[member[this.#key]] === member;
   }
 
   /** @returns whether the set changed */
   add(member: T): boolean {
-    if (this.#positions.has(member)) return false;
-    this.#positions.set(member, this.#members.length);
-    this.#members.push(member);
+    if (this.has(member)) return false;
+    this.#place(member, this.#members.push(member) - 1);
     return true;
   }
 
   /** @returns whether the set changed */
   delete(member: T): boolean {
-    const position = this.#positions.get(member);
-    if (position === undefined) return false;
-    this.#positions.delete(member);
+    if (!this.has(member)) return false;
+    const place = member[this.#key];
     const last = this.#members.pop();
     if (last !== undefined && last !== member) {
-      this.#members[position] = last;
-      this.#positions.set(last, position);
+      this.#members[place] = last;
+      this.#place(last, place);
     }
+    this.#place(member, NOWHERE);
     return true;
   }
 
@@ -51,13 +62,14 @@ export class SampleSet<T> implements ReadonlySampleSet<T> {
       const index = Math.floor(random() * (upper + 1));
       drawn.add(drawn.has(index) ? upper : index);
     }
-    return [...drawn].flatMap((index) => {
-      const member = members[index];
-      return member === undefined ? [] : [member];
-    });
+    return [...drawn].flatMap((index) => members[index] ?? []);
   }
 
   [Symbol.iterator](): Iterator<T> {
     return this.#members[Symbol.iterator]();
+  }
+
+  #place(member: Placed<Key>, place: number): void {
+    member[this.#key] = place;
   }
 }

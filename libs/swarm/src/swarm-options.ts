@@ -18,14 +18,33 @@ export interface SwarmOptions {
   readonly leasePatienceMs: number;
   /** How long a lease outlives the conversation of its holder, which may be reconnecting. */
   readonly leaseGraceMs: number;
-  /** A daemon of ours whose own stream is gone for this long is nobody's parent. */
-  readonly linkGraceMs: number;
   /** How long any other peer outlives its conversation. */
   readonly peerGraceMs: number;
   /** Candidates in an offer to a stock daemon. */
   readonly candidateParentLimit: number;
   /** Candidates in an offer to a daemon of ours. */
   readonly ownCandidateParentLimit: number;
+  /** Children that a peer of ours has at the most, so that none is the bottleneck of many. */
+  readonly peerChildren: number;
+  /** Children of ours that a seed, or whoever is at the origin, has: the others get its pieces through them. */
+  readonly sourceChildren: number;
+  /** Children of a normal host, all its tasks together … */
+  readonly maxHostChildren: number;
+  /** … and of a seed … */
+  readonly maxSeedChildren: number;
+  /** … where it says what it can upload, one for each of these at the most. */
+  readonly bitsPerSecondPerChild: number;
+  /** So many registrations of a task within `crowdWindowMs` are a crowd … */
+  readonly crowdSize: number;
+  readonly crowdWindowMs: number;
+  /** … which is answered together after this long, so that those who come at once become neighbours. */
+  readonly crowdGatherMs: number;
+  /** A task gets another seed for every so many peers … */
+  readonly peersPerSeed: number;
+  /** … up to this many seeds. */
+  readonly maxSeedsPerTask: number;
+  /** A daemon of ours whose own stream is gone for this long is nobody's parent. */
+  readonly linkGraceMs: number;
   /** Daemons of ours hear of new parents no more often than this. */
   readonly offerRefreshMs: number;
   /** How long a stock child waits for others that are about to start, when those who have are few or busy. */
@@ -74,6 +93,16 @@ export const DEFAULT_SWARM_OPTIONS: SwarmOptions = {
   peerGraceMs: 30 * SECOND,
   candidateParentLimit: 3,
   ownCandidateParentLimit: 10,
+  peerChildren: 20,
+  sourceChildren: 20,
+  maxHostChildren: 500,
+  maxSeedChildren: 2000,
+  bitsPerSecondPerChild: 2_000_000,
+  crowdSize: 200,
+  crowdWindowMs: 20,
+  crowdGatherMs: 30,
+  peersPerSeed: 500,
+  maxSeedsPerTask: 3,
   offerRefreshMs: 250,
   gatherMs: 500,
   seedsEnabled: true,

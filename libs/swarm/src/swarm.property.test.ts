@@ -217,7 +217,10 @@ class Referee {
       expect(this.swarm.host(parent.host.id)).toBe(parent.host);
       expect(parent.host.state.kind).not.toBe('lost');
       expect(parent.host.facts.disableShared).toBe(false);
-      expect(['Running', 'BackToSource', 'Succeeded']).toContain(parent.state);
+      const isExchange = child.host.isOwn && parent.host.isOwn;
+      expect(['Running', 'BackToSource', 'Succeeded', ...(isExchange ? ['ReceivedNormal'] : [])]).toContain(
+        parent.state,
+      );
       expect(this.#blocked.get(childId)?.has(parent.id) ?? false).toBe(false);
     }
   }

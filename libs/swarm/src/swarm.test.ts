@@ -166,13 +166,25 @@ describe('parents', () => {
   });
 
   it('are the less loaded ones, however near the others', () => {
-    copyAt('near', { idc: 'here' });
+    copyAt('near', { idc: 'here', location: 'eu|nl' });
     announce('first');
     register('first');
-    copyAt('far');
+    copyAt('far', { idc: 'here', location: 'us' });
     swarm.hostRecognised('child');
-    announce('child', { idc: 'here' });
+    announce('child', { idc: 'here', location: 'eu|nl' });
     expect(offered(register('child'), 'child-peer')).toEqual(['far-peer', 'near-peer']);
+  });
+
+  it('in other data centres are no more than a fallback of ours', () => {
+    copyAt('near', { idc: 'here' });
+    copyAt('far', { idc: 'there' });
+    copyAt('farther', { idc: 'there' });
+    swarm.hostRecognised('child');
+    announce('child', { idc: 'HERE' });
+    const [offer] = register('child');
+    if (offer?.kind !== 'offerParents') throw new Error('no parents');
+    expect(offer.parents.map(({ role }) => role)).toEqual(['neighbour', 'fallback']);
+    expect(offer.parents[0]?.peerId).toBe('near-peer');
   });
 
   it('that several children complain of are left out for a while, and looked at', () => {

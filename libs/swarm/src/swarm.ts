@@ -10,6 +10,7 @@ import type { EndFacts, Offence, PiecesFacts, RegistrationFacts } from './facts.
 import { Host } from './host.ts';
 import type { HostFacts, HostView } from './host.ts';
 import type { Peer, PeerState, PeerView } from './peer.ts';
+import { ATTACHED } from './peer.ts';
 import { Roster } from './roster.ts';
 import { DEFAULT_SWARM_OPTIONS } from './swarm-options.ts';
 import type { SwarmLimits, SwarmOptions } from './swarm-options.ts';
@@ -26,6 +27,8 @@ export interface SwarmCounts {
 
 /** The largest piece number that is believed; the grid allows some ten thousand pieces. */
 const MAX_PIECE_NUMBER = 2 ** 20;
+/** Enough to find a daemon that can be trusted where there are any number of them. */
+const ANCHORS_LOOKED_AT = 16;
 /** Complaints of so many children make a host worth a look before they take it out of the offers. */
 const COMPLAINTS_WORTH_A_PROBE = 2;
 
@@ -36,6 +39,7 @@ export class Swarm {
   readonly #expiry: Expiry;
   readonly #blame: Blame;
   readonly #ownHostIds = new Set<string>();
+  readonly #random: () => number;
   readonly #settledAtMs: number;
   #isSettled = false;
 
@@ -46,6 +50,7 @@ export class Swarm {
       service: this.#roster.options.probation,
       honesty: this.#roster.options.distrust,
     });
+    this.#random = random;
     this.#settledAtMs = nowMs + this.#roster.options.settleMs;
     this.#answering = this.#roster.options.policy.createAnswering({
       roster: this.#roster,
@@ -134,7 +139,9 @@ export class Swarm {
   hostRecognised(hostId: string): void {
     if (this.#ownHostIds.size < this.#roster.options.maxHosts) this.#ownHostIds.add(hostId);
     const host = this.#roster.hosts.get(hostId);
-    if (host !== undefined) host.isOwn = true;
+    if (host === undefined || host.isOwn) return;
+    host.isOwn = true;
+    this.#roster.reindexHost(host);
   }
 
   hostLeft(hostId: string, nowMs: number): Decision[] {
@@ -175,10 +182,10 @@ export class Swarm {
     if (peer === undefined) return [refusal(facts.peerId, 'resourceExhausted', 'the scheduler holds all it can')];
     this.#roster.heard(host, nowMs);
     const { task } = peer;
-    for (const other of this.#roster.lost)
-      if (other.host === host && other.task === task && other !== peer) this.#roster.removePeer(other, nowMs);
+    for (const other of host.peers)
+      if (other.link.kind === 'lost' && other.task === task && other !== peer) this.#roster.removePeer(other, nowMs);
     this.#roster.lost.delete(peer);
-    peer.link = { kind: 'attached' };
+    peer.link = ATTACHED;
     peer.priority = facts.priority;
     peer.range = facts.range;
     peer.needBackToSource = facts.needBackToSource;
@@ -284,7 +291,7 @@ export class Swarm {
   /** Somebody who can be trusted to deliver has the content, and the host has not asked for long. */
   #mustWait(task: Task, hostId: string, nowMs: number): boolean {
     const { leasePatienceMs } = this.#roster.options;
-    for (const { host } of task.anchors) {
+    for (const { host } of task.anchors.sample(ANCHORS_LOOKED_AT, this.#random)) {
       if (!host.isLinked || host.id === hostId || host.state.kind !== 'alive') continue;
       return !task.leasePatience.hasWaited(hostId, leasePatienceMs, nowMs);
     }
@@ -307,6 +314,7 @@ export class Swarm {
       this.#roster.unlinked.delete(host);
       this.#roster.setLeaving(host, false);
       this.#roster.heard(host, nowMs);
+      this.#roster.reindexHost(host);
     }
     return this.#answering.settle(nowMs);
   }

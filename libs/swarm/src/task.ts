@@ -5,6 +5,7 @@ import { SampleSet } from './sample-set.ts';
 import type { ReadonlySampleSet } from './sample-set.ts';
 import { nextState } from './transition-table.ts';
 import type { TransitionTable } from './transition-table.ts';
+import type { Zone } from './zone.ts';
 
 /** States of a task under the names that the published protocol puts on the wire. */
 export type TaskState = 'Pending' | 'Running' | 'Succeeded' | 'Failed' | 'Leave';
@@ -56,15 +57,32 @@ export class Task implements TaskView {
   readonly createdAtMs: number;
   readonly leases: OriginLeases;
   readonly leasePatience = new LeasePatience();
-  readonly peers = new SampleSet<Peer>();
-  readonly sharers = new SampleSet<Peer>();
-  readonly anchors = new SampleSet<Peer>();
+  readonly peers = new SampleSet<'peersAt', Peer>('peersAt');
+  readonly sharers = new SampleSet<'sharersAt', Peer>('sharersAt');
+  readonly anchors = new SampleSet<'anchorsAt', Peer>('anchorsAt');
   /** Peers that are owed an answer, the longest waiting first. */
   readonly waiting = new Set<Peer>();
   /** Peers that were offered parents and have not said that they started. */
   readonly starting = new Set<Peer>();
-  /** Peers of our own daemons that could use more parents than they have. */
-  readonly underfed = new Set<Peer>();
+  /** Sharers that are to have few children, since they have, or fetch, everything first. */
+  readonly sources = new Set<Peer>();
+  /** Where its peers are, by key. */
+  readonly zones = new Map<string, Zone>();
+  /** Peers whose chain of feeders broke. */
+  readonly pathless = new Set<Peer>();
+  /** Peers of our own daemons whose parents are not what they were told. */
+  readonly stale = new Set<Peer>();
+  /** Those that were told of their first parents lately, the earliest first: they get more once others have come. */
+  readonly recent: Peer[] = [];
+  /** Peers that registered in a crowd, and will be answered together. */
+  gathered: Peer[] = [];
+  /** Registrations since `crowdSinceMs`. */
+  crowd = 0;
+  crowdSinceMs = -Infinity;
+  /** Seeds that were told to help a swarm that is hot. */
+  readonly helpers = new Set<string>();
+  /** A peer's number of parents or children changed. */
+  edgeChanged: (child: Peer, parent: Peer) => void = () => undefined;
   /** Seeds that failed to bring the task in: host id → when. */
   readonly seedFailures = new Map<string, number>();
   /** When the origin refused the request of a seed: the others would fare no better. */
