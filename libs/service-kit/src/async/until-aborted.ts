@@ -1,3 +1,5 @@
+const END: IteratorReturnResult<undefined> = { done: true, value: undefined };
+
 /**
  * Iterates `source` until it ends or the signal is aborted; then the iteration just ends, even while a value is awaited. For request
  * streams of RPC handlers, which otherwise sit in `for await` long after their call was cancelled.
@@ -8,17 +10,22 @@ export async function* untilAborted<T>(
 ): AsyncGenerator<T, void, undefined> {
   if (signal.aborted) return;
   const iterator = source[Symbol.asyncIterator]();
-  const { promise: aborted, resolve } = Promise.withResolvers<{ done: true; value: undefined }>();
-  const onAbort = () => resolve({ done: true, value: undefined });
+  let isAborted = false;
+  let giveUp: (() => void) | undefined;
+  const onAbort = () => {
+    isAborted = true;
+    giveUp?.();
+  };
   signal.addEventListener('abort', onAbort, { once: true });
   try {
     for (;;) {
-      const next = iterator.next();
-      const result = await Promise.race([next, aborted]);
-      if (result.done === true) {
-        next.catch(() => undefined); // the read that was left behind may still fail
-        return;
-      }
+      // Not a race against one promise for all reads: it would remember every read for as long as the stream lives.
+      const result = await new Promise<IteratorResult<T>>((resolve, reject) => {
+        giveUp = () => resolve(END);
+        iterator.next().then(resolve, reject); // a read that was left behind may still fail
+        if (isAborted) giveUp();
+      });
+      if (result.done === true) return;
       yield result.value;
     }
   } finally {

@@ -2,7 +2,7 @@ import { chmod } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { createSecureServer, createServer as createHttp2Server } from 'node:http2';
-import type { Http2Server, ServerHttp2Session } from 'node:http2';
+import type { Http2Server, IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from 'node:http2';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { ConnectRouter, Interceptor } from '@connectrpc/connect';
@@ -99,6 +99,14 @@ export async function listen(options: ListenOptions): Promise<Listener> {
 
   const undecided = new Set<Socket>();
   const { front, http2 } = createServers(options, onRequest, undecided);
+  // Node makes requests and responses of streams in a listener of its own, which gets what is left.
+  const compatible = http2.listeners('stream') as ((...of: StreamEvent) => void)[];
+  http2.removeAllListeners('stream');
+  http2.on('stream', (...of: StreamEvent) => {
+    const [stream, headers] = of;
+    if (closing === undefined && rpc.accept(stream, headers)) return;
+    for (const listener of compatible) listener.apply(http2, of);
+  });
   const sessions = new Set<ServerHttp2Session>();
   http2.on('session', (session) => {
     sessions.add(session);
@@ -137,6 +145,8 @@ export async function listen(options: ListenOptions): Promise<Listener> {
   };
   return { ...address, [Symbol.asyncDispose]: () => (closing ??= close()) };
 }
+
+type StreamEvent = [stream: ServerHttp2Stream, headers: IncomingHttpHeaders, flags: number, rawHeaders: string[]];
 
 /** An HTTP/1 server, or one for TLS that need not have all of its methods. */
 type Front = Omit<Server, 'closeIdleConnections'> & Partial<Pick<Server, 'closeIdleConnections'>>;

@@ -1,6 +1,6 @@
 import { setMaxListeners } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Http2ServerRequest } from 'node:http2';
+import type { Http2ServerRequest, IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2';
 import type { TLSSocket } from 'node:tls';
 import { Code, ConnectError, createConnectRouter, createContextValues } from '@connectrpc/connect';
 import type { ConnectRouter, ContextValues, Interceptor, MethodImpl } from '@connectrpc/connect';
@@ -11,6 +11,7 @@ import type { Logger } from '../observe/logger.ts';
 import { CALLER, type Caller, callerOf } from '../rpc/caller.ts';
 import type { HttpHandler } from './http-handler.ts';
 import { sendLine } from './http-handler.ts';
+import { LeanStreams } from './lean-streams.ts';
 import { openEarly, resetAfterTrailers } from './stock-streams.ts';
 
 export interface RpcHandlerOptions {
@@ -26,6 +27,8 @@ export interface RpcHandlerOptions {
 /** gRPC, gRPC-web and Connect on Node's request and response, over HTTP/1 and HTTP/2. */
 export interface RpcHandler {
   readonly handle: HttpHandler;
+  /** Takes over a stream of HTTP/2 that needs no request and response. @returns whether it did */
+  accept(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): boolean;
   /** RPCs under way. */
   readonly inFlight: number;
   /** Aborts the signals of streams, which would not end by themselves. */
@@ -39,7 +42,11 @@ export function createRpcHandler(options: RpcHandlerOptions): RpcHandler {
   const streams = new AbortController();
   const unary = new AbortController();
   setMaxListeners(0, streams.signal, unary.signal); // one listener per call under way is no leak
-  const handlers = collectHandlers(options, { streams: streams.signal, unary: unary.signal });
+  const lean = new LeanStreams({
+    ...{ interceptors: options.interceptors, shutdown: streams.signal, logger },
+    valuesOf: (stream) => (stream.session === undefined ? undefined : contextOf(stream.session)),
+  });
+  const handlers = collectHandlers(options, { streams: streams.signal, unary: unary.signal }, lean);
   const longStreams = new Set(options.longStreams);
   let inFlight = 0;
 
@@ -57,7 +64,7 @@ export function createRpcHandler(options: RpcHandlerOptions): RpcHandler {
     }
     let universal;
     try {
-      universal = universalRequestFromNodeRequest(request, response, undefined, contextOf(request));
+      universal = universalRequestFromNodeRequest(request, response, undefined, contextOf(connectionOf(request)));
     } catch {
       return sendLine(response, 400, 'the request names no host'); // Connect needs an authority to build a URL
     }
@@ -78,8 +85,9 @@ export function createRpcHandler(options: RpcHandlerOptions): RpcHandler {
   const draining = () => new ConnectError('the server is shutting down', Code.Unavailable);
   return {
     handle,
+    accept: (stream, headers) => lean.accept(stream, headers),
     get inFlight() {
-      return inFlight;
+      return inFlight + lean.size;
     },
     drainStreams: () => streams.abort(draining()),
     abortAll: () => {
@@ -92,9 +100,14 @@ export function createRpcHandler(options: RpcHandlerOptions): RpcHandler {
 /** Certificates are read once per connection. */
 const callers = new WeakMap<object, Caller | undefined>();
 
-function contextOf(request: IncomingMessage): ContextValues | undefined {
-  // With HTTP/2 many requests have one connection; its socket is only to be had through it, and shows its methods only when asked for them.
-  const connection = (request as unknown as Partial<Http2ServerRequest>).stream?.session ?? request.socket;
+type Connection = (ServerHttp2Stream['session'] & object) | IncomingMessage['socket'];
+
+/** With HTTP/2 many requests have one connection. */
+const connectionOf = (request: IncomingMessage): Connection =>
+  (request as unknown as Partial<Http2ServerRequest>).stream?.session ?? request.socket;
+
+function contextOf(connection: Connection): ContextValues | undefined {
+  // The socket of a session is only to be had through it, and shows its methods only when asked for them.
   const socket = ('socket' in connection ? connection.socket : connection) as Partial<TLSSocket>;
   if (typeof socket.getPeerCertificate !== 'function') return undefined;
   if (!callers.has(connection)) callers.set(connection, callerOf(socket as TLSSocket));
@@ -103,14 +116,17 @@ function contextOf(request: IncomingMessage): ContextValues | undefined {
 
 /** Registers the routes so that streams and single calls hear of a shutdown at different times. */
 function collectHandlers(
-  { routes, interceptors }: RpcHandlerOptions,
+  { routes, interceptors, longStreams }: RpcHandlerOptions,
   shutdown: { streams: AbortSignal; unary: AbortSignal },
+  lean: LeanStreams,
 ): Map<string, UniversalHandler> {
   const router = createConnectRouter({ interceptors });
   const signalFor = (method: DescMethod) => (method.methodKind === 'unary' ? shutdown.unary : shutdown.streams);
   const facade: ConnectRouter = {
     handlers: router.handlers,
     rpc(method, implementation, options) {
+      const path = `/${method.parent.typeName}/${method.name}`;
+      if (longStreams.includes(path)) lean.register(path, method, implementation as MethodImpl<DescMethod>);
       router.rpc(method, implementation, { shutdownSignal: signalFor(method), ...options });
       return facade;
     },
