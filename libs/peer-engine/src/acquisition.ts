@@ -31,6 +31,8 @@ export interface AcquisitionTimeouts {
   readonly reconnectMs: number;
 }
 
+/** How often claims on pieces are looked over, in ms. */
+const AUDIT_MS = 5_000;
 /** Seeds asked directly before the origin. */
 const MAX_SEEDS = 2;
 
@@ -136,6 +138,7 @@ export class Acquisition {
     const { progress, signal, registration } = this.#init;
     const abort = () => this.#inbox.push({ kind: 'progress' });
     signal.addEventListener('abort', abort, { once: true });
+    const audits = setInterval(() => this.#audit(), AUDIT_MS).unref();
     try {
       if (this.#hasBegun) this.#inbox.push({ kind: 'exhausted' });
       else this.#begin();
@@ -152,6 +155,7 @@ export class Acquisition {
       void this.sayFailed(error);
       throw error;
     } finally {
+      clearInterval(audits);
       clearTimeout(this.#timer);
       clearTimeout(this.#reconnectTimer);
       signal.removeEventListener('abort', abort);
@@ -496,6 +500,19 @@ export class Acquisition {
       void conversation.fail(error);
     }
     if (!this.#isGettingSomething()) this.#moveOn('the origin failed');
+  }
+
+  /** The last line of defence: whatever went wrong, no piece may be kept by nobody. */
+  #audit(): void {
+    const { progress, logger, journal, registration } = this.#init;
+    const pieces = progress.reclaim();
+    if (pieces.length === 0) return;
+    logger.error(
+      { taskId: registration.taskId, pieces },
+      'pieces were held by nobody who fetches them: a fault of this program; they are asked for again',
+    );
+    journal.note(`pieces ${pieces.join(', ')} were held by nobody, and are asked for again`);
+    this.kick();
   }
 
   /** Sets the one timer that guards against silence: of the scheduler while its answer is due, else of the parents. */

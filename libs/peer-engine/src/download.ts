@@ -59,7 +59,7 @@ export class Download {
     this.#init = init;
     this.#verification = this.#createVerification();
     this.#originFetcher = this.#createOriginFetcher(
-      { latePieces: () => this.#fetcher.latePieces(), cede: (number) => this.#fetcher.cede(number) },
+      { latePieces: () => this.#fetcher.latePieces(), cede: (number, holder) => this.#fetcher.cede(number, holder) },
       (piece) => this.acquisition.originPiece(piece),
     );
     this.acquisition = this.#createAcquisition();
@@ -194,7 +194,7 @@ export class Download {
       limitersFor: (number) => this.#limitersFor(number, limits?.origin, limits?.download),
       wantsSha256: (number) => this.#verification.isCheckable(number),
       late: () => peers?.latePieces() ?? [],
-      takeOver: async (number) => peers?.cede(number) ?? progress.claim(number),
+      takeOver: async (number, holder) => peers?.cede(number, holder) ?? progress.claim(number, holder),
       concurrency: options.originConcurrency,
       onPiece: (piece) => {
         events.pieceReceived('backToSource', piece.length, piece.costMs);

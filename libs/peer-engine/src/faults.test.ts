@@ -223,6 +223,20 @@ describe('when nobody else has what is late,', () => {
     expect(ms).toBeLessThan(30_000);
   });
 
+  it('a transfer that outlives all its bounds is ended, and the download with it where nobody else may be asked', async () => {
+    const { url, bytes } = await slowParent(5 * MIB);
+    cluster.behaviour.set('slow', 'hanging');
+    const parents = [cluster.asParent('slow', '127.0.0.1-slow-slow-0', bytes.length)];
+    cluster.scheduler.answer = (): Instruction => ({ kind: 'parents', parents });
+    const pulled = pull(cluster.add('child'), url, { disableBackToSource: true }).then(
+      () => 'pulled',
+      (error: unknown) => (error as { code?: unknown }).code,
+    );
+    const { result, ms } = await virtually(pulled);
+    expect(result).toBe('TASK_UNAVAILABLE');
+    expect(ms).toBeLessThan(600_000);
+  });
+
   it('the origin is not asked where the caller forbids it', async () => {
     const { url, bytes } = await slowParent(5 * MIB);
     cluster.rates.set('slow', 40_000);

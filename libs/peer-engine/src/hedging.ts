@@ -1,5 +1,6 @@
+import type { Logger } from '@d7y/service-kit';
 import type { LatePolicy } from './lateness.ts';
-import { isLate, isStuck, remainingMs } from './lateness.ts';
+import { isLate, isOverdue, isStuck, remainingMs } from './lateness.ts';
 import type { ParentStandings } from './parent-standing.ts';
 import type { PieceRace, Runner } from './piece-race.ts';
 import { RaceLostError, stateOf } from './piece-race.ts';
@@ -32,6 +33,7 @@ export interface HedgingInit {
   readonly parents: TaskParents;
   readonly standings: ParentStandings;
   readonly latePolicy: LatePolicy;
+  readonly logger: Logger;
   readonly signal: AbortSignal;
   /** Pieces under way, by number. */
   readonly underWay: ReadonlyMap<number, UnderWay>;
@@ -88,6 +90,7 @@ export class Hedging {
     let isHelpNeeded = false;
     for (const [number, { race, runners, asked }] of this.#init.underWay) {
       for (const runner of runners) {
+        if (isOverdue(stateOf(race.range, runner), latePolicy)) this.#end(race, runner);
         if (isStuck(stateOf(race.range, runner), latePolicy)) runner.state.isStalling = true;
         runner.isLate ||= isLate(stateOf(race.range, runner), standings.typicalBytesPerSec, isEndgame, latePolicy);
       }
@@ -100,6 +103,17 @@ export class Hedging {
       this.#init.ask(number, other);
     }
     if (isHelpNeeded) this.#init.onLate();
+  }
+
+  /** A transfer that should have ended by itself long ago. */
+  #end(race: PieceRace, { stop, state, meter }: PeerRunner): void {
+    if (stop.signal.aborted) return;
+    const { progress, logger } = this.#init;
+    logger.error(
+      { taskId: progress.stored.taskId, piece: race.pieceNumber, parent: state.parent.hostId, bytes: meter.bytes },
+      'a transfer has outlived all its bounds: a fault of this program; its piece is asked for again',
+    );
+    stop.abort(new RaceLostError(race.pieceNumber));
   }
 }
 

@@ -44,6 +44,17 @@ export function isStuck(
   return bytes < lengthBytes && elapsedMs >= silenceMs && bytesPerSec < floorBytesPerSec;
 }
 
+/** Long enough for a connection, an answer, and the piece at the floor: whatever a transfer waits for, its own bounds should have ended it. */
+const OVERDUE_MS = 60_000;
+
+/** Whether a transfer has outlived every bound that it has of its own: a fault of ours, and it must not hold its piece for ever. */
+export function isOverdue(
+  { elapsedMs, lengthBytes }: Pick<TransferState, 'elapsedMs' | 'lengthBytes'>,
+  { floorBytesPerSec }: Pick<LatePolicy, 'floorBytesPerSec'>,
+): boolean {
+  return elapsedMs > OVERDUE_MS + (lengthBytes * 1000) / floorBytesPerSec;
+}
+
 /**
  * Whether a piece should be asked of another parent as well: it is stuck, or will take several times as long as others take.
  * @param typicalBytesPerSec what a transfer of others brings; undefined while nobody knows

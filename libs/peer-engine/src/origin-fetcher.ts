@@ -6,7 +6,7 @@ import { pieceDigest, pieceRange } from '@d7y/piece';
 import type { ByteLimiter } from '@d7y/service-kit';
 import type { Origin, OriginRequest } from './ports/origin.ts';
 import { OriginUnreachableError } from './ports/origin.ts';
-import type { Progress } from './progress.ts';
+import type { ClaimHolder, Progress } from './progress.ts';
 
 /** Consecutive pieces asked for in one request: few requests, yet a seed's first pieces come early. */
 const MAX_RUN_PIECES = 4;
@@ -24,7 +24,7 @@ export interface OriginFetcherInit {
   /** Pieces that are under way and late, wherever they are coming from. */
   readonly late: () => readonly number[];
   /** Takes such a piece over, or one that is missing. @returns false when it is here, or not to be had */
-  readonly takeOver: (pieceNumber: number) => Promise<boolean>;
+  readonly takeOver: (pieceNumber: number, holder: ClaimHolder) => Promise<boolean>;
   /** Unix time in ms. */
   readonly clock: () => number;
   /** A piece is here; reports go from there. */
@@ -36,6 +36,16 @@ interface Run {
   readonly numbers: readonly number[];
   /** They are somebody else's until their first byte is here. */
   readonly isLate: boolean;
+  readonly owned: OwnedPieces;
+}
+
+/** Pieces of one run that nobody else fetches. */
+class OwnedPieces implements ClaimHolder {
+  readonly numbers = new Set<number>();
+
+  isFetching(number: number): boolean {
+    return this.numbers.has(number);
+  }
 }
 
 /** Fetches missing and late pieces of a task from its origin, each byte once. */
@@ -109,12 +119,15 @@ export class OriginFetcher {
   #nextRun(): Run | undefined {
     const { progress, late } = this.#init;
     const numbers: number[] = [];
+    const owned = new OwnedPieces();
     for (const number of progress.missing()) {
       const last = numbers.at(-1);
       if (!this.#wholeOnly && last !== undefined && (number !== last + 1 || numbers.length >= MAX_RUN_PIECES)) break;
-      if (progress.claim(number)) numbers.push(number);
+      if (!progress.claim(number, owned)) continue;
+      numbers.push(number);
+      owned.numbers.add(number);
     }
-    return numbers.length === 0 ? this.#lateRun(late()) : { numbers, isLate: false };
+    return numbers.length === 0 ? this.#lateRun(late()) : { numbers, isLate: false, owned };
   }
 
   #lateRun(late: readonly number[]): Run | undefined {
@@ -126,21 +139,21 @@ export class OriginFetcher {
       this.#asked.add(number);
       numbers.push(number);
     }
-    return numbers.length === 0 ? undefined : { numbers, isLate: true };
+    return numbers.length === 0 ? undefined : { numbers, isLate: true, owned: new OwnedPieces() };
   }
 
-  async #fetchRun({ numbers, isLate }: Run, signal: AbortSignal): Promise<void> {
+  async #fetchRun({ numbers, isLate, owned }: Run, signal: AbortSignal): Promise<void> {
     const { progress, origin, request, takeOver, limitersFor } = this.#init;
     const first = numbers[0] ?? 0;
     const last = numbers.at(-1) ?? first;
     const start = pieceRange(progress.layout, first).start;
     const { start: lastStart, length } = pieceRange(progress.layout, last);
     const range: ByteRange | undefined = this.#wholeOnly ? undefined : { start, length: lastStart + length - start };
-    const owned = new Set(isLate ? [] : numbers);
     const wanted = new Set(numbers);
     const own = async (number: number): Promise<boolean> => {
-      if (!owned.has(number) && isLate && wanted.has(number) && (await takeOver(number))) owned.add(number);
-      return owned.has(number);
+      const mayTake = !owned.numbers.has(number) && isLate && wanted.has(number);
+      if (mayTake && (await takeOver(number, owned))) owned.numbers.add(number);
+      return owned.numbers.has(number);
     };
     const writer = new RunWriter(this.#init, own, this.#wholeOnly ? 0 : first);
     try {
@@ -154,7 +167,8 @@ export class OriginFetcher {
       if (writer.number <= last) throw new OriginUnreachableError(request.url, 'the body ended early');
     } finally {
       // Our last write has landed: others may write these pieces.
-      for (const number of owned) progress.unclaim(number);
+      for (const number of owned.numbers) progress.unclaim(number, owned);
+      owned.numbers.clear();
       for (const number of isLate ? numbers : []) this.#asked.delete(number);
     }
   }

@@ -15,7 +15,7 @@ import type { ParentStandings } from './parent-standing.ts';
 import { PieceRace, RaceLostError } from './piece-race.ts';
 import { pieceOrder } from './piece-order.ts';
 import type { Parents } from './ports/parents.ts';
-import type { Progress } from './progress.ts';
+import type { ClaimHolder, Progress } from './progress.ts';
 import type { Offence, Reputation } from './reputation.ts';
 import { storeSinkOf } from './store-sink.ts';
 import type { ParentState } from './task-parents.ts';
@@ -29,6 +29,8 @@ const MAX_REFUSALS = 3;
 const MAX_PER_PARENT = 4;
 /** A parent that was so late for this many pieces in a row that others had to bring them is left alone. */
 const MAX_LATE = 3;
+/** Transfers that our own threads may die over before that counts against the parent. */
+const MAX_LOST_RECEIVERS = 16;
 
 export interface PeerFetcherInit {
   readonly progress: Progress;
@@ -65,7 +67,7 @@ export interface PeerFetcherInit {
 }
 
 /** Fetches the missing pieces of a task from its parents: several pieces and several parents at once. */
-export class PeerFetcher {
+export class PeerFetcher implements ClaimHolder {
   readonly #init: PeerFetcherInit;
   /** Who is asked. */
   readonly parents: TaskParents;
@@ -76,6 +78,7 @@ export class PeerFetcher {
   #storeFailure: unknown;
   readonly #sink: PieceSink;
   #inFlight = 0;
+  #lostReceivers = 0;
 
   constructor(init: PeerFetcherInit) {
     this.#init = init;
@@ -108,16 +111,24 @@ export class PeerFetcher {
    * Gives a piece that is missing, or under way, to somebody else, who must finish or unclaim it.
    * @returns false when it is here, or somebody else's already
    */
-  async cede(number: number): Promise<boolean> {
+  async cede(number: number, holder: ClaimHolder): Promise<boolean> {
+    const { progress } = this.#init;
     const under = this.#races.get(number);
-    return under === undefined ? this.#init.progress.claim(number) : under.race.cede();
+    if (under === undefined) return progress.claim(number, holder);
+    if (!(await under.race.cede())) return false;
+    progress.handOver(number, holder);
+    return true;
+  }
+
+  isFetching(number: number): boolean {
+    return this.#races.has(number);
   }
 
   /** Starts as many fetches as the limits allow; to be called whenever pieces became missing. */
   pump(): void {
     while (this.#inFlight < this.#init.concurrency && !this.#init.signal.aborted) {
       const choice = this.#choose();
-      if (choice === undefined || !this.#init.progress.claim(choice.pieceNumber)) break;
+      if (choice === undefined || !this.#init.progress.claim(choice.pieceNumber, this)) break;
       this.#begin(choice.pieceNumber, choice.state);
     }
     if (!this.#init.progress.isSatisfied && !this.isLive) this.#init.onExhausted();
@@ -223,7 +234,7 @@ export class PeerFetcher {
   #settle(number: number, race: PieceRace): void {
     this.#races.delete(number);
     // One that was decided is finished, or in other hands.
-    if (!race.isOver) this.#init.progress.unclaim(number);
+    if (!race.isOver) this.#init.progress.unclaim(number, this);
     if (this.#races.size === 0) this.#hedging.stop();
   }
 
@@ -304,6 +315,9 @@ export class PeerFetcher {
   #fetchFailed(state: ParentState, number: number, error: unknown): void {
     const { parent } = state;
     const offence = offenceOf(error);
+    // A thread of our own died: the parent has the piece all the same.
+    if ((error as { code?: unknown }).code === 'PIECE_RECEIVER_LOST' && this.#lostReceivers++ < MAX_LOST_RECEIVERS)
+      return;
     if (state.isPresumed && (offence === undefined || offence === 'unreachable'))
       return this.parents.askAfterAll(state, number);
     this.#init.logger.warn(

@@ -137,7 +137,7 @@ export class PieceRace {
         holder.stop.abort(new RaceLostError(this.pieceNumber));
         await holder.settled;
         // It may have come to its end before it heard of it.
-        if (this.#isOver) throw new RaceLostError(this.pieceNumber);
+        if (this.#isOver || runner.stop.signal.aborted) throw new RaceLostError(this.pieceNumber);
       }
       this.#writer = runner;
     });

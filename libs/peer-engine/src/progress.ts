@@ -10,6 +10,11 @@ export interface DiscardedPiece {
   outcome: 'missing' | 'same' | 'other';
 }
 
+/** Whoever fetches pieces, and answers for those that it has claimed. */
+export interface ClaimHolder {
+  isFetching(pieceNumber: number): boolean;
+}
+
 /**
  * Where one task stands: which pieces are wanted, under way, and here. Owner of the claims, by which no piece is fetched
  * twice at once; everything that waits for pieces waits on `changed`.
@@ -26,8 +31,8 @@ export class Progress {
   readonly parents = new Set<string>();
   /** Told of every piece whose received bytes do not count, whether or not it was here: others will be in their place. */
   onRefused: ((number: number) => void) | undefined;
-  /** Pieces under way, with how many of their bytes may be read already (only bytes straight from the origin). */
-  readonly #claims = new Map<number, number>();
+  /** Pieces under way: whose they are, and how many of their bytes may be read already (only bytes straight from the origin). */
+  readonly #claims = new Map<number, { readonly holder: ClaimHolder; readonly bytes: number }>();
   readonly #wanted = new PieceSet();
   /** Of these, the ones that somebody waits for. */
   readonly #awaited = new PieceSet();
@@ -96,21 +101,38 @@ export class Progress {
   }
 
   /** Takes a piece for fetching. @returns false when it is here or under way */
-  claim(number: number): boolean {
+  claim(number: number, holder: ClaimHolder): boolean {
     if (this.stored.finishedPieces.has(number) || this.#claims.has(number)) return false;
-    this.#claims.set(number, 0);
+    this.#claims.set(number, { holder, bytes: 0 });
     return true;
   }
 
-  /** Gives a piece back unfetched. */
-  unclaim(number: number): void {
-    if (this.#claims.delete(number)) this.changed.beat();
+  /** A piece that is under way is somebody else's from now on. */
+  handOver(number: number, holder: ClaimHolder): void {
+    this.#claims.set(number, { holder, bytes: 0 });
+  }
+
+  /** Gives a piece back unfetched; nothing changes where it is not the holder's (any more). */
+  unclaim(number: number, holder: ClaimHolder): void {
+    if (this.#claims.get(number)?.holder !== holder) return;
+    this.#claims.delete(number);
+    this.changed.beat();
+  }
+
+  /** Takes back claims that their holders know nothing of. There should never be one: nobody would ever fetch the piece. */
+  reclaim(): number[] {
+    const orphans: number[] = [];
+    for (const [number, { holder }] of this.#claims) if (!holder.isFetching(number)) orphans.push(number);
+    for (const number of orphans) this.#claims.delete(number);
+    if (orphans.length > 0) this.changed.beat();
+    return orphans;
   }
 
   /** The first `bytes` of a claimed piece came from the origin and are written. */
   wrote(number: number, bytes: number): void {
-    if (!this.#claims.has(number)) return;
-    this.#claims.set(number, bytes);
+    const claim = this.#claims.get(number);
+    if (claim === undefined) return;
+    this.#claims.set(number, { ...claim, bytes });
     this.advanced.beat();
   }
 
@@ -182,7 +204,7 @@ export class Progress {
       if (mustMatch && number === pieceCount - 1) break;
       const { start, length } = pieceRange(this.layout, number);
       const piece = this.stored.finishedPieces.has(number) ? this.stored.piece(number) : undefined;
-      if (piece === undefined) return Math.max(position, start + (this.#claims.get(number) ?? 0));
+      if (piece === undefined) return Math.max(position, start + (this.#claims.get(number)?.bytes ?? 0));
       if (mustMatch && !piece.isVerified && !this.#releasesUnverified) break;
       position = start + length;
     }
