@@ -3,7 +3,7 @@ import type { MessageInitShape } from '@bufbuild/protobuf';
 import { durationFromMs, timestampFromMs } from '@bufbuild/protobuf/wkt';
 import type { Client, HandlerContext } from '@connectrpc/connect';
 import { createClient } from '@connectrpc/connect';
-import { common, dfdaemon, scheduler, swarm } from '@d7y/api';
+import { common, dfdaemon, scheduler, swarm, swarmListing } from '@d7y/api';
 import { createGrpcConnection } from '@d7y/peer-protocol';
 import type { Logger } from '@d7y/service-kit';
 import { AsyncQueue, createHealth, createLogger, listen } from '@d7y/service-kit';
@@ -19,6 +19,7 @@ const PIECE_LENGTH = 4 * 2 ** 20;
 export class SchedulerRig implements AsyncDisposable {
   readonly client: Client<typeof scheduler.Scheduler>;
   readonly swarm: Client<typeof swarm.SwarmService>;
+  readonly listing: Client<typeof swarmListing.SwarmListingService>;
   readonly running: RunningScheduler;
   readonly #stack: AsyncDisposableStack;
 
@@ -28,6 +29,7 @@ export class SchedulerRig implements AsyncDisposable {
     const connection = stack.use(createGrpcConnection({ host: '127.0.0.1', port: running.port }));
     this.client = createClient(scheduler.Scheduler, connection.transport);
     this.swarm = createClient(swarm.SwarmService, connection.transport);
+    this.listing = createClient(swarmListing.SwarmListingService, connection.transport);
   }
 
   /** @param yaml further sections @param server further keys of the section of that name */

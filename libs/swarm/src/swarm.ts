@@ -87,6 +87,14 @@ export class Swarm {
     return this.#roster.seeds;
   }
 
+  tasks(): Iterable<TaskView> {
+    return this.#roster.tasks.values();
+  }
+
+  peers(): Iterable<PeerView> {
+    return this.#roster.peers.values();
+  }
+
   /** Looks at every peer: meant for metrics. */
   counts(): SwarmCounts {
     const peersByState: Record<PeerState, number> = {

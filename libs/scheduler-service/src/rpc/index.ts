@@ -1,5 +1,5 @@
 import type { ConnectRouter } from '@connectrpc/connect';
-import { scheduler, swarm } from '@d7y/api';
+import { scheduler, swarm, swarmListing } from '@d7y/api';
 import type { LinkHub } from '../link/link-hub.ts';
 import type { Logger } from '@d7y/service-kit';
 import type { Records } from '../messages/records.ts';
@@ -8,6 +8,7 @@ import { announcePeer } from './announce-peer.ts';
 import { hello } from './hello.ts';
 import { hosts } from './hosts.ts';
 import { link } from './link.ts';
+import { listing } from './listing.ts';
 import { peersAndTasks } from './peers-and-tasks.ts';
 import { registerUnsupported } from './unsupported.ts';
 
@@ -28,5 +29,6 @@ export function registerServices(
   const offered = { ...announcePeer(parts), ...hosts(parts), ...peersAndTasks(parts) };
   router.service(scheduler.Scheduler, offered);
   registerUnsupported(router, offered);
+  router.service(swarmListing.SwarmListingService, listing(parts));
   router.service(swarm.SwarmService, { ...hello(parts), ...link(parts) });
 }
