@@ -1,6 +1,6 @@
 import type { Origin, OriginBody, OriginProbe, OriginRequest } from '@d7y/peer-engine';
 import type { ByteRange } from '@d7y/piece';
-import { type Logger, UpstreamGuard } from '@d7y/service-kit';
+import { type Logger, type Secret, UpstreamGuard } from '@d7y/service-kit';
 import type { Tracer } from '@opentelemetry/api';
 import type { Authenticator } from './authenticator.ts';
 import { Dispatchers } from './dispatchers.ts';
@@ -48,6 +48,8 @@ export interface OriginClientOptions {
 export interface OriginClient extends Origin, AsyncDisposable {
   /** @see head */
   head(request: OriginRequest, options: { signal: AbortSignal }): Promise<HeadAnswer>;
+  /** The authorization that this client has got from the server for an account, and would use for this URL; for passing on to whoever fetches it. */
+  knownAuthorization(url: URL, account: Secret | undefined): Secret | undefined;
 }
 
 export function createOriginClient(options: OriginClientOptions): OriginClient {
@@ -105,6 +107,7 @@ export function createOriginClient(options: OriginClientOptions): OriginClient {
       await reader.open();
       return { chunks: reader.chunks() };
     },
+    knownAuthorization: (url, account) => authenticator.known(url, account),
     [Symbol.asyncDispose]: () => dispatchers[Symbol.asyncDispose](),
   };
 }

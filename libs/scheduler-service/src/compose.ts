@@ -12,6 +12,7 @@ import {
   listen,
   metricsHandler,
   TlsIdentity,
+  UpstreamGuard,
 } from '@d7y/service-kit';
 import type { GrpcConnectionOptions } from '@d7y/peer-protocol';
 import type { SwarmOptions, UpstreamRules } from '@d7y/swarm';
@@ -28,6 +29,9 @@ import { createSchedulerMetrics, watchSwarm } from './metrics.ts';
 import { LONG_STREAMS, registerServices } from './rpc/index.ts';
 import { createRateLimit } from './rpc/rate-limit.ts';
 import { PeerReports } from './scheduling/peer-reports.ts';
+import type { Connect } from './preheat/daemon-calls.ts';
+import { OriginReader } from './preheat/origin-reader.ts';
+import { Preheater } from './preheat/preheater.ts';
 import { HostProber } from './scheduling/host-prober.ts';
 import { SeedConnections } from './scheduling/seed-connections.ts';
 import { SwarmDriver } from './scheduling/swarm-driver.ts';
@@ -167,6 +171,24 @@ export async function startScheduler(
   );
   const linkMetrics = createLinkMetrics(metrics.registry, hub);
 
+  const peers = stack.use(new SeedConnections({ tls: tlsSourceOf(peerIdentity), interceptors }));
+  const connectToHost: Connect = ({ facts }) => (facts.kind === 'seed' ? seeds : peers).to(facts.ip, facts.port);
+  const preheater = new Preheater({
+    ...{ connect: connectToHost, telemetry, logger, signal: stopping.signal, ip: server.advertiseIP },
+    hosts: () => swarm.hosts(),
+    byDigest: config.preheat.enableTaskIDBasedBlobDigest,
+    onOutcome: (outcome) => {
+      counters.preheatTasks.attempt();
+      if (outcome === 'failed') counters.preheatTasks.failure();
+    },
+  });
+  const originReader = stack.use(
+    new OriginReader({
+      ...{ telemetry, logger, userAgent: `dragonfly/${VERSION}` },
+      guard: new UpstreamGuard(config.preheat.upstreams),
+    }),
+  );
+
   const http = createHttpHandler([{ method: 'GET', path: '/metrics', handler: metricsHandler(metrics) }]);
   const metricsListener =
     config.metrics.listen === undefined
@@ -181,6 +203,9 @@ export async function startScheduler(
           ...{ driver, reports, records, writer, telemetry, logger, metrics: counters, instanceId },
           ...{ hub, linkMetrics },
           access,
+          preheater,
+          originReader,
+          connectToHost,
         }),
       http,
       interceptors: [createRateLimit(server.requestRateLimit, clock), createRulesInterceptor()],

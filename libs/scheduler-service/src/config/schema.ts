@@ -118,6 +118,12 @@ export const schedulerSchema = z.object({
   }),
   peer: section({ tls: tls().describe('certificates towards other daemons; those of `seedPeer.tls` by default') }),
   preheat: section({
+    enableTaskIDBasedBlobDigest: z
+      .boolean()
+      .default(false)
+      .describe(
+        'as `proxy.registryMirror.enableTaskIDBasedBlobDigest` of the daemons, so that pulls find what was preheated',
+      ),
     upstreams: section({
       allow: z.array(text()).default([]).describe('registries and origins that may be preheated; empty for all'),
       deny: z.array(text()).default([]).describe('those that may not; wins over `allow`'),

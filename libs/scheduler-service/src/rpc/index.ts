@@ -9,6 +9,8 @@ import { hello } from './hello.ts';
 import { hosts } from './hosts.ts';
 import { link } from './link.ts';
 import { listing } from './listing.ts';
+import type { PreheatContext } from './preheat.ts';
+import { preheat } from './preheat.ts';
 import { peersAndTasks } from './peers-and-tasks.ts';
 import { registerUnsupported } from './unsupported.ts';
 
@@ -18,15 +20,16 @@ export const LONG_STREAMS = ['/scheduler.v2.Scheduler/AnnouncePeer', '/d7y.swarm
 /** All services of a scheduler but health. */
 export function registerServices(
   router: ConnectRouter,
-  parts: AnnouncePeerContext & {
-    readonly records: Records;
-    readonly logger: Logger;
-    readonly instanceId: string;
-    readonly hub: LinkHub;
-    readonly linkMetrics: { request(kind: string): void };
-  },
+  parts: AnnouncePeerContext &
+    PreheatContext & {
+      readonly records: Records;
+      readonly logger: Logger;
+      readonly instanceId: string;
+      readonly hub: LinkHub;
+      readonly linkMetrics: { request(kind: string): void };
+    },
 ): void {
-  const offered = { ...announcePeer(parts), ...hosts(parts), ...peersAndTasks(parts) };
+  const offered = { ...announcePeer(parts), ...hosts(parts), ...peersAndTasks(parts), ...preheat(parts) };
   router.service(scheduler.Scheduler, offered);
   registerUnsupported(router, offered);
   router.service(swarmListing.SwarmListingService, listing(parts));

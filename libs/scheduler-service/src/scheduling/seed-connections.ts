@@ -3,7 +3,7 @@ import type { GrpcConnection, GrpcConnectionOptions } from '@d7y/peer-protocol';
 import { createGrpcConnection } from '@d7y/peer-protocol';
 
 /** Connections kept at once; the one unused for longest gives way. */
-const MAX_CONNECTIONS = 1024;
+const MAX_CONNECTIONS = 4096;
 
 /** Connections to the upload service of seeds, one per address; they open on demand and close by themselves when idle. */
 export class SeedConnections implements Disposable {

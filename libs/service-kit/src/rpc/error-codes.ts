@@ -15,6 +15,7 @@ export const RPC_CODES: Readonly<Record<string, Code>> = {
   INVALID_ANNOUNCEMENT: Code.InvalidArgument,
   INVALID_ARGUMENT: Code.InvalidArgument,
   INVALID_REQUEST: Code.InvalidArgument,
+  NO_PREHEAT_TARGET: Code.FailedPrecondition,
   NO_SPACE: Code.ResourceExhausted,
   ORIGIN_STATUS: Code.Internal,
   ORIGIN_UNREACHABLE: Code.Unavailable,
