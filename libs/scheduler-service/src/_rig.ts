@@ -64,7 +64,7 @@ export class SchedulerRig implements AsyncDisposable {
 }
 
 /** The client's side of one AnnouncePeer stream. It never half-closes, as stock clients do not. */
-export class Download implements AsyncDisposable {
+export class PeerStream implements AsyncDisposable {
   readonly #ids: { hostId: string; taskId: string; peerId: string };
   readonly #requests = new AsyncQueue<scheduler.AnnouncePeerRequest>(100);
   readonly #answers: AsyncIterator<scheduler.AnnouncePeerResponse>;
@@ -73,11 +73,9 @@ export class Download implements AsyncDisposable {
   constructor(
     client: Client<typeof scheduler.Scheduler>,
     ids: { hostId: string; taskId: string; peerId: string },
-    download: MessageInitShape<typeof common.DownloadSchema>,
     headers: Record<string, string> = {},
   ) {
     this.#ids = ids;
-    this.say({ case: 'registerPeerRequest', value: { download: downloadMessage(download) } });
     const answers = client.announcePeer(inOrder(this.#requests), { signal: this.#cancel.signal, headers });
     this.#answers = answers[Symbol.asyncIterator]();
   }
@@ -88,6 +86,36 @@ export class Download implements AsyncDisposable {
 
   say(request: MessageInitShape<typeof scheduler.AnnouncePeerRequestSchema>['request']): void {
     this.#requests.push(create(scheduler.AnnouncePeerRequestSchema, { ...this.#ids, ...(request && { request }) }));
+  }
+
+  /** The next answer; undefined when the scheduler has ended the stream. */
+  async answer(): Promise<scheduler.AnnouncePeerResponse['response'] | undefined> {
+    const next = await this.#answers.next();
+    return next.done === true ? undefined : next.value.response;
+  }
+
+  /** Breaks off without a word. */
+  cut(): void {
+    this.#cancel.abort();
+    this.#requests.close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.cut();
+    await this.#answers.return?.(undefined).catch(() => undefined);
+  }
+}
+
+/** A stream that begins with a registration. */
+export class Download extends PeerStream {
+  constructor(
+    client: Client<typeof scheduler.Scheduler>,
+    ids: { hostId: string; taskId: string; peerId: string },
+    download: MessageInitShape<typeof common.DownloadSchema>,
+    headers: Record<string, string> = {},
+  ) {
+    super(client, ids, headers);
+    this.say({ case: 'registerPeerRequest', value: { download: downloadMessage(download) } });
   }
 
   started(): void {
@@ -118,28 +146,11 @@ export class Download implements AsyncDisposable {
     else this.say({ case: 'downloadPeerFinishedRequest', value: {} });
   }
 
-  /** The next answer; undefined when the scheduler has ended the stream. */
-  async answer(): Promise<scheduler.AnnouncePeerResponse['response'] | undefined> {
-    const next = await this.#answers.next();
-    return next.done === true ? undefined : next.value.response;
-  }
-
   /** The candidates of the next answer, which must be an offer. */
   async parents(): Promise<common.Peer[]> {
     const answer = await this.answer();
     if (answer?.case !== 'normalTaskResponse') throw new Error(`expected parents, got ${answer?.case ?? 'the end'}`);
     return answer.value.candidateParents;
-  }
-
-  /** Breaks off without a word. */
-  cut(): void {
-    this.#cancel.abort();
-    this.#requests.close();
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.cut();
-    await this.#answers.return?.(undefined).catch(() => undefined);
   }
 }
 

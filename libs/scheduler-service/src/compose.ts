@@ -27,8 +27,9 @@ import { MessageWriter } from './messages/message-writer.ts';
 import { Records } from './messages/records.ts';
 import { createSchedulerMetrics, watchSwarm } from './metrics.ts';
 import { LONG_STREAMS, registerServices } from './rpc/index.ts';
-import { createRateLimit } from './rpc/rate-limit.ts';
 import { PeerReports } from './scheduling/peer-reports.ts';
+import { Admission } from './rpc/admission.ts';
+import { createCallLimit, StreamQuota, watchAdmission } from './rpc/overload.ts';
 import type { Connect } from './preheat/daemon-calls.ts';
 import { OriginReader } from './preheat/origin-reader.ts';
 import { Preheater } from './preheat/preheater.ts';
@@ -51,6 +52,8 @@ const NEW_SEED_PROBE_INTERVAL_MS = 500;
 const NEW_SEED_MS = 60_000;
 /** A seed may be busy with one large piece of a slow origin; after this it is given up. */
 const SEED_SILENCE_MS = 300_000;
+/** A connection without calls is closed after this, as stock schedulers do; one with calls lives on, since our daemons keep one stream for good. */
+const IDLE_CONNECTION_MS = 600_000;
 /** Streams are cut off at once, pulls go on without them; only calls under way are waited for. */
 const DRAIN_MS = 500;
 /** For daemons to hear that we stop, before their streams are cut. */
@@ -189,6 +192,8 @@ export async function startScheduler(
     }),
   );
 
+  const admission = stack.use(new Admission({ perSecond: server.requestRateLimit, clock }));
+  watchAdmission(metrics.registry, admission);
   const http = createHttpHandler([{ method: 'GET', path: '/metrics', handler: metricsHandler(metrics) }]);
   const metricsListener =
     config.metrics.listen === undefined
@@ -204,11 +209,13 @@ export async function startScheduler(
           ...{ hub, linkMetrics },
           access,
           preheater,
+          admission,
+          quota: new StreamQuota(),
           originReader,
           connectToHost,
         }),
       http,
-      interceptors: [createRateLimit(server.requestRateLimit, clock), createRulesInterceptor()],
+      interceptors: [createCallLimit(admission), createRulesInterceptor()],
       longStreams: LONG_STREAMS,
       tls: ownIdentity,
       logger,
@@ -216,6 +223,7 @@ export async function startScheduler(
       metrics,
       health: createHealth(),
       drainMs: DRAIN_MS,
+      idleTimeoutMs: IDLE_CONNECTION_MS,
     }),
   );
   stack.defer(async () => {

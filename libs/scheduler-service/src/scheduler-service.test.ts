@@ -60,15 +60,18 @@ describe('what is not offered', () => {
       code: Code.Unimplemented,
       rawMessage: expect.stringContaining('is not offered') as unknown,
     };
-    const preheat = rig.client.preheatFile({ url: 'https://a.example/b', scope: 'single_seed_peer' });
-    await expect(preheat).rejects.toMatchObject(unimplemented);
+    const stat = rig.client.statPersistentTask({ hostId: 'a', taskId: TASK_ID });
+    await expect(stat).rejects.toMatchObject(unimplemented);
     const stream = rig.client.announcePersistentPeer((async function* () {})());
     await expect(stream[Symbol.asyncIterator]().next()).rejects.toMatchObject(unimplemented);
   });
 
   it('covers every method of the published service that has no handler', async () => {
     await using rig = await SchedulerRig.start();
-    const offered = 'AnnouncePeer AnnounceHost ListHosts DeleteHost StatPeer DeletePeer StatTask DeleteTask'.split(' ');
+    const offered = [
+      ...'AnnouncePeer AnnounceHost ListHosts DeleteHost StatPeer DeletePeer StatTask DeleteTask'.split(' '),
+      ...'PreheatImage PreheatFile StatImage StatFile'.split(' '),
+    ];
     for (const method of scheduler.Scheduler.methods) {
       if (offered.includes(method.name) || method.methodKind !== 'unary') continue;
       const call = (rig.client as unknown as Record<string, (request: object) => Promise<unknown>>)[method.localName];

@@ -14,6 +14,8 @@ import { DEFAULT_CONCURRENT_PIECES } from '../messages/message-writer.ts';
 import { safeNumber, toRegistrationFacts } from '../messages/registration-facts.ts';
 import { trafficLabel } from '../metrics.ts';
 import type { SchedulerMetrics } from '../metrics.ts';
+import type { Admission } from './admission.ts';
+import { checkDownloadSize, type StreamQuota } from './overload.ts';
 import { Conversation } from '../scheduling/conversation.ts';
 import type { PeerReports } from '../scheduling/peer-reports.ts';
 import type { SwarmDriver } from '../scheduling/swarm-driver.ts';
@@ -27,6 +29,8 @@ export interface AnnouncePeerContext {
   readonly metrics: SchedulerMetrics;
   readonly telemetry: Telemetry;
   readonly access: Access;
+  readonly admission: Admission;
+  readonly quota: StreamQuota;
 }
 
 /** One download of one peer: its requests are handled in the order in which they come, its answers sent as they are decided. */
@@ -59,14 +63,16 @@ export const announcePeer = (parts: AnnouncePeerContext) =>
 class PeerRequests {
   readonly conversation: Conversation;
   readonly #parts: AnnouncePeerContext;
-  readonly #call: CallContext;
+  readonly #call: CallContext & { readonly signal: AbortSignal };
+  /** Its place among the streams of its host. */
+  #stream: Disposable | undefined;
   #peer: PeerView | undefined;
   #ids: { hostId: string; taskId: string; peerId: string } | undefined;
   /** The last answer of the origin to this peer, until its download is declared failed. */
   #originStatus: number | undefined;
   #isOver = false;
 
-  constructor(parts: AnnouncePeerContext, call: CallContext) {
+  constructor(parts: AnnouncePeerContext, call: CallContext & { readonly signal: AbortSignal }) {
     this.#parts = parts;
     this.#call = call;
     this.conversation = new Conversation(context.active(), parts.writer);
@@ -76,6 +82,7 @@ class PeerRequests {
   async read(requests: AsyncIterable<Request>): Promise<void> {
     try {
       for await (const request of requests) {
+        if (request.request.case === 'registerPeerRequest') await this.#admit(request.hostId);
         this.#handle(request);
         if (this.#isOver) break;
       }
@@ -87,9 +94,19 @@ class PeerRequests {
 
   /** The stream is gone. */
   leave(): void {
+    this.#stream?.[Symbol.dispose]();
+    this.#stream = undefined;
     this.conversation.end();
     const ids = this.#ids;
     if (ids !== undefined) this.#parts.reports.left(ids.peerId, this.conversation, { isOver: this.#isOver });
+  }
+
+  /** Waits until the registration may be looked at. Only then is it known who speaks. */
+  #admit(hostId: string): Promise<void> | undefined {
+    const { access, admission, driver, quota } = this.#parts;
+    access.checkHost(this.#call, hostId);
+    this.#stream ??= quota.enter(hostId);
+    return admission.registration(driver.swarm.host(hostId)?.isOwn === true, this.#call);
   }
 
   #handle({ hostId, taskId, peerId, request }: Request): void {
@@ -108,8 +125,8 @@ class PeerRequests {
   }
 
   #register(ids: { hostId: string; taskId: string; peerId: string }, download: common.Download): void {
-    const { reports, telemetry, access } = this.#parts;
-    access.checkHost(this.#call, ids.hostId);
+    const { reports, telemetry } = this.#parts;
+    checkDownloadSize(download);
     if (this.#ids !== undefined)
       throw new ConversationError(`peer ${this.#ids.peerId} has registered on this stream already`);
     this.#ids = ids;

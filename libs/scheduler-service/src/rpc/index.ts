@@ -17,6 +17,11 @@ import { registerUnsupported } from './unsupported.ts';
 /** Streams that stay open for as long as a download, or a daemon, lives; clients want their headers within ten seconds. */
 export const LONG_STREAMS = ['/scheduler.v2.Scheduler/AnnouncePeer', '/d7y.swarm.v1.SwarmService/Link'];
 
+/** Of a stock client: a reschedule repeats its candidates, some kilobytes each. */
+const MAX_MESSAGE_BYTES = 2 ** 20;
+/** Of our own daemons: inventories of thousands of tasks. */
+const MAX_OWN_MESSAGE_BYTES = 2 ** 24;
+
 /** All services of a scheduler but health. */
 export function registerServices(
   router: ConnectRouter,
@@ -30,8 +35,8 @@ export function registerServices(
     },
 ): void {
   const offered = { ...announcePeer(parts), ...hosts(parts), ...peersAndTasks(parts), ...preheat(parts) };
-  router.service(scheduler.Scheduler, offered);
+  router.service(scheduler.Scheduler, offered, { readMaxBytes: MAX_MESSAGE_BYTES });
   registerUnsupported(router, offered);
   router.service(swarmListing.SwarmListingService, listing(parts));
-  router.service(swarm.SwarmService, { ...hello(parts), ...link(parts) });
+  router.service(swarm.SwarmService, { ...hello(parts), ...link(parts) }, { readMaxBytes: MAX_OWN_MESSAGE_BYTES });
 }

@@ -2,6 +2,7 @@ import type { ServiceImpl } from '@connectrpc/connect';
 import type { swarm } from '@d7y/api';
 import { untilAborted } from '@d7y/service-kit';
 import type { Access } from '../access/access.ts';
+import type { Admission } from './admission.ts';
 import { ConversationError } from '../errors.ts';
 import type { Link, LinkHub } from '../link/link-hub.ts';
 
@@ -10,10 +11,12 @@ export const link = ({
   hub,
   linkMetrics,
   access,
+  admission,
 }: {
   hub: LinkHub;
   linkMetrics: { request(kind: string): void };
   access: Access;
+  admission: Admission;
 }) =>
   ({
     async *link(requests, call) {
@@ -24,7 +27,7 @@ export const link = ({
       if (first?.request.case !== 'open') throw new ConversationError('a link begins with open');
       access.checkHost(call, first.request.value.hostId);
       const opened = hub.open(first.request.value);
-      const reading = read(hub, opened, incoming, linkMetrics);
+      const reading = read(hub, opened, incoming, { linkMetrics, turn: () => admission.turn(call) });
       try {
         yield* untilAborted(opened.outbox, signal);
         // Cut off is not ended: a daemon that is told so comes back.
@@ -41,14 +44,16 @@ async function read(
   hub: LinkHub,
   opened: Link,
   requests: AsyncIterable<swarm.LinkRequest>,
-  metrics: { request(kind: string): void },
+  { linkMetrics, turn }: { linkMetrics: { request(kind: string): void }; turn: () => Promise<void> | undefined },
 ): Promise<void> {
   try {
     for await (const { request } of requests) {
       // A kind that a newer daemon knows is none of ours: it is passed over.
       if (request.case === undefined) continue;
       if (request.case === 'open') throw new ConversationError('a link is opened once');
-      metrics.request(request.case);
+      linkMetrics.request(request.case);
+      // What follows waits, too: a crowd is slowed down, nobody is turned away.
+      if (request.case === 'register') await turn();
       hub.handle(opened, request);
     }
     opened.outbox.end();

@@ -138,6 +138,21 @@ describe('listen', () => {
     expect(session.state.remoteWindowSize).toBe(4 * 1024 * 1024);
   });
 
+  it('tells an HTTP/2 connection without streams to go after a while, and none that is in use', async () => {
+    const listener = await start({
+      idleTimeoutMs: 50,
+      http: (_request, response) => void response.write('on and on'),
+    });
+    using busy = await rawSession(listener.address);
+    const stream = busy.session.request({ ':path': '/' });
+    await once(stream, 'response');
+    using idle = await rawSession(listener.address);
+    await once(idle.session, 'close');
+    expect(busy.session.closed).toBe(false);
+    stream.close();
+    await once(busy.session, 'close');
+  });
+
   it('survives requests without a host', async () => {
     const { port, address } = await start();
     const socket = connect(port, '127.0.0.1');

@@ -52,6 +52,8 @@ export interface ListenOptions {
   /** How long a new connection may be silent. */
   readonly firstByteTimeoutMs?: number;
   readonly maxConcurrentStreams?: number;
+  /** How long an HTTP/2 connection may be without a stream before it is told to go; for ever unless given. */
+  readonly idleTimeoutMs?: number;
 }
 
 export interface Listener extends AsyncDisposable {
@@ -114,6 +116,7 @@ export async function listen(options: ListenOptions): Promise<Listener> {
     session.on('error', (error) => logger.debug({ err: error }, 'http2 session failed'));
     session.setLocalWindowSize(SESSION_WINDOW_BYTES);
     if (closing !== undefined) session.close();
+    if (options.idleTimeoutMs !== undefined) closeWhenIdle(session, options.idleTimeoutMs);
   });
   const sockets = new Set<Socket>();
   front.on('connection', (socket: Socket) => {
@@ -147,6 +150,22 @@ export async function listen(options: ListenOptions): Promise<Listener> {
 }
 
 type StreamEvent = [stream: ServerHttp2Stream, headers: IncomingHttpHeaders, flags: number, rawHeaders: string[]];
+
+/** Says goodbye to a client that has not asked for anything for long; it connects again when it needs to. */
+function closeWhenIdle(session: ServerHttp2Session, idleTimeoutMs: number): void {
+  let openStreams = 0;
+  const arm = () => setTimeout(() => session.close(), idleTimeoutMs).unref();
+  let timer = arm();
+  session.once('close', () => clearTimeout(timer));
+  session.on('stream', (stream) => {
+    openStreams++;
+    clearTimeout(timer);
+    stream.once('close', () => {
+      openStreams--;
+      if (openStreams === 0 && !session.closed) timer = arm();
+    });
+  });
+}
 
 /** An HTTP/1 server, or one for TLS that need not have all of its methods. */
 type Front = Omit<Server, 'closeIdleConnections'> & Partial<Pick<Server, 'closeIdleConnections'>>;
