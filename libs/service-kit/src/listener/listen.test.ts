@@ -141,7 +141,7 @@ describe('listen', () => {
   it('tells an HTTP/2 connection without streams to go after a while, and none that is in use', async () => {
     const listener = await start({
       idleTimeoutMs: 50,
-      http: (_request, response) => void response.write('on and on'),
+      http: (_request, response) => response.flushHeaders(),
     });
     using busy = await rawSession(listener.address);
     const stream = busy.session.request({ ':path': '/' });
