@@ -14,6 +14,7 @@ import { probe } from './probe.ts';
 import type { ProgressFloorOptions } from './progress-floor.ts';
 import { RegistryTokens } from './registry-tokens.ts';
 import { ReadBuffers } from './read-buffers.ts';
+import { RefusingHosts } from './refusing-hosts.ts';
 import { Requester } from './requester.ts';
 import type { RetryPolicyOptions } from './retry-policy.ts';
 import { RETRY_DEFAULTS } from './retry-policy.ts';
@@ -91,7 +92,8 @@ export function createOriginClient(options: OriginClientOptions): OriginClient {
     maxRedirects: options.maxRedirects ?? 10,
   });
 
-  const probes = new SharedProbes((request, { signal }) => probe(requester, retry, request, { signal }));
+  const refusing = new RefusingHosts(retry.clock);
+  const probes = new SharedProbes((request, { signal }) => probe(requester, retry, refusing, request, { signal }));
 
   return {
     probe: (request: OriginRequest, { signal }: { signal: AbortSignal }): Promise<OriginProbe> =>

@@ -4,10 +4,11 @@ import { parseContentRange } from '@d7y/piece';
 import type { Exchange } from './exchange.ts';
 import { contentHeaders, contentLengthOf, headerOf } from './header-rules.ts';
 import { refused } from './refused.ts';
+import type { RefusingHosts } from './refusing-hosts.ts';
 import type { Asked, Requester } from './requester.ts';
 import type { RetryPolicyOptions } from './retry-policy.ts';
 import { Attempts, isPassing } from './retry-policy.ts';
-import { asUnreachable, isWorthRepeating } from './unreachable.ts';
+import { asUnreachable, isRefusal, isWorthRepeating } from './unreachable.ts';
 
 /** Content up to this length is fetched in one request: it has one piece. */
 const ONE_REQUEST_BYTES = 4 * 2 ** 20;
@@ -23,10 +24,11 @@ const REFUSES_HEAD = new Set([403, 404, 405, 501]);
 export async function probe(
   requester: Requester,
   retry: RetryPolicyOptions,
+  refusing: RefusingHosts,
   request: OriginRequest,
   { signal }: { signal: AbortSignal },
 ): Promise<OriginProbe> {
-  const ask = (asked: Asked) => askPatiently(requester, retry, request, asked, signal);
+  const ask = (asked: Asked) => askPatiently(requester, retry, refusing, request, asked, signal);
   if (mayAskByHead(request.url)) {
     const answer = await ask({ method: 'HEAD' });
     const told = answer.status === 200 ? toldByHead(answer) : undefined;
@@ -73,6 +75,7 @@ async function lengthByHead(ask: (asked: Asked) => Promise<Exchange>): Promise<n
 async function askPatiently(
   requester: Requester,
   retry: RetryPolicyOptions,
+  refusing: RefusingHosts,
   request: OriginRequest,
   asked: Asked,
   signal: AbortSignal,
@@ -84,9 +87,12 @@ async function askPatiently(
       answer = await requester.send(request, asked, { signal });
     } catch (error) {
       signal.throwIfAborted();
+      if (isRefusal(error)) attempts.refused({ isKnown: refusing.has(request.url) });
       if (isWorthRepeating(error) && (await attempts.again(undefined, { signal }))) continue;
+      if (isRefusal(error)) refusing.refused(request.url);
       throw asUnreachable(request.url, error);
     }
+    refusing.answered(request.url);
     // The answer to a HEAD has the length of a body, but no body.
     answer.body.discard(asked.method === 'HEAD' ? 0 : contentLengthOf(answer.headers));
     if (!isPassing(answer.status) || !(await attempts.again(answer, { signal }))) return answer;

@@ -2,6 +2,9 @@ import { delay } from '@d7y/service-kit';
 import type { Exchange } from './exchange.ts';
 import { headerOf } from './header-rules.ts';
 
+/** Further attempts at an origin that refuses connections. */
+const MAX_REFUSALS = 2;
+
 export interface RetryPolicyOptions {
   /** Further attempts after the first, in a row and without a single byte. */
   readonly maxRetries: number;
@@ -36,9 +39,15 @@ export function isPassing(status: number): boolean {
 export class Attempts {
   readonly #options: RetryPolicyOptions;
   #failures = 0;
+  #isHopeless = false;
 
   constructor(options: RetryPolicyOptions) {
     this.#options = options;
+  }
+
+  /** The origin refused a connection. @param isKnown it did a moment ago, too: there is nothing to be waited for */
+  refused({ isKnown }: { isKnown: boolean }): void {
+    this.#isHopeless = isKnown || this.#failures >= MAX_REFUSALS;
   }
 
   /** Bytes came: what failed before does not count any more. */
@@ -53,7 +62,7 @@ export class Attempts {
    */
   async again(refusal: Exchange | undefined, { signal }: { signal: AbortSignal }): Promise<boolean> {
     const { maxRetries, baseDelayMs, maxDelayMs, maxRetryAfterMs, random, clock, wait } = this.#options;
-    if (this.#failures >= maxRetries) return false;
+    if (this.#isHopeless || this.#failures >= maxRetries) return false;
     const backOffMs = Math.min(maxDelayMs, baseDelayMs * 2 ** this.#failures) * (0.5 + random() / 2);
     this.#failures++;
     const asksForMs =

@@ -39,6 +39,11 @@ export function isWorthRepeating(error: unknown): boolean {
   return code === undefined || (!UNTRUSTED.test(code) && code !== 'ENOTFOUND' && code !== 'UND_ERR_INVALID_ARG');
 }
 
+/** Nobody listens there: it says so at once, and mostly still does a moment later. */
+export function isRefusal(error: unknown): boolean {
+  return codeOf(error) === 'ECONNREFUSED';
+}
+
 function codeOf(error: unknown): string | undefined {
   const { code, errors } = (error ?? {}) as { code?: unknown; errors?: unknown };
   if (typeof code === 'string') return code;
