@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Secret } from '@d7y/service-kit';
@@ -21,9 +21,9 @@ afterEach(async () => {
 });
 
 const path = () => join(dir, 'registries.json');
-const open = (origin = new FakeOrigin()) =>
+const open = (origin = new FakeOrigin(), nowMs = 2_000_000_000_000) =>
   RegistryKnowledge.open(path(), {
-    ...{ origin, config: REGISTRY_PROXY_DEFAULTS, clock: () => 2_000_000_000_000 },
+    ...{ origin, config: REGISTRY_PROXY_DEFAULTS, clock: () => nowMs },
     logger: { warn: (_fields, message) => void warnings.push(message) },
   });
 
@@ -43,7 +43,7 @@ describe('what is known of registries', () => {
     expect(await readdir(dir)).toEqual(['registries.json']);
   });
 
-  it('holds nothing of a caller: neither credentials, nor who was accepted, nor what private tags mean', async () => {
+  it('holds of a caller only that somebody with the same proof was accepted, as long as that counts', async () => {
     const origin = new FakeOrigin();
     origin.answer = ({ credentials }) => (Object.keys(credentials).length > 0 ? 200 : 401);
     const request = {
@@ -60,7 +60,22 @@ describe('what is known of registries', () => {
     const text = await readFile(path(), 'utf8');
     expect(text).toContain('shut');
     for (const secret of ['planted', 'sha256:', 'nginx']) expect(text).not.toContain(secret);
-    await using knowledge = await open(origin);
+    expect((await stat(path())).mode & 0o777).toBe(0o600);
+    {
+      await using knowledge = await open(origin);
+      expect(knowledge.access.wasAccepted(request, 'sha256:1')).toBe(true);
+      expect(knowledge.access.wasAccepted(request, 'sha256:2')).toBe(false);
+      const stranger = { ...request, credentials: { authorization: new Secret('Basic other') } };
+      expect(knowledge.access.wasAccepted(stranger, 'sha256:1')).toBe(false);
+      // With the registry down it is let in, and nobody else.
+      origin.answer = () => 503;
+      const { decide } = knowledge.access;
+      const signal = AbortSignal.timeout(5000);
+      expect(await decide.call(knowledge.access, request, { signal })).toMatchObject({ isPrivate: true });
+      await expect(decide.call(knowledge.access, stranger, { signal })).rejects.toThrow();
+    }
+    const tooLate = 2_000_000_000_000 + REGISTRY_PROXY_DEFAULTS.acceptedWhenDownMs + 1;
+    await using knowledge = await open(origin, tooLate);
     expect(knowledge.access.wasAccepted(request, 'sha256:1')).toBe(false);
   });
 

@@ -2,6 +2,7 @@ import { type AccessMode, AccessPolicy, type HeadOrigin } from './access/access-
 import type { Credentials } from './access/access-request.ts';
 import type { RegistryProxyConfig } from './config.ts';
 import { BaseAnswers } from './manifests/base-answers.ts';
+import type { Remembered } from './manifests/memory-file.ts';
 import { MemoryFile } from './manifests/memory-file.ts';
 import { TagBook } from './manifests/tag-book.ts';
 import type { TagRecord } from './manifests/tag-directory.ts';
@@ -35,13 +36,13 @@ export class RegistryKnowledge implements AsyncDisposable {
   readonly bases: BaseAnswers;
   readonly #file: MemoryFile | undefined;
 
-  /** @param file where to keep what outlives the process */
-  constructor(options: RegistryKnowledgeOptions, file?: MemoryFile) {
+  /** @param file where to keep what outlives the process; @param identityKey under which it names callers */
+  constructor(options: RegistryKnowledgeOptions, file?: MemoryFile, identityKey?: Uint8Array) {
     const { clock = Date.now, config } = options;
     const common = { maxEntries: MAX_ENTRIES, clock, changed: file?.changed ?? (() => undefined) };
     const bases = new BaseAnswers(common);
     this.access = new AccessPolicy({
-      ...{ ...options, ...config, ...common, probeTimeoutMs: PROBE_TIMEOUT_MS },
+      ...{ ...options, ...config, ...common, probeTimeoutMs: PROBE_TIMEOUT_MS, identityKey },
       challenged: (upstream, challenge) => bases.hearRefusal(upstream, challenge),
     });
     this.tags = new TagBook(common);
@@ -56,7 +57,8 @@ export class RegistryKnowledge implements AsyncDisposable {
   ): Promise<RegistryKnowledge> {
     const file = new MemoryFile(path, options.logger);
     const remembered = await file.load();
-    const knowledge = new RegistryKnowledge(options, file);
+    const callers = remembered?.callers;
+    const knowledge = new RegistryKnowledge(options, file, callers && Buffer.from(callers.key, 'base64'));
     const { access, tags, bases } = knowledge;
     for (const record of remembered?.tags ?? []) tags.setPublic(record, record, record.seenAtMs);
     for (const { upstream, scope, record, seenAtMs } of remembered?.repositories ?? []) {
@@ -65,10 +67,12 @@ export class RegistryKnowledge implements AsyncDisposable {
     for (const { upstream, challenge, seenAtMs } of remembered?.registries ?? []) {
       bases.learn(upstream, challenge, seenAtMs);
     }
+    access.recall(callers?.accepted ?? []);
     file.holds(() => ({
       tags: [...tags.remembered()],
       repositories: [...access.visibility.remembered()],
       registries: [...bases.remembered()],
+      callers: callersOf(access),
     }));
     return knowledge;
   }
@@ -81,4 +85,9 @@ export class RegistryKnowledge implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#file?.[Symbol.asyncDispose]();
   }
+}
+
+function callersOf(access: AccessPolicy): NonNullable<Remembered['callers']> {
+  const { key, accepted } = access.rememberedCallers();
+  return { key: Buffer.from(key).toString('base64'), accepted: [...accepted] };
 }

@@ -41,12 +41,20 @@ export interface AccessPolicyOptions {
   readonly nodeCredentials?: (upstream: string) => Credentials;
   readonly health?: RegistryHealth;
   readonly maxEntries?: number;
-  /** Told when a repository's visibility is worth remembering across restarts. */
+  /** Under which callers were accepted earlier, see `rememberedCallers`. */
+  readonly identityKey?: Uint8Array | undefined;
+  /** Told when there is something new that is worth remembering across restarts. */
   readonly changed?: () => void;
   /** Told of the challenge with which a registry refuses strangers. */
   readonly challenged?: (upstream: string, challenge: string) => void;
   /** Unix time in ms; for tests. */
   readonly clock?: () => number;
+}
+
+/** Who was accepted for what, as it may lie on a disk: names that only the key makes sense of. */
+export interface RememberedCallers {
+  readonly key: Uint8Array;
+  readonly accepted: readonly { readonly name: string; readonly seenAtMs: number }[];
 }
 
 /**
@@ -60,8 +68,9 @@ export class AccessPolicy {
   readonly visibility: Visibility;
   readonly health: RegistryHealth;
   readonly #options: AccessPolicyOptions;
-  readonly #identities = new Identities();
-  /** Callers whom the origin accepted for one digest of one scope. */
+  readonly #identities: Identities;
+  readonly #clock: () => number;
+  /** Callers whom the origin accepted for one digest of one scope, by a name of the three. */
   readonly #accepted: AgedTable<object>;
   /** Questions under way, shared by everybody who asks the same. */
   readonly #questions = new Map<string, Promise<void>>();
@@ -71,6 +80,8 @@ export class AccessPolicy {
     this.#options = options;
     this.mode = options.mode ?? 'probe';
     this.health = options.health ?? new RegistryHealth();
+    this.#identities = new Identities(options.identityKey);
+    this.#clock = clock;
     this.#accepted = new AgedTable(maxEntries, clock);
     this.visibility = new Visibility({
       freshMs: options.publicTtlMs,
@@ -115,24 +126,34 @@ export class AccessPolicy {
 
   /** The origin accepted the caller for this digest of the scope, just now. */
   accept(request: AccessRequest, digest: string): void {
-    this.#accepted.set(keyOf(this.#identities.of(request), request.scope, digest), {});
+    this.#setAccepted(this.#nameOf(request, digest));
   }
 
   /** The caller got a manifest from the scope, in which these digests stand: it is accepted for them as it is for the manifest. */
   acceptLike(request: AccessRequest, manifestDigest: string, digests: Iterable<string>): void {
-    const caller = this.#identities.of(request);
-    const seenAtMs = this.#accepted.seenAtMs(keyOf(caller, request.scope, manifestDigest));
+    const seenAtMs = this.#accepted.seenAtMs(this.#nameOf(request, manifestDigest));
     if (seenAtMs === undefined) return;
     for (const digest of digests) {
-      const key = keyOf(caller, request.scope, digest);
-      if ((this.#accepted.seenAtMs(key) ?? -Infinity) < seenAtMs) this.#accepted.set(key, {}, seenAtMs);
+      const name = this.#nameOf(request, digest);
+      if ((this.#accepted.seenAtMs(name) ?? -Infinity) < seenAtMs) this.#setAccepted(name, seenAtMs);
     }
   }
 
   /** Whether the origin accepted the caller within the time that counts while it is down. */
   wasAccepted(request: AccessRequest, digest: string): boolean {
-    const key = keyOf(this.#identities.of(request), request.scope, digest);
-    return this.#accepted.get(key, this.#options.acceptedWhenDownMs) !== undefined;
+    return this.#accepted.get(this.#nameOf(request, digest), this.#options.acceptedWhenDownMs) !== undefined;
+  }
+
+  /** What outlives a restart of who was accepted: what still counts while the registry is down. */
+  rememberedCallers(): RememberedCallers {
+    const since = this.#clock() - this.#options.acceptedWhenDownMs;
+    const accepted = [...this.#accepted.entries()].filter(({ seenAtMs }) => seenAtMs >= since);
+    return { key: this.#identities.key, accepted: accepted.map(({ key: name, seenAtMs }) => ({ name, seenAtMs })) };
+  }
+
+  /** @param accepted under the key that this policy was made with */
+  recall(accepted: RememberedCallers['accepted']): void {
+    for (const { name, seenAtMs } of accepted) this.#accepted.set(name, {}, seenAtMs);
   }
 
   /** The refusal of a caller who brings nothing, as the registry would say it if it could: so that it comes back with what it has. */
@@ -146,7 +167,7 @@ export class AccessPolicy {
   async #assertAccepted(request: AccessRequest, signal: AbortSignal): Promise<void> {
     const { acceptedTtlMs } = this.#options;
     const digest = request.digest ?? '';
-    const key = keyOf(this.#identities.of(request), request.scope, digest);
+    const key = this.#nameOf(request, digest);
     if (this.#accepted.get(key, acceptedTtlMs) !== undefined) return;
     const wasAccepted = this.wasAccepted(request, digest);
     if (wasAccepted && this.health.isDown(request.upstream)) return;
@@ -155,10 +176,22 @@ export class AccessPolicy {
     } catch (error) {
       if (wasAccepted && isDown(error)) return;
       // Whom the origin refuses now was accepted for the last time.
-      if (error instanceof OriginStatusError && !isDown(error)) this.#accepted.delete(key);
+      if (error instanceof OriginStatusError && !isDown(error)) {
+        this.#accepted.delete(key);
+        this.#options.changed?.();
+      }
       throw error;
     }
-    this.#accepted.set(key, {});
+    this.#setAccepted(key);
+  }
+
+  #nameOf(request: AccessRequest, digest: string): string {
+    return this.#identities.seal(keyOf(this.#identities.of(request), request.scope, digest));
+  }
+
+  #setAccepted(name: string, seenAtMs = this.#clock()): void {
+    this.#accepted.set(name, {}, seenAtMs);
+    this.#options.changed?.();
   }
 
   async #isPublic(request: AccessRequest, signal: AbortSignal): Promise<boolean> {

@@ -1,15 +1,23 @@
 import { createHmac, randomBytes } from 'node:crypto';
 import type { AccessRequest } from './access-request.ts';
 
-/** Names callers by what proves them, without keeping it: the names are worthless outside this process. */
+/** Names callers by what proves them, without keeping it: the names are worthless to whoever has not the key. */
 export class Identities {
-  readonly #key = randomBytes(32);
+  readonly key: Uint8Array;
+
+  /** @param key 32 bytes; a new one makes all earlier names unknown */
+  constructor(key: Uint8Array = randomBytes(32)) {
+    this.key = key;
+  }
 
   /** Equal for equal proofs towards the same upstream. */
   of({ upstream, credentials, signature }: Pick<AccessRequest, 'upstream' | 'credentials' | 'signature'>): string {
     const proof = Object.entries(credentials).map(([name, value]) => [name, value.reveal()]);
-    return createHmac('sha256', this.#key)
-      .update(JSON.stringify([upstream, proof.sort(), signature]))
-      .digest('base64');
+    return this.seal(JSON.stringify([upstream, proof.sort(), signature]));
+  }
+
+  /** Stands for a text that cannot be told from it. */
+  seal(text: string): string {
+    return createHmac('sha256', this.key).update(text).digest('base64');
   }
 }

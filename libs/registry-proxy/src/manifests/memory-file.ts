@@ -44,9 +44,16 @@ const schema = z.object({
     )
     .max(MAX_ENTRIES),
   registries: z.array(z.object({ upstream, seenAtMs, challenge })).max(MAX_ENTRIES),
+  callers: z
+    .object({
+      /** 32 bytes. */
+      key: z.string().regex(/^[\w+/]{43}=$/),
+      accepted: z.array(z.object({ name: z.string().regex(/^[\w+/]{43}=$/), seenAtMs })).max(MAX_ENTRIES),
+    })
+    .optional(),
 });
 
-/** What is kept of registries across restarts: nothing that belongs to one caller. */
+/** What is kept of registries across restarts. Of callers there are names only, and what names them is no part of them. */
 export type Remembered = Omit<z.output<typeof schema>, 'version'>;
 
 interface MemoryFileLogger {
