@@ -21,3 +21,12 @@ export class ExplainError extends CliError {
   readonly headline = 'Explaining Failed!';
   readonly exitCode = 1;
 }
+
+/** A scheduler cannot be asked what it knows. */
+export class SwarmListingError extends CliError {
+  override readonly name = 'SwarmListingError';
+  readonly code = 'SWARM_LISTING';
+  readonly retryable = true;
+  readonly headline = 'Listing the Swarm Failed!';
+  readonly exitCode = 1;
+}

@@ -7,7 +7,8 @@ import {
   readCommonOptions,
   VERSION,
 } from '@d7y/cli-kit';
-import { Command, InvalidArgumentError, type OutputConfiguration } from 'commander';
+import { Command, InvalidArgumentError, Option, type OutputConfiguration } from 'commander';
+import type { SwarmQuestion, SwarmSubject } from './swarm-listing.ts';
 
 /** What the program does once its arguments are read. */
 export interface Actions {
@@ -16,6 +17,7 @@ export interface Actions {
   removeTask(taskId: string, common: CommonOptions): Promise<void>;
   explain(url: string, common: CommonOptions): Promise<void>;
   status(common: CommonOptions): Promise<void>;
+  listSwarm(question: SwarmQuestion, format: CommonOptions['format']): Promise<void>;
   version(): void;
 }
 
@@ -58,11 +60,56 @@ export function createProgram(actions: Actions, output: OutputConfiguration): Co
     'status',
     'Tells how the daemon is: health, schedulers, tasks, cache, bytes by where they came from.',
   ).action((values: CommonValues) => actions.status(common(values)));
+  const swarm = program.command('swarm').description('What a scheduler knows.');
+  for (const [subject, description] of Object.entries(SWARM_SUBJECTS) as [SwarmSubject, string][]) {
+    const listing = swarm.command(subject).description(description);
+    for (const known of swarmOptions(subject)) listing.addOption(known);
+    listing.action(({ output: alias, format, ...question }: SwarmValues) =>
+      actions.listSwarm({ subject, ...question }, (alias ?? format) === 'json' ? 'json' : 'text'),
+    );
+  }
   program
     .command('version')
     .description('Prints the version.')
     .action(() => actions.version());
   return program;
+}
+
+interface SwarmValues extends Omit<SwarmQuestion, 'subject'> {
+  readonly format: string;
+  readonly output?: string;
+}
+
+const SWARM_SUBJECTS: Readonly<Record<SwarmSubject, string>> = {
+  tasks: 'Lists content that is, or was, distributed.',
+  peers: "Lists hosts' parts in tasks.",
+  transfers: 'Lists who was told to fetch from whom.',
+};
+
+function swarmOptions(subject: SwarmSubject): Option[] {
+  const state = option('--state <name>', 'only those in this state, such as Running');
+  return [
+    option('--scheduler <address>', 'host:port of a scheduler of ours').argParser(address).makeOptionMandatory(),
+    option('--task <prefix>', 'only of tasks whose id begins so'),
+    option('--host <id>', 'only of this host'),
+    ...(subject === 'transfers' ? [] : [state]),
+    option('--limit <rows>', 'most rows').argParser(rows).default(1_000),
+    option('--format <format>', 'of the result and of errors').choices(['text', 'json']).default('text'),
+    outputFormatOption(),
+  ];
+}
+
+function address(text: string): SwarmQuestion['scheduler'] {
+  const [, bracketed, plain, digits] = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(text) ?? [];
+  const host = bracketed ?? plain;
+  const port = Number(digits);
+  if (host === undefined || port < 1 || port > 65_535) throw new InvalidArgumentError('It must be host:port.');
+  return { host, port };
+}
+
+function rows(text: string): number {
+  if (!/^[1-9]\d{0,5}$/.test(text)) throw new InvalidArgumentError('It must be a number from 1 to 999999.');
+  return Number(text);
 }
 
 function common(values: CommonValues): CommonOptions {

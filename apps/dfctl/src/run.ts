@@ -11,6 +11,7 @@ import { explain } from './explain.ts';
 import { explanationText } from './explanation-text.ts';
 import { listTasks, removeTask, statTask, tasksText } from './local-tasks.ts';
 import { createProgram } from './program.ts';
+import { listSwarm, swarmText } from './swarm-listing.ts';
 
 /**
  * The whole program.
@@ -55,6 +56,11 @@ export function runDfctl(argv: readonly string[], terminal: Terminal, signal: Ab
           async status(common) {
             chose(common.format);
             stdout.write(await statusReport(common, { signal }));
+          },
+          async listSwarm(question, format) {
+            chose(format);
+            const listing = await listSwarm(question, { signal });
+            stdout.write(format === 'json' ? `${JSON.stringify(listing)}\n` : swarmText(listing));
           },
           version: () => stdout.write(`dfctl ${VERSION}\n`),
         },

@@ -117,3 +117,20 @@ describe('dfctl task', () => {
     expect((await dfctl(['task', 'rm', 'abc'])).code).toBe(2);
   });
 });
+
+describe('dfctl swarm', () => {
+  it('lists what the scheduler knows, for people and for programs', async () => {
+    const scheduler = cluster.scheduler?.address ?? '';
+    const json = await runApp('dfctl', { args: ['swarm', 'tasks', '--scheduler', scheduler, '-o', 'json'] });
+    expect(json).toMatchObject({ code: 0, stderr: [] });
+    expect(JSON.parse(json.stdout[0] ?? '')).toMatchObject({
+      subject: 'tasks',
+      isComplete: true,
+      rows: expect.arrayContaining([expect.objectContaining({ id: blob.digest, contentLength: 9 * MIB })]),
+    });
+    const peers = await runApp('dfctl', { args: ['swarm', 'peers', '--scheduler', scheduler, '--task', blob.digest] });
+    expect(peers.stdout[0]).toMatch(/^ID +TASK +STATE +PIECES/);
+    expect(peers.stdout.join('\n')).toContain('Succeeded');
+    expect(await runApp('dfctl', { args: ['swarm', 'peers', '--scheduler', 'nowhere'] })).toMatchObject({ code: 2 });
+  });
+});
