@@ -273,7 +273,7 @@ export class Acquisition {
   }
 
   #instructed(conversation: Conversation, instruction: Instruction): void {
-    if (instruction.kind !== 'rarePieces') conversation.answered();
+    conversation.answered();
     const { journal } = this.#init;
     switch (instruction.kind) {
       case 'parents':
@@ -294,8 +294,6 @@ export class Acquisition {
         // Taken up again it goes on with what it has: a seed that the scheduler does not know yet may be fetching the very same bytes.
         if (!conversation.isResumed || !this.#isGettingSomething()) this.#startOrigin();
         break;
-      case 'rarePieces':
-        return;
       case 'empty':
       case 'metadataOnly':
         // The scheduler is wrong about the length, or answers what was not asked: do without it.

@@ -40,9 +40,7 @@ export type Instruction =
   | { readonly kind: 'empty' }
   | { readonly kind: 'parents'; readonly parents: readonly Parent[] }
   | { readonly kind: 'backToSource'; readonly reason: string | undefined }
-  | { readonly kind: 'metadataOnly' }
-  /** Few peers have these: they go first where there is a choice. Comes unasked, and replaces what was said before. */
-  | { readonly kind: 'rarePieces'; readonly pieces: ReadonlyPieceSet };
+  | { readonly kind: 'metadataOnly' };
 
 /**
  * One AnnouncePeer conversation, seen from the peer: register first, then read instructions and report.

@@ -8,7 +8,7 @@ import type { Announcement, Instruction, PeerRegistration } from './announcement
 import type { LinkedPeers } from './linked-peers.ts';
 import type { Parent } from './parent.ts';
 import { parentFaultOf } from './parent-offer.ts';
-import { piecesOf, toPieceBitmap } from './piece-bitmap.ts';
+import { toPieceBitmap } from './piece-bitmap.ts';
 import { publicHeadersOf } from './registration-message.ts';
 
 /** Offers that nobody reads are a fault of ours. */
@@ -51,10 +51,6 @@ export class LinkedAnnouncement implements Announcement {
     this.number = number;
     this.#registration = registration;
     this.#signal = signal;
-  }
-
-  get taskId(): string {
-    return this.#registration.taskId;
   }
 
   get instructions(): AsyncIterable<Instruction> {
@@ -159,11 +155,6 @@ export class LinkedAnnouncement implements Announcement {
     else if (as === swarm.NotedAs.ENDED) this.#over();
   }
 
-  /** Few peers have these. */
-  rare({ pieces }: swarm.RarePieces): void {
-    this.#instruct({ kind: 'rarePieces', pieces: new PieceSet(piecesOf(pieces)) });
-  }
-
   /** Nothing more will be said or heard. Last words that were said already count as heard. */
   break(error: unknown): void {
     if (this.#closing === undefined) this.#instructions.fail(error instanceof Error ? error : new Error(String(error)));
@@ -258,7 +249,12 @@ export class LinkedAnnouncement implements Announcement {
       host === undefined ? 'it has no host' : parentFaultOf({ peerId, hostId: host.id, ip: host.ip, port: host.port });
     if (host === undefined || fault !== undefined || this.#parents.size >= MAX_KNOWN_PARENTS) {
       this.#peers.logger.warn(
-        { scheduler: this.#peers.address, taskId: this.taskId, parent: peerId, reason: fault ?? 'there are too many' },
+        {
+          scheduler: this.#peers.address,
+          taskId: this.#registration.taskId,
+          parent: peerId,
+          reason: fault ?? 'there are too many',
+        },
         'the scheduler offered a parent that cannot be used',
       );
       return;

@@ -89,10 +89,6 @@ export class LinkedPeers {
         this.#peers.get(peerNumber)?.break(new RpcError(this.address, 'Link', codeOf(reason), description));
         return true;
       }
-      case 'rarePieces': {
-        for (const peer of this.#peers.values()) if (peer.taskId === response.value.taskId) peer.rare(response.value);
-        return true;
-      }
       default:
         return false;
     }

@@ -28,8 +28,8 @@ async function ask(host: OwnHost, hostId: string, more: Partial<PeerRegistration
 }
 
 async function next(announcement: Announcement): Promise<Instruction | undefined> {
-  const { done, value } = await announcement.instructions[Symbol.asyncIterator]().next();
-  return done === true ? undefined : value;
+  const result = await announcement.instructions[Symbol.asyncIterator]().next();
+  return result.done === true ? undefined : result.value;
 }
 
 function parentsOf(instruction: Instruction | undefined): readonly Parent[] {

@@ -1,10 +1,11 @@
-import type { VoucherBatch } from '@d7y/peer-engine';
-import type { ParentClientPool } from '@d7y/peer-protocol';
+import type { TaskStore, VoucherBatch } from '@d7y/peer-engine';
+import type { ParentClientPool, PeerRegistration } from '@d7y/peer-protocol';
 import type { TagRecord } from '@d7y/registry-proxy';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { FakeTask, TASK_ID, taskWatchOf } from '../_fakes.ts';
 import { silentLogger } from '../_silent-logger.ts';
 import { FakeScheduler, FakeSchedulers } from './_fake-schedulers.ts';
+import { OwnInventory } from './own-inventory.ts';
 import { OwnVouchers } from './own-vouchers.ts';
 import { SwarmLinks, type SwarmLinksTiming } from './swarm-links.ts';
 
@@ -19,6 +20,14 @@ const batch = (...pieceNumbers: number[]): VoucherBatch => ({
 const TAG: TagRecord = {
   ...{ registry: 'https://r.example', repository: 'library/nginx', tag: 'latest', accept: 'a/b' },
   ...{ digest: `sha256:${A}`, mediaType: 'a/b', size: 7, seenAtMs: 5 },
+};
+
+const REGISTRATION: PeerRegistration = {
+  ...{ hostId: HOST_ID, taskId: TASK_ID, peerId: 'me-peer', url: 'https://r.example/x', tag: undefined },
+  ...{ application: undefined, digest: undefined, filteredQueryParams: [], requestHeaders: {}, priority: 0 },
+  ...{ requestedPieceLength: undefined, range: undefined, contentLength: undefined, pieceLength: undefined },
+  ...{ needBackToSource: false, metadataOnly: false, concurrentPieceCount: 1 },
+  ...{ contentForCalculatingTaskId: undefined, enableTaskIdBasedBlobDigest: true },
 };
 
 let stack: AsyncDisposableStack;
@@ -65,6 +74,49 @@ function followed(batches: AsyncIterable<VoucherBatch>): VoucherBatch[] {
 }
 
 describe('SwarmLinks', () => {
+  it('has downloads registered with a scheduler as long as the stream with it stands, and breaks them with it', async () => {
+    const { first, links } = await setUp();
+    const peers = links.peersAt(first.address);
+    const announcement = peers?.announcePeer(REGISTRATION, { signal });
+    await until(() => first.of('register').length === 1);
+    expect(first.of('register')[0]).toMatchObject({ peerNumber: 1, taskId: TASK_ID, peerId: 'me-peer' });
+    first.say({ case: 'originGrant', value: { peerNumber: 1, reason: 'nobody has it' } });
+    const instructions = announcement?.instructions[Symbol.asyncIterator]();
+    expect(await instructions?.next()).toMatchObject({ value: { kind: 'backToSource', reason: 'nobody has it' } });
+    first.isUp = false;
+    first.cut();
+    await expect(instructions?.next()).rejects.toThrow('cut');
+    expect(links.peersAt(first.address)).toBeUndefined();
+    expect(links.peersAt('nobody:1')).toBeUndefined();
+  });
+
+  it('tells the owner of each task what is held, after every connect', async () => {
+    const { first, second, schedulers, links } = await setUp();
+    const held = { taskId: TASK_ID, isComplete: true, url: 'https://r.example/x', isPrivate: true, layout: GRID };
+    const partial = { ...held, taskId: 'partial', isComplete: false };
+    const store = { list: () => [held, partial], get: () => undefined } as unknown as TaskStore;
+    links.tellAgainFrom(new OwnVouchers(store, HOST_ID, () => undefined), new OwnInventory(store, () => 'me-held'));
+    await until(() => first.of('inventory').length === 1);
+    const tasks = first.of('inventory').flatMap((inventory) => inventory.tasks);
+    expect(tasks).toMatchObject([{ taskId: TASK_ID, peerId: 'me-held', priority: 3 }]);
+    expect(second.of('inventory')).toEqual([]);
+    first.told.length = 0;
+    first.cut();
+    await until(() => first.of('inventory').length === 1);
+    schedulers.replace(second);
+    await until(() => second.of('inventory').length > 0);
+  });
+
+  it('says that the daemon is about to stop, and asks a scheduler that says so no more', async () => {
+    const { first, second, schedulers, links } = await setUp();
+    links.drain('an update');
+    await until(() => first.of('drain').length === 1 && second.of('drain').length === 1);
+    const announcement = links.peersAt(first.address)?.announcePeer(REGISTRATION, { signal });
+    first.say({ case: 'drain', value: { reason: 'an update' } });
+    await expect(announcement?.instructions[Symbol.asyncIterator]().next()).rejects.toThrow('about to stop');
+    expect(schedulers.retired).toEqual([first.address]);
+  });
+
   it('introduces itself first, and is linked from the answer on', async () => {
     const { first, links } = await setUp();
     expect(first.told[0]).toMatchObject({ case: 'open', value: { hostId: HOST_ID } });

@@ -346,7 +346,6 @@ export class SwarmLinks implements SwarmLink, TagDirectory, AsyncDisposable {
       case 'originGrant':
       case 'noted':
       case 'refusal':
-      case 'rarePieces':
       case undefined: // what a newer scheduler says
         return;
       default:

@@ -150,8 +150,8 @@ function join(connection: SchedulerConnection, hostId: string, more: Partial<Pee
   const announcement = connection.announcePeer(registration(hostId, more), { signal });
   const instructions = announcement.instructions[Symbol.asyncIterator]();
   const next = async (): Promise<Instruction | undefined> => {
-    const { done, value } = await instructions.next();
-    return done === true ? undefined : value;
+    const result = await instructions.next();
+    return result.done === true ? undefined : result.value;
   };
   return {
     announcement,
