@@ -129,12 +129,13 @@ export async function startScheduler(
   const seeds = stack.use(new SeedConnections(connection));
   const swarm = new Swarm({ ...swarmOptions(config), ...overrides.swarm }, random, clock());
   watchSwarm(metrics.registry, swarm);
-  const { dynconfig, start: startDynconfig } = await createDynconfig({
+  const settings = await createDynconfig({
     ...{ config, clock, logger, stack, signal: stopping.signal },
     connection: { tls: tlsSourceOf(managerIdentity), interceptors },
     onChange: ({ candidateParentLimit = config.scheduler.candidateParentLimit }) =>
       swarm.adjust({ candidateParentLimit }),
   });
+  const { dynconfig } = settings;
   watchDynconfig(metrics.registry, dynconfig);
   const records = new Records();
   const writer = new MessageWriter(records);
@@ -241,7 +242,7 @@ export async function startScheduler(
     for (const { facts, state, announcedAtMs } of swarm.seeds())
       if (state.kind === 'lost' && clock() - announcedAtMs < NEW_SEED_MS) prober.probe(facts);
   });
-  startDynconfig();
+  settings.start();
   for (const warning of config.warnings) logger.warn(warning);
   logger.info({ address: listener.address, advertised: instanceId, version: VERSION }, 'scheduler is serving');
 

@@ -105,7 +105,7 @@ class Player implements AsyncDisposable {
         return { case: member, value: { response: { case: 'backend', value: backend } } };
       }
       default:
-        return { case: member, value: {} } as Request;
+        return { case: member, value: {} };
     }
   }
 

@@ -29,7 +29,7 @@ export interface LeanStreamsOptions {
  */
 export class LeanStreams {
   readonly #options: LeanStreamsOptions;
-  readonly #methods = new Map<string, { method: Method; invoke: AnyFn }>();
+  readonly #methods = new Map<string, { method: Method; invoke: AnyFn; maxBytes: number | undefined }>();
   readonly #calls = new Set<LeanCall>();
 
   constructor(options: LeanStreamsOptions) {
@@ -49,7 +49,12 @@ export class LeanStreams {
   }
 
   /** Takes the method over, if it has streams in both directions. */
-  register(path: string, described: DescMethod, handler: MethodImpl<DescMethod>): void {
+  register(
+    path: string,
+    described: DescMethod,
+    handler: MethodImpl<DescMethod>,
+    { readMaxBytes }: { readonly readMaxBytes?: number | undefined } = {},
+  ): void {
     if (described.methodKind !== 'bidi_streaming') return;
     const method = described as Method;
     const implementation = handler as MethodImpl<Method>;
@@ -62,7 +67,11 @@ export class LeanStreams {
         ...{ header: call.responseHeader, trailer: call.responseTrailer },
       });
     };
-    this.#methods.set(path, { method, invoke: interceptors.reduceRight((next, run) => run(next), innermost) });
+    this.#methods.set(path, {
+      method,
+      maxBytes: readMaxBytes,
+      invoke: interceptors.reduceRight((next, run) => run(next), innermost),
+    });
   }
 
   /** @returns whether the call is one of those; otherwise nothing was done to the stream */
@@ -72,7 +81,7 @@ export class LeanStreams {
     if (registered === undefined || (type !== 'application/grpc' && type !== 'application/grpc+proto')) return false;
     if (headers[':method'] !== 'POST' || headers['grpc-encoding'] === 'gzip') return false;
     const { shutdown, valuesOf, logger } = this.#options;
-    const call = new LeanCall(stream, headers, registered.method, valuesOf(stream));
+    const call = new LeanCall(stream, headers, registered, valuesOf(stream));
     this.#calls.add(call);
     if (shutdown.aborted) call.abort(shutdown.reason);
     call
@@ -101,14 +110,14 @@ class LeanCall {
   constructor(
     stream: ServerHttp2Stream,
     headers: IncomingHttpHeaders,
-    method: Method,
+    { method, maxBytes }: { readonly method: Method; readonly maxBytes: number | undefined },
     values: ContextValues | undefined,
   ) {
     this.#stream = stream;
     this.#headers = headers;
     this.#method = method;
     this.#values = values ?? createContextValues();
-    this.#requests = new GrpcMessages(stream);
+    this.#requests = new GrpcMessages(stream, maxBytes);
     stream.on('error', () => undefined); // told by the close that follows
     stream.once('close', () => {
       const error = new ConnectError('the caller has gone', Code.Canceled);

@@ -126,7 +126,7 @@ function collectHandlers(
     handlers: router.handlers,
     rpc(method, implementation, options) {
       const path = `/${method.parent.typeName}/${method.name}`;
-      if (longStreams.includes(path)) lean.register(path, method, implementation as MethodImpl<DescMethod>);
+      if (longStreams.includes(path)) lean.register(path, method, implementation as MethodImpl<DescMethod>, options);
       router.rpc(method, implementation, { shutdownSignal: signalFor(method), ...options });
       return facade;
     },
