@@ -44,6 +44,7 @@ export class Blame {
     const complainants = complaints.size;
     if (complainants >= rule.complainants) {
       record.untilMs = nowMs + rule.durationMs;
+      host.guiltyUntilMs = Math.max(host.guiltyUntilMs, record.untilMs);
       complaints.clear();
     }
     return complainants;
@@ -51,7 +52,7 @@ export class Blame {
 
   /** Left out of the offers, for whatever reason. */
   isOnProbation(host: Host, nowMs: number): boolean {
-    return this.isDistrusted(host, nowMs) || this.#isGuiltyOf('service', host, nowMs);
+    return nowMs < host.guiltyUntilMs;
   }
 
   /** Its word does not count. */

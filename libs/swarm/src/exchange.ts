@@ -10,8 +10,10 @@ import { Zone, zoneKeyOf } from './zone.ts';
 const FIRST_PARENTS = 7;
 /** Parents of a gateway that are in other zones. */
 const REMOTE_PARENTS = 4;
-/** Candidates looked at for each parent wanted. */
-const TRIES_PER_PARENT = 3;
+/** Candidates in another zone looked at. */
+const REMOTE_SAMPLE = 3;
+/** Candidates looked at beside those that are wanted. */
+const SPARE_CANDIDATES = 4;
 /** From so many peers with room for parents on they alone are drawn from: enough for a graph that is random. */
 const MANY_HUNGRY = 40;
 /** Zones with fewer members have one gateway, others two: should one be slow, the zone is not. */
@@ -121,14 +123,16 @@ export class Exchange {
   feed(child: Peer): boolean {
     if (child.feeder !== undefined && this.hasPath(child)) return true;
     child.feeder = undefined;
-    for (const parent of child.parents) {
-      if (parent === child.fallback || !this.#leadsFrom(parent, child)) continue;
-      child.feeder = parent;
-      return true;
-    }
     const { fallback } = child;
-    if (fallback !== undefined && this.#leadsFrom(fallback, child)) child.feeder = fallback;
-    return child.feeder !== undefined;
+    let chosen: Peer | undefined;
+    for (const parent of child.parents) {
+      if (parent === fallback || (chosen !== undefined && depthOf(parent) >= depthOf(chosen))) continue;
+      if (this.#leadsFrom(parent, child)) chosen = parent;
+    }
+    if (chosen === undefined && fallback !== undefined && this.#leadsFrom(fallback, child)) chosen = fallback;
+    if (chosen === undefined) return false;
+    setFeeder(child, chosen);
+    return true;
   }
 
   /** Puts the peer where it belongs by now. */
@@ -266,8 +270,9 @@ export class Exchange {
     ];
     for (const { pool, until } of halves) {
       if (child.parents.size >= until) continue;
-      const candidates = pool.sample(missing * TRIES_PER_PARENT + 8, this.#random);
-      for (const parent of this.#shuffled(candidates)) {
+      const candidates = pool.sample(until - child.parents.size + SPARE_CANDIDATES, this.#random);
+      // All of a few come in the order in which they are kept.
+      for (const parent of candidates.length < pool.size ? candidates : this.#shuffled(candidates)) {
         if (child.parents.size >= until) break;
         if (parent.children.size < this.peerLimit(parent)) this.#link(child, parent, true);
       }
@@ -281,7 +286,7 @@ export class Exchange {
       const zone = zones[Math.floor(this.#random() * zones.length)];
       if (zone === undefined || zone === child.zone) continue;
       const gateways = isForGateway ? this.#shuffled([...zone.gateways]) : [];
-      for (const parent of [...gateways, ...zone.open.sample(TRIES_PER_PARENT, this.#random)]) {
+      for (const parent of [...gateways, ...zone.open.sample(REMOTE_SAMPLE, this.#random)]) {
         if (parent === child || (!isForGateway && zone.gateways.has(parent))) continue;
         const isRoom = parent.children.size < this.peerLimit(parent);
         if (isRoom && this.#link(child, parent, isForGateway && zone.gateways.has(parent))) return parent;
@@ -310,7 +315,8 @@ export class Exchange {
     for (const peer of peers) if (this.#hasOtherWay(peer)) open.push(peer);
     this.#spread(open);
     for (const peer of peers) {
-      if (!this.#needsPath(peer) || this.hasPath(peer)) continue;
+      // Whoever has a feeder by now was found to have a path a moment ago.
+      if (!this.#needsPath(peer) || peer.feeder !== undefined) continue;
       if (!this.feed(peer)) {
         // A stock peer that has no path asks for other parents itself.
         if (!peer.host.isOwn) continue;
@@ -339,7 +345,7 @@ export class Exchange {
       if (peer === undefined || !peer.isFeeding) continue;
       for (const child of peer.children) {
         if (child.feeder !== undefined || child.isAnchor || !child.isActive) continue;
-        child.feeder = peer;
+        setFeeder(child, peer);
         child.task.pathless.delete(child);
         open.push(child);
       }
@@ -369,7 +375,7 @@ export class Exchange {
     const far = task.anchors.sample(GATEWAY_SAMPLE, this.#random);
     for (const parent of [...near, ...far]) {
       if (parent.isSource || !isPossible(parent)) continue;
-      child.feeder = parent;
+      setFeeder(child, parent);
       return true;
     }
     if (!this.#takeSource(child, true)) return false;
@@ -411,4 +417,11 @@ export class Exchange {
     }
     return shuffled;
   }
+}
+
+const depthOf = (peer: Peer): number => (peer.feeder === undefined ? 0 : peer.depth);
+
+function setFeeder(child: Peer, feeder: Peer): void {
+  child.feeder = feeder;
+  child.depth = depthOf(feeder) + 1;
 }

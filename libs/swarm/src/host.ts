@@ -92,6 +92,8 @@ export class Host implements HostView {
   unlinkedAtMs: number | undefined;
   /** Known from before a restart, and not heard of since. */
   isRemembered = false;
+  /** Until then it is left out of the offers for what others complained of. */
+  guiltyUntilMs = -Infinity;
   /** Uploads far slower than others do. */
   isSlow = false;
   announcedAtMs: number;

@@ -22,7 +22,7 @@ const MAX_DESCENDANTS = 1000;
 /** Where so many children in a row cannot be served, those who wait after them are left for the next event. */
 const MAX_IDLE = 4;
 /** More children are not answered in one go: nobody else would be heard meanwhile. */
-const MAX_JOINED_AT_ONCE = 4000;
+const MAX_JOINED_AT_ONCE = 1000;
 /** Waiting children that one event looks at without serving them. */
 const MAX_SKIPPED = 64;
 
@@ -56,9 +56,9 @@ export class MeshAnswering implements Answering {
       if (this.#serve(child, nowMs) === 'joining' && this.#isCrowded(child.task, nowMs)) this.#gather(child, nowMs);
     }
     for (let task = this.#agenda.takeDue(nowMs); task !== undefined; task = this.#agenda.takeDue(nowMs)) {
-      const { gathered } = task;
-      task.gathered = [];
-      this.#joining.set(task, [...(this.#joining.get(task) ?? []), ...gathered]);
+      const due = task.gathered.splice(0, MAX_JOINED_AT_ONCE);
+      if (task.gathered.length > 0) this.#agenda.add(nowMs + 1, task);
+      this.#joining.set(task, [...(this.#joining.get(task) ?? []), ...due]);
     }
     // Whoever joins may be what others have waited for; each time fewer are left.
     do {
@@ -421,13 +421,20 @@ export class MeshAnswering implements Answering {
     for (const child of task.recent.splice(0, due))
       if (child.parents.size < ownCandidateParentLimit && isListening(child)) task.stale.add(child);
     let isDeferred = task.recent.length > 0;
+    let told = 0;
     for (const child of [...task.stale]) {
+      if (told >= MAX_JOINED_AT_ONCE) {
+        this.#agenda.add(nowMs + 1, task);
+        isDeferred = true;
+        break;
+      }
       if (!isListening(child)) {
         task.stale.delete(child);
       } else if (!isDue(child)) {
         isDeferred = true;
       } else {
         task.stale.delete(child);
+        told++;
         this.#exchange.topUp(child, nowMs);
         if (child.parents.size > 0) this.#offer(child, nowMs);
       }

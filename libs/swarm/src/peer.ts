@@ -105,6 +105,8 @@ export class Peer implements PeerView {
   offeredAtMs = -Infinity;
   /** Through whom it has a path to everything: the first of a chain of parents that ends at an anchor. */
   feeder: Peer | undefined;
+  /** How long that chain was when it was found; a hint where a short one is. */
+  depth = 0;
   /** The one parent, if any, that is only to be asked when the neighbours have starved this peer. */
   fallback: Peer | undefined;
   /** Where it stands for exchange; undefined when it does not. */

@@ -75,7 +75,7 @@ export class Task implements TaskView {
   /** Those that were told of their first parents lately, the earliest first: they get more once others have come. */
   readonly recent: Peer[] = [];
   /** Peers that registered in a crowd, and will be answered together. */
-  gathered: Peer[] = [];
+  readonly gathered: Peer[] = [];
   /** Registrations since `crowdSinceMs`. */
   crowd = 0;
   crowdSinceMs = -Infinity;
