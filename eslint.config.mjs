@@ -26,7 +26,9 @@ const boundaries = (forTests) => [
 ];
 
 // Core libraries take time, randomness and bytes as arguments; hashing is the one built-in they may use.
-const core = ['piece', 'piece-codec', 'swarm', 'storage-gc', 'oci'].map((name) => `libs/${name}/src/**/*.ts`);
+const core = ['piece', 'piece-codec', 'swarm', 'swarm-simulator', 'storage-gc', 'oci'].map(
+  (name) => `libs/${name}/src/**/*.ts`,
+);
 
 export default tseslint.config(
   { ignores: ['**/dist', '**/bundle', '**/coverage', '**/gen/**', '**/migrations', '**/*.mjs', '.nx'] },

@@ -120,6 +120,17 @@ describe('PiecePicker', () => {
     expect(picker.inFlight(first)).toBe(0);
   });
 
+  it('chooses the rarest of what one parent has, when that parent has its turn', () => {
+    const picker = new PiecePicker(40, { random: seededRandom(1) });
+    const [first, second] = [picker.addParent(), picker.addParent()];
+    for (const pieceNumber of [1, 35, 36]) picker.announced(first, pieceNumber);
+    for (const pieceNumber of [0, 1, 36]) picker.announced(second, pieceNumber);
+    expect(picker.pickFrom(first, { wanted: new PieceSet([0, 1, 35, 36]), order: 'rarest' })).toBe(35);
+    expect(picker.pickFrom(first, { wanted: new PieceSet([0]), order: 'rarest' })).toBe(-1);
+    picker.setUsable(first, false);
+    expect(picker.pickFrom(first, { wanted: new PieceSet([1]), order: 'rarest' })).toBe(-1);
+  });
+
   it('asks nobody who is excluded for a late piece', () => {
     const picker = new PiecePicker(1, { random: seededRandom(1) });
     const [first, second] = [picker.addParent(), picker.addParent()];

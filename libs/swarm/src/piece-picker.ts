@@ -155,6 +155,17 @@ export class PiecePicker {
   }
 
   /**
+   * The piece to ask of this parent, that has place for one.
+   * @returns -1 when it has nothing that is wanted
+   */
+  pickFrom(slot: number, { wanted, order }: Pick<PickRule, 'wanted' | 'order'>): number {
+    if (this.#presence[slot] !== USABLE) return -1;
+    for (let word = 0; word < this.#wordCount; word++)
+      this.#reachable[word] = this.#held[slot * this.#wordCount + word] ?? 0;
+    return this.#choose(wanted, order);
+  }
+
+  /**
    * Whom to ask for this piece: of the usable parents that have it and a free place the one with the least load for its weight.
    * @param isExcluded who is not to be asked
    * @returns its slot; -1 when there is none

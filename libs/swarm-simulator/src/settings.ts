@@ -1,0 +1,159 @@
+/** What happens to the swarm on its way. */
+export type ScenarioName =
+  | 'burst'
+  | 'rolling'
+  | 'warm'
+  | 'seed-death'
+  | 'scheduler-restart'
+  | 'slow'
+  | 'leeches'
+  | 'zones'
+  | 'ranges'
+  | 'layers';
+
+export type PolicyName = 'mesh' | 'upstream';
+
+/** How a daemon of ours behaves. */
+export interface DaemonRules {
+  /**
+   * How a parent comes to send a piece. `turns`: it sends one at a time and offers its turn to a child that is not receiving, which then
+   * chooses a piece. `queue`: children ask for pieces, and what is asked waits until a slot is free.
+   */
+  readonly uploads: 'turns' | 'queue';
+  /** With turns: the next one is offered when the transfer under way will last no longer than this at full rate, in ms. */
+  readonly turnLeadMs: number;
+  /** With a queue: pieces a download asks for at the same time. */
+  readonly concurrency: number;
+  /** With a queue: of these, from one parent. */
+  readonly maxPerParent: number;
+  /** Pieces a host sends at the same time; with turns, more than one only while they do not fill its uplink. */
+  readonly uploadSlots: number;
+  /** Parents of a download. */
+  readonly parents: number;
+  /** Of a download: pieces taken at random before the rarest come first. */
+  readonly randomPieces: number;
+  /** Pieces that a seed, or who else is at the origin, fetches ahead of what it has sent. */
+  readonly originLookAhead: number;
+  /** Pieces are told to the scheduler in batches of this time, in ms. */
+  readonly reportIntervalMs: number;
+}
+
+export interface Settings {
+  readonly scenario: ScenarioName;
+  readonly policy: PolicyName;
+  readonly seed: number;
+  /** Hosts that want the content. */
+  readonly peers: number;
+  /** Of each task. */
+  readonly pieces: number;
+  readonly pieceBytes: number;
+  /** Tasks that every peer wants at the same time. */
+  readonly tasks: number;
+  readonly zones: number;
+  /** Up and down, of every host, in bits per second. */
+  readonly rateBitsPerSec: number;
+  readonly originBitsPerSec: number;
+  /** One way, in ms. */
+  readonly latencyMs: number;
+  readonly zoneLatencyMs: number;
+  /** Peers start evenly spread over this time, in ms. */
+  readonly startWithinMs: number;
+  /** From the scheduler's word to the seed's first request, in ms. */
+  readonly seedDelayMs: number;
+  /** Hosts that fetch on a scheduler's word. */
+  readonly seeds: number;
+  /** Part of the peers that hold everything before the start. */
+  readonly warmShare: number;
+  /** Part of the peers whose uplink has a tenth of the rate. */
+  readonly slowShare: number;
+  /** Part of the peers that give nothing. */
+  readonly leechShare: number;
+  /** Part of the content that a peer wants; the parts begin anywhere. */
+  readonly rangeShare: number;
+  /** Seed 0 dies at this part of the bound; never, when undefined. */
+  readonly seedDeathAt: number | undefined;
+  /** The scheduler loses its memory at this part of the bound; never, when undefined. */
+  readonly schedulerRestartAt: number | undefined;
+  /** How long a restarting scheduler is away, in ms. */
+  readonly schedulerDownMs: number;
+  /** Pieces a stock daemon sends at the same time; what is asked beyond waits. */
+  readonly stockUploadSlots: number;
+  readonly daemon: DaemonRules;
+}
+
+export const DEFAULT_DAEMON_RULES: DaemonRules = {
+  uploads: 'turns',
+  turnLeadMs: 1,
+  concurrency: 8,
+  maxPerParent: 1,
+  uploadSlots: 4,
+  parents: 16,
+  randomPieces: 4,
+  originLookAhead: 16,
+  reportIntervalMs: 100,
+};
+
+const DEFAULTS: Settings = {
+  scenario: 'burst',
+  policy: 'mesh',
+  seed: 1,
+  peers: 1000,
+  pieces: 100,
+  pieceBytes: 4 * 2 ** 20,
+  tasks: 1,
+  zones: 1,
+  rateBitsPerSec: 1e9,
+  originBitsPerSec: 1e9,
+  latencyMs: 0.5,
+  zoneLatencyMs: 5,
+  startWithinMs: 50,
+  seedDelayMs: 0,
+  seeds: 1,
+  warmShare: 0,
+  slowShare: 0,
+  leechShare: 0,
+  rangeShare: 1,
+  seedDeathAt: undefined,
+  schedulerRestartAt: undefined,
+  schedulerDownMs: 1000,
+  stockUploadSlots: 4,
+  daemon: DEFAULT_DAEMON_RULES,
+};
+
+/** By what each scenario differs from a burst. */
+export const SCENARIOS: Readonly<
+  Record<ScenarioName, { readonly about: string; readonly settings: Partial<Settings> }>
+> = {
+  burst: { about: 'everybody starts at once, nobody has anything', settings: {} },
+  rolling: { about: 'peers start one after the other over 10 s', settings: { startWithinMs: 10_000 } },
+  warm: { about: 'a fifth of the peers holds everything', settings: { warmShare: 0.2 } },
+  'seed-death': { about: 'the seed dies half-way', settings: { seedDeathAt: 0.5 } },
+  'scheduler-restart': {
+    about: 'the scheduler loses its memory half-way and is away for a second',
+    settings: { schedulerRestartAt: 0.5 },
+  },
+  slow: { about: 'a twentieth of the peers sends at a tenth of the rate', settings: { slowShare: 0.05 } },
+  leeches: { about: 'a fifth of the peers gives nothing', settings: { leechShare: 0.2 } },
+  zones: { about: 'zones that are far from each other', settings: { zones: 10 } },
+  ranges: { about: 'every peer wants a quarter, beginning anywhere', settings: { rangeShare: 0.25 } },
+  layers: { about: 'thirty tasks at once', settings: { tasks: 30, peers: 300 } },
+};
+
+export type SettingsInput = Partial<Omit<Settings, 'daemon' | 'scenario'>> & { readonly daemon?: Partial<DaemonRules> };
+
+/** The settings of a scenario, with what is given in place of its own. */
+export function settingsOf(scenario: ScenarioName, given: SettingsInput = {}): Settings {
+  const { daemon, ...rest } = given;
+  const { settings } = SCENARIOS[scenario];
+  return { ...DEFAULTS, ...settings, ...rest, scenario, daemon: { ...DEFAULT_DAEMON_RULES, ...daemon } };
+}
+
+/**
+ * The least time in which the content can reach everybody, in ms: one more piece than Mundinger, Weber and Weiss (2008) count, since
+ * the origin serves only the seed. T* = (1 + (1 + floor(log2 N)) / M) · B / u, with what one peer wants as B and M.
+ */
+export function optimumMs(settings: Settings): number {
+  const { peers, pieces, pieceBytes, tasks, rateBitsPerSec, rangeShare } = settings;
+  const pieceMs = (pieceBytes * 8 * 1000) / rateBitsPerSec;
+  return (pieces * tasks * rangeShare + 1 + Math.floor(Math.log2(peers))) * pieceMs;
+}

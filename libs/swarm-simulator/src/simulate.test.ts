@@ -1,0 +1,94 @@
+import { describe, expect, it } from '@jest/globals';
+import { figuresOf } from './figures.ts';
+import { completionPlot } from './plot.ts';
+import type { ScenarioName, SettingsInput } from './settings.ts';
+import { optimumMs, settingsOf } from './settings.ts';
+import { simulate } from './simulate.ts';
+
+const NO_CLOCK = { cpuMs: () => 0 };
+
+function figures(scenario: ScenarioName, given: SettingsInput = {}): Record<string, number> {
+  const settings = settingsOf(scenario, given);
+  const outcome = simulate(settings, NO_CLOCK);
+  return Object.fromEntries(figuresOf(settings, outcome, 0).map(({ name, value }) => [name, value]));
+}
+
+describe('simulate', () => {
+  it('brings a burst to everybody near the bound, and every byte from the origin once', () => {
+    const { makespan, median, origin } = figures('burst', { peers: 1000, pieces: 50 });
+    expect(makespan).toBeLessThan(1.45);
+    expect(median).toBeLessThan(1.35);
+    // Faster than the bound would mean that a link carried more than it can.
+    expect(makespan).toBeGreaterThan(1);
+    expect(origin).toBe(1);
+  });
+
+  it('comes to the same end with the same seed, and to another one with another', () => {
+    const times = (seed: number) => simulate(settingsOf('burst', { peers: 200, pieces: 30, seed }), NO_CLOCK);
+    const [one, same, other] = [times(1), times(1), times(2)];
+    expect({ ...same, schedulerCpuMs: 0 }).toEqual({ ...one, schedulerCpuMs: 0 });
+    expect(other.hostMs).not.toEqual(one.hostMs);
+  });
+
+  it('shows that requests waiting at parents take longer than turns do', () => {
+    const settings = { peers: 300, pieces: 50 };
+    const { makespan: turns = NaN } = figures('burst', settings);
+    const { makespan: queue = NaN } = figures('burst', { ...settings, daemon: { uploads: 'queue' } });
+    expect(queue).toBeGreaterThan(turns);
+  });
+
+  it('shows the published policy with its daemons to be slower by far', () => {
+    const { makespan = NaN } = figures('burst', { peers: 300, pieces: 50, policy: 'upstream' });
+    expect(makespan).toBeGreaterThan(2.8);
+  });
+
+  it('sends nothing from the origin where some have everything', () => {
+    const { origin, makespan } = figures('warm', { peers: 300, pieces: 50 });
+    expect(origin).toBe(0);
+    expect(makespan).toBeLessThan(1.3);
+  });
+
+  it('lets everybody finish though the seed dies', () => {
+    const { makespan = Infinity } = figures('seed-death', { peers: 200, pieces: 50 });
+    expect(makespan).toBeLessThan(10);
+  });
+
+  it('lets everybody finish though the scheduler loses its memory', () => {
+    const { makespan = Infinity } = figures('scheduler-restart', { peers: 200, pieces: 50 });
+    expect(makespan).toBeLessThan(2);
+  });
+
+  it('brings several tasks at once to everybody', () => {
+    const { makespan = Infinity, origin } = figures('layers', { peers: 40, pieces: 20, tasks: 5 });
+    expect(makespan).toBeLessThan(2);
+    expect(origin).toBe(1);
+  });
+
+  if (process.env['D7Y_TEST_FULL'] === '1') {
+    it('brings 100 pieces to 10,000 peers near the bound', () => {
+      const { makespan, median, origin } = figures('burst', { peers: 10_000, pieces: 100 });
+      expect(makespan).toBeLessThan(1.4);
+      expect(median).toBeLessThan(1.3);
+      expect(origin).toBe(1);
+    }, 300_000);
+  }
+});
+
+describe('optimumMs', () => {
+  it('is one piece more than the bound of one source, for the way from the origin to the seed', () => {
+    const settings = settingsOf('burst', { peers: 8, pieces: 25, pieceBytes: 1_000_000, rateBitsPerSec: 8e6 });
+    expect(optimumMs(settings)).toBe((25 + 1 + 3) * 1000);
+  });
+});
+
+describe('completionPlot', () => {
+  it('draws a line for each run and one for the bound', () => {
+    const svg = completionPlot('burst', 1000, [
+      { label: 'mesh', colour: '#000', timesMs: Float64Array.of(900, 1100, Infinity) },
+      { label: 'upstream', colour: '#000', timesMs: Float64Array.of(3000, 4000, 5000) },
+    ]);
+    expect(svg.match(/<polyline/g)).toHaveLength(2);
+    expect(svg).toContain('>T*<');
+    expect(svg).not.toMatch(/NaN|Infinity|undefined/);
+  });
+});

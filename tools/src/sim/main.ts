@@ -1,0 +1,104 @@
+import { writeFile } from 'node:fs/promises';
+import type { Outcome, PolicyName, ScenarioName, Settings, SettingsInput } from '@d7y/swarm-simulator';
+import { completionPlot, figuresOf, normalTimesMs, SCENARIOS, settingsOf, simulate } from '@d7y/swarm-simulator';
+import { Command, InvalidArgumentError, Option } from 'commander';
+
+const atLeast =
+  (least: number, isWhole = true) =>
+  (text: string) => {
+    const value = Number(text);
+    if (!(value >= least) || (isWhole && !Number.isInteger(value)))
+      throw new InvalidArgumentError(`Not a ${isWhole ? 'whole ' : ''}number of at least ${least}.`);
+    return value;
+  };
+
+interface Flags {
+  readonly peers?: number;
+  readonly pieces?: number;
+  readonly policy?: PolicyName;
+  readonly seed?: number;
+  readonly zones?: number;
+  readonly seedDelayMs?: number;
+  readonly uploads?: 'turns' | 'queue';
+  readonly uploadSlots?: number;
+  readonly parents?: number;
+  readonly concurrency?: number;
+  readonly maxPerParent?: number;
+  readonly json?: true;
+  readonly plot?: string;
+}
+
+/** These are told what became of the normal peers beside a burst with the same numbers. */
+const DISTURBED: ReadonlySet<ScenarioName> = new Set(['seed-death', 'scheduler-restart', 'slow', 'leeches']);
+
+function run(settings: Settings): { outcome: Outcome; cpuSeconds: number } {
+  const before = process.cpuUsage();
+  const outcome = simulate(settings, { cpuMs: () => performance.now() });
+  const { user, system } = process.cpuUsage(before);
+  return { outcome, cpuSeconds: (user + system) / 1e6 };
+}
+
+/** What was given and is not for daemons. */
+function settingsFrom(scenario: ScenarioName, flags: Flags): Settings {
+  const { uploads, uploadSlots, parents, concurrency, maxPerParent, json: _json, plot: _plot, ...rest } = flags;
+  const daemon = { uploads, uploadSlots, parents, concurrency, maxPerParent };
+  const given = Object.fromEntries(Object.entries(daemon).filter(([, value]) => value !== undefined));
+  return settingsOf(scenario, { ...rest, daemon: given } satisfies SettingsInput);
+}
+
+await new Command('sim')
+  .argument('<scenario>', `what happens: ${Object.keys(SCENARIOS).join(', ')}`)
+  .addOption(new Option('--peers <n>', 'hosts that want the content').argParser(atLeast(1)))
+  .addOption(new Option('--pieces <n>', 'of each task').argParser(atLeast(1)))
+  .addOption(
+    new Option('--policy <name>', 'of the scheduler, with the daemons that go with it').choices(['mesh', 'upstream']),
+  )
+  .addOption(new Option('--seed <n>', 'of all chance').argParser(atLeast(0)))
+  .addOption(new Option('--zones <n>').argParser(atLeast(1)))
+  .addOption(new Option('--seed-delay-ms <n>', "until the seed's first request").argParser(atLeast(0, false)))
+  .addOption(new Option('--uploads <how>', 'how a parent comes to send a piece').choices(['turns', 'queue']))
+  .addOption(new Option('--upload-slots <n>').argParser(atLeast(1)))
+  .addOption(new Option('--parents <n>', 'of a download, at most 16').argParser(atLeast(1)))
+  .addOption(new Option('--concurrency <n>', 'pieces asked for at once, with a queue').argParser(atLeast(1)))
+  .addOption(new Option('--max-per-parent <n>', 'of these, from one parent').argParser(atLeast(1)))
+  .option('--json', 'one JSON object per figure on standard output')
+  .option('--plot <file>', 'a picture of both policies, in SVG')
+  .action(async (name: string, flags: Flags, command: Command) => {
+    if (!Object.hasOwn(SCENARIOS, name)) command.error(`error: there is no scenario "${name}"`);
+    const scenario = name as ScenarioName;
+    const settings = settingsFrom(scenario, flags);
+    const { outcome, cpuSeconds } = run(settings);
+    const undisturbed = DISTURBED.has(scenario) ? run(settingsFrom('burst', flags)).outcome : undefined;
+    const comparison = undisturbed && { undisturbedMs: normalTimesMs(undisturbed).at(-1) ?? NaN };
+    for (const figure of figuresOf(settings, outcome, cpuSeconds, comparison)) {
+      const { value, unit, must, aim, pass } = figure;
+      const limits = [must === undefined ? '' : `must ${String(must)}`, aim === undefined ? '' : `aim ${aim}`].filter(
+        Boolean,
+      );
+      const verdict = pass === undefined ? '' : pass ? ': pass' : ': FAIL';
+      console.error(
+        `${figure.name.padEnd(20)} ${value} ${unit}${limits.length > 0 ? ` (${limits.join(', ')}${verdict})` : ''}`,
+      );
+      if (flags.json)
+        console.log(
+          JSON.stringify({
+            ...figure,
+            scenario,
+            policy: settings.policy,
+            peers: settings.peers,
+            pieces: settings.pieces,
+            seed: settings.seed,
+          }),
+        );
+    }
+    if (flags.plot === undefined) return;
+    const other = run({ ...settings, policy: settings.policy === 'mesh' ? 'upstream' : 'mesh' }).outcome;
+    const [mesh, upstream] = settings.policy === 'mesh' ? [outcome, other] : [other, outcome];
+    const lines = [
+      { label: 'mesh', colour: '#0b6e4f', timesMs: normalTimesMs(mesh) },
+      { label: 'upstream', colour: '#b3261e', timesMs: normalTimesMs(upstream) },
+    ];
+    const title = `${scenario}: ${settings.peers} peers, ${settings.pieces} pieces of ${settings.pieceBytes / 2 ** 20} MiB`;
+    await writeFile(flags.plot, completionPlot(title, outcome.optimumMs, lines));
+  })
+  .parseAsync();
