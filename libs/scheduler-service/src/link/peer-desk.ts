@@ -67,6 +67,8 @@ export class PeerDesk implements LinkedPeerOwner {
 
   /** @throws {ConversationError} what no daemon of ours says @throws {HostNotFoundError} its host has left */
   handle(request: PeerRequest): void {
+    // A registration that waited for its turn while the link went away.
+    if (this.#isClosed) return;
     if (request.case === 'register') return this.#register(request.value);
     if (request.case === 'inventory') return this.#takeStock(request.value.tasks);
     const linked = this.#peers.get(request.value.peerNumber);
