@@ -169,6 +169,7 @@ export class Download {
       hostId: host.hostId,
       latePolicy: options.late,
       concurrency: registration.concurrentPieceCount,
+      fallbackMs: options.fallbackMs,
       limitersFor: (number) => this.#limitersFor(number, limits?.download),
       urgent: () => readers.urgent(progress.layout),
       ...handlers,

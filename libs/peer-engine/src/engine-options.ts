@@ -78,6 +78,8 @@ export interface EngineOptions {
   readonly concurrentPieceCount: number;
   /** Requests of one task to the origin at the same time. */
   readonly originConcurrency: number;
+  /** Parents that a scheduler offers for what no neighbour brings are asked after so long without a piece under way, in ms. */
+  readonly fallbackMs: number;
   readonly timeouts: AcquisitionTimeouts;
   /** What readers get of content with a known digest before the whole has matched: bytes of the origin and verified pieces, or everything. */
   readonly release: 'verified' | 'streaming';
@@ -93,6 +95,7 @@ export interface EngineOptions {
 export const DEFAULT_ENGINE_OPTIONS: EngineOptions = {
   concurrentPieceCount: 8,
   originConcurrency: 4,
+  fallbackMs: 500,
   release: 'verified',
   timeouts: {
     instructionMs: 15_000,

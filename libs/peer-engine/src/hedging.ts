@@ -1,5 +1,5 @@
 import type { Logger } from '@d7y/service-kit';
-import type { LatePolicy } from './lateness.ts';
+import type { LatePolicy, TransferState } from './lateness.ts';
 import { isLate, isOverdue, isStuck, remainingMs } from './lateness.ts';
 import type { ParentStandings } from './parent-standing.ts';
 import type { PieceRace, Runner } from './piece-race.ts';
@@ -34,6 +34,7 @@ export interface HedgingInit {
   readonly standings: ParentStandings;
   readonly latePolicy: LatePolicy;
   readonly logger: Logger;
+  readonly clock: () => number;
   readonly signal: AbortSignal;
   /** Pieces under way, by number. */
   readonly underWay: ReadonlyMap<number, UnderWay>;
@@ -75,9 +76,24 @@ export class Hedging {
     const { race, runners, asked } = under;
     const { originSilenceMs: silenceMs, floorBytesPerSec } = this.#init.latePolicy;
     return (
-      [...runners].every((runner) => isStuck(stateOf(race.range, runner), { silenceMs, floorBytesPerSec })) &&
+      [...runners].every((runner) => isStuck(this.#stateOf(race, runner), { silenceMs, floorBytesPerSec })) &&
       this.#init.parents.otherHolder(number, asked) === undefined
     );
+  }
+
+  /** How a transfer stands; what waits for its turn at a parent that sends us other pieces is not late. */
+  #stateOf({ range }: PieceRace, runner: PeerRunner): TransferState {
+    const transfer = stateOf(range, runner);
+    const fedMs = this.#init.clock() - runner.state.fedAtMs;
+    return transfer.bytes > 0 || fedMs > transfer.elapsedMs ? transfer : { ...transfer, elapsedMs: fedMs };
+  }
+
+  #noteFed(): void {
+    for (const { runners } of this.#init.underWay.values()) {
+      for (const { meter, state, isLate: wasLate } of runners) {
+        if (!wasLate && meter.bytesPerSec >= this.#init.latePolicy.floorBytesPerSec) state.fedAtMs = this.#init.clock();
+      }
+    }
   }
 
   /** Looks at what is under way: what is late is asked of a second parent; when both are late, of a third in place of the slower one. */
@@ -88,11 +104,12 @@ export class Hedging {
     let hedges = 0;
     for (const { runners } of this.#init.underWay.values()) hedges += Math.max(runners.size - 1, 0);
     let isHelpNeeded = false;
+    this.#noteFed();
     for (const [number, { race, runners, asked }] of this.#init.underWay) {
       for (const runner of runners) {
         if (isOverdue(stateOf(race.range, runner), latePolicy)) this.#end(race, runner);
-        if (isStuck(stateOf(race.range, runner), latePolicy)) runner.state.isStalling = true;
-        runner.isLate ||= isLate(stateOf(race.range, runner), standings.typicalBytesPerSec, isEndgame, latePolicy);
+        if (isStuck(this.#stateOf(race, runner), latePolicy)) runner.state.isStalling = true;
+        runner.isLate ||= isLate(this.#stateOf(race, runner), standings.typicalBytesPerSec, isEndgame, latePolicy);
       }
       if (race.isOver || ![...runners].every((runner) => runner.isLate)) continue;
       const other = this.#init.parents.otherHolder(number, asked, MAX_PER_PARENT_HEDGED);

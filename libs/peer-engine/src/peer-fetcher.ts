@@ -1,6 +1,7 @@
 import type { Parent, PieceSink } from '@d7y/peer-protocol';
 import type { PieceRecord, ReadonlyPieceSet } from '@d7y/piece';
 import { pieceRange } from '@d7y/piece';
+import type { PieceCandidateParent } from '@d7y/swarm';
 import { choosePiece } from '@d7y/swarm';
 import type { Tracer } from '@opentelemetry/api';
 import { SpanKind } from '@opentelemetry/api';
@@ -45,6 +46,8 @@ export interface PeerFetcherInit {
   readonly latePolicy: LatePolicy;
   /** Pieces asked for at the same time, hedges not counted. */
   readonly concurrency: number;
+  /** After so long without any piece under way parents are asked that were offered for that. */
+  readonly fallbackMs: number;
   /** Drawn on for each chunk of the piece. */
   readonly limitersFor: (pieceNumber: number) => readonly ByteLimiter[];
   /** Pieces that readers wait for, the most urgent first. */
@@ -79,6 +82,7 @@ export class PeerFetcher implements ClaimHolder {
   readonly #sink: PieceSink;
   #inFlight = 0;
   #lostReceivers = 0;
+  #starving: NodeJS.Timeout | undefined;
 
   constructor(init: PeerFetcherInit) {
     this.#init = init;
@@ -97,7 +101,7 @@ export class PeerFetcher implements ClaimHolder {
 
   /** Some parent has, or may come to have, what is missing. */
   get isLive(): boolean {
-    if (this.#inFlight > 0) return true;
+    if (this.#inFlight > 0 || this.parents.hasFallbacks) return true;
     const missing = this.#init.progress.missing();
     return this.parents.states.some(({ isSyncing, pieces }) => isSyncing || intersects(missing, pieces));
   }
@@ -131,7 +135,21 @@ export class PeerFetcher implements ClaimHolder {
       if (choice === undefined || !this.#init.progress.claim(choice.pieceNumber, this)) break;
       this.#begin(choice.pieceNumber, choice.state);
     }
+    this.#watchStarvation();
     if (!this.#init.progress.isSatisfied && !this.isLive) this.#init.onExhausted();
+  }
+
+  /** When nothing has been under way for a while though pieces are missing, those are asked who are there for that. */
+  #watchStarvation(): void {
+    const { progress, fallbackMs, signal } = this.#init;
+    const isStarving =
+      this.#inFlight === 0 && this.parents.hasFallbacks && progress.missing().size > 0 && !signal.aborted;
+    if (!isStarving) {
+      clearTimeout(this.#starving);
+      this.#starving = undefined;
+      return;
+    }
+    this.#starving ??= setTimeout(() => this.parents.callFallbacks(), fallbackMs).unref();
   }
 
   /** Pieces under way that are stuck with all who were asked, and that nobody else has. */
@@ -141,6 +159,7 @@ export class PeerFetcher implements ClaimHolder {
 
   /** Lets go of all parents. */
   stop(): void {
+    clearTimeout(this.#starving);
     this.parents.stop();
     this.#hedging.stop();
   }
@@ -153,20 +172,23 @@ export class PeerFetcher implements ClaimHolder {
   #choose(): { pieceNumber: number; state: ParentState } | undefined {
     const { progress, random, urgent } = this.#init;
     const wanted = progress.missing();
-    const choice = choosePiece({
-      wanted,
-      parents: this.parents.candidates(),
-      urgent: urgent(),
-      order: pieceOrder({
-        finished: progress.stored.finishedPieces.size,
-        parents: this.parents.states.map(({ parent, pieces, asked }) => ({
-          isSeed: parent.isSeed,
-          isComplete: pieces.size >= asked,
-        })),
-      }),
-      maxPerParent: MAX_PER_PARENT,
-      random,
-    });
+    const choose = (parents: readonly PieceCandidateParent[]) =>
+      choosePiece({
+        wanted,
+        parents,
+        urgent: urgent(),
+        order: pieceOrder({
+          finished: progress.stored.finishedPieces.size,
+          parents: this.parents.states.map(({ parent, pieces, asked }) => ({
+            isSeed: parent.isSeed,
+            isComplete: pieces.size >= asked,
+          })),
+        }),
+        maxPerParent: MAX_PER_PARENT,
+        random,
+      });
+    const neighbours = this.parents.candidates(undefined, { neighboursOnly: true });
+    const choice = choose(neighbours) ?? choose(this.parents.candidates());
     const state = choice && this.parents.get(choice.parentId);
     if (state === undefined || choice === undefined) return this.#chooseTrial(wanted);
     return { pieceNumber: choice.pieceNumber, state };
@@ -269,6 +291,7 @@ export class PeerFetcher implements ClaimHolder {
       state.lates = 0;
       state.isStalling = false;
       state.hasAnswered = true;
+      state.fedAtMs = clock();
       const now = clock();
       const piece: PieceRecord = {
         number,

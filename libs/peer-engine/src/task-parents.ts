@@ -30,6 +30,8 @@ export interface ParentState {
   /** It has taken the call by which it tells its pieces. */
   hasAnswered: boolean;
   readonly askedAtMs: number;
+  /** When it was last seen sending us something. */
+  fedAtMs: number;
   /** It still tells of new pieces. */
   isSyncing: boolean;
   readonly stop: AbortController;
@@ -66,6 +68,8 @@ export class TaskParents {
   readonly #blocked = new Set<string>();
   readonly #offered: Parent[] = [];
   readonly #hosts = new Map<string, string>();
+  /** There for what no neighbour brings: until then they are not even asked what they have. */
+  readonly #fallbacks = new Map<string, Parent>();
   #lastNewsMs: number;
 
   constructor(init: TaskParentsInit) {
@@ -104,37 +108,57 @@ export class TaskParents {
       // A seed that was asked without a scheduler comes without an offer.
       if (parent.offer.host !== undefined) this.#offered.push(parent);
       if (this.#states.has(parent.peerId) || this.#blocked.has(parent.peerId)) continue;
+      const isKnown = this.#fallbacks.delete(parent.peerId);
       const why = this.#whyNot(parent);
       if (why !== undefined) {
         this.#init.journal.passedOver(parent, why);
         continue;
       }
-      this.#init.journal.asked(parent);
-      const state: ParentState = {
-        parent,
-        pieces: new PieceSet(),
-        asked: Infinity,
-        address: undefined,
-        isPresumed: false,
-        inFlight: 0,
-        refusals: 0,
-        lates: 0,
-        isStalling: false,
-        hasAnswered: false,
-        askedAtMs: this.#init.clock(),
-        isSyncing: false,
-        stop: new AbortController(),
-        // What it says of its load would come when the only piece of a task is here.
-        use: this.#isOnePiece ? undefined : this.#init.standings.use(parent),
-      };
-      this.#states.set(parent.peerId, state);
-      this.#hosts.set(parent.peerId, parent.hostId);
-      this.#lastNewsMs = this.#init.clock();
-      added++;
-      this.#init.verification.meet([parent]);
-      if (!this.#presume(state)) void this.#sync(state);
+      if (!isKnown) added++;
+      if (parent.isFallback === true && !this.#isOnePiece) this.#fallbacks.set(parent.peerId, parent);
+      else this.#ask(parent);
     }
+    if (this.#states.size === 0) this.callFallbacks();
     return added;
+  }
+
+  /** Some parents are there that have not been asked yet, since neighbours are. */
+  get hasFallbacks(): boolean {
+    return this.#fallbacks.size > 0;
+  }
+
+  /** The neighbours have nothing for us: asks those who are there for that. */
+  callFallbacks(): void {
+    const fallbacks = [...this.#fallbacks.values()];
+    this.#fallbacks.clear();
+    for (const parent of fallbacks) this.#ask(parent);
+  }
+
+  #ask(parent: Parent): void {
+    this.#init.journal.asked(parent);
+    const state: ParentState = {
+      parent,
+      pieces: new PieceSet(),
+      asked: Infinity,
+      address: undefined,
+      isPresumed: false,
+      inFlight: 0,
+      refusals: 0,
+      lates: 0,
+      isStalling: false,
+      hasAnswered: false,
+      askedAtMs: this.#init.clock(),
+      fedAtMs: -Infinity,
+      isSyncing: false,
+      stop: new AbortController(),
+      // What it says of its load would come when the only piece of a task is here.
+      use: this.#isOnePiece ? undefined : this.#init.standings.use(parent),
+    };
+    this.#states.set(parent.peerId, state);
+    this.#hosts.set(parent.peerId, parent.hostId);
+    this.#lastNewsMs = this.#init.clock();
+    this.#init.verification.meet([parent]);
+    if (!this.#presume(state)) void this.#sync(state);
   }
 
   #whyNot({ hostId }: Parent): string | undefined {
@@ -178,11 +202,12 @@ export class TaskParents {
     for (const state of [...this.#states.values()]) this.#release(state);
   }
 
-  /** Whom to ask next, but for those that stall. */
-  candidates(except: ReadonlySet<string> = new Set()): PieceCandidateParent[] {
+  /** Whom to ask next, but for those that stall. @param options.neighboursOnly without those that are there for what neighbours do not bring */
+  candidates(except: ReadonlySet<string> = new Set(), { neighboursOnly = false } = {}): PieceCandidateParent[] {
     const candidates: PieceCandidateParent[] = [];
     for (const { parent, pieces, inFlight, address, isStalling } of this.#states.values()) {
       if (address === undefined || isStalling || except.has(parent.peerId)) continue;
+      if (neighboursOnly && parent.isFallback === true) continue;
       candidates.push({ id: parent.peerId, pieces, inFlight, weight: this.#init.standings.weight(parent) });
     }
     return candidates;

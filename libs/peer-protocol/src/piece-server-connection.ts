@@ -208,7 +208,9 @@ export class PieceServerConnection {
     request: PieceRequestFrame,
     progress: { sentBytes: number },
   ): Promise<boolean> {
-    using slot = await this.#init.slots.take({ signal: this.#gone.signal });
+    const isSmall = upload.length <= this.#init.limits.smallPieceBytes;
+    const wanted = { child: `${this.#child} ${request.packetId}`, isSmall };
+    using slot = await this.#init.slots.take(wanted, { signal: this.#gone.signal });
     if (slot === undefined) return this.#refuse('internal', 'too many uploads', request.packetId);
     const { family, packetId } = request;
     const { number, offset, length, digest, parentId, costMs, createdAtMs } = upload;

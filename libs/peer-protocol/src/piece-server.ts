@@ -10,7 +10,12 @@ import { UploadSlots } from './upload-slots.ts';
 export interface PieceServerLimits {
   /** Connections above this are closed at once. */
   readonly maxConnections: number;
-  /** Pieces that are sent at the same time; each takes one buffer. */
+  /** Pieces that begin together: those that come later wait until one of them was sent, or had `uploadTurnMs`. */
+  readonly concurrentUploads: number;
+  readonly uploadTurnMs: number;
+  /** Pieces of at most so many bytes wait for nobody. */
+  readonly smallPieceBytes: number;
+  /** Pieces that are sent at the same time in all; each takes one buffer. */
   readonly maxUploads: number;
   /** Requests that wait for their turn; those above are answered with an error. */
   readonly maxQueuedUploads: number;
@@ -30,6 +35,9 @@ export interface PieceServerLimits {
 
 export const PIECE_SERVER_LIMITS: PieceServerLimits = {
   maxConnections: 2048,
+  concurrentUploads: 2,
+  uploadTurnMs: 2_000,
+  smallPieceBytes: 512 * 1024,
   maxUploads: 64,
   maxQueuedUploads: 1024,
   keepAliveMs: 10_000,
@@ -67,7 +75,12 @@ const BACKLOG = 1024;
 /** Serves pieces over TCP. @throws Node's error when it cannot listen */
 export async function startPieceServer(options: PieceServerOptions): Promise<PieceServer> {
   const limits = { ...PIECE_SERVER_LIMITS, ...options.limits };
-  const slots = new UploadSlots({ maxRunning: limits.maxUploads, maxWaiting: limits.maxQueuedUploads });
+  const slots = new UploadSlots({
+    maxTurns: limits.concurrentUploads,
+    turnMs: limits.uploadTurnMs,
+    maxRunning: limits.maxUploads,
+    maxWaiting: limits.maxQueuedUploads,
+  });
   const connections = new Map<PieceServerConnection, Promise<void>>();
   // Idle connections leave half of the places to children that come anew.
   let isDraining = false;

@@ -17,7 +17,7 @@ export interface SteeringOptions {
   readonly silenceMs: number;
 }
 
-export const DEFAULT_STEERING: Omit<SteeringOptions, 'pieceCount'> = { ahead: 3, patienceMs: 1_000, silenceMs: 3_000 };
+export const DEFAULT_STEERING: Omit<SteeringOptions, 'pieceCount'> = { ahead: 2, patienceMs: 1_000, silenceMs: 3_000 };
 
 /** So many children that did not want a piece: they have it from somebody else. */
 const MAX_DECLINED = 2;

@@ -60,6 +60,8 @@ export { formatTree, traceTree } from './telemetry/trace-tree.ts';
 export type { SpanNode } from './telemetry/trace-tree.ts';
 
 export { NotRootError, onHost, startNetworkLab } from './network-lab/network-lab.ts';
+export { startLabCluster } from './cluster/lab-cluster.ts';
+export type { LabCluster, LabClusterOptions, LabDaemon } from './cluster/lab-cluster.ts';
 export type { LabHost, NetworkLab, NetworkLabOptions } from './network-lab/network-lab.ts';
 
 export { startCluster } from './cluster/cluster.ts';

@@ -7,6 +7,7 @@ import { benchPeer } from './peer.ts';
 import { benchProxy, benchProxy64 } from './proxy.ts';
 import { benchScheduler } from './scheduler.ts';
 import { benchSmall } from './small.ts';
+import { benchSwarm } from './swarm.ts';
 
 const BENCHES: Readonly<Record<string, (options: BenchOptions) => Promise<readonly Measurement[]>>> = {
   peer: benchPeer,
@@ -17,6 +18,7 @@ const BENCHES: Readonly<Record<string, (options: BenchOptions) => Promise<readon
   fanin: benchFanIn,
   memory: benchMemory,
   scheduler: benchScheduler,
+  swarm: benchSwarm,
 };
 
 const atLeast = (least: number) => (text: string) => {
@@ -26,13 +28,23 @@ const atLeast = (least: number) => (text: string) => {
   return value;
 };
 
+/** As tc and the like write it. */
+const quantity = (unit: RegExp, what: string, scale: number) => (text: string) => {
+  const value = Number(text.replace(unit, ''));
+  if (!unit.test(text) || !(value > 0)) throw new InvalidArgumentError(`Not ${what}.`);
+  return value * scale;
+};
+
 interface Flags {
   readonly json?: true;
   readonly runs: number;
   readonly sizeMib: number;
   readonly blobs: number;
   readonly rounds: number;
-  readonly hosts: number;
+  readonly hosts?: number;
+  readonly rate: number;
+  readonly size: number;
+  readonly killScheduler?: true;
 }
 
 await new Command('bench')
@@ -42,13 +54,26 @@ await new Command('bench')
   .addOption(new Option('--size-mib <n>', 'bytes of each transfer').default(1024).argParser(atLeast(1)))
   .addOption(new Option('--blobs <n>', 'blobs at once, of memory').default(64).argParser(atLeast(1)))
   .addOption(new Option('--rounds <n>', 'of memory').default(5).argParser(atLeast(1)))
-  .addOption(new Option('--hosts <n>', 'daemons, of scheduler').default(10_000).argParser(atLeast(1)))
-  .action(async (names: string[], { json, runs, sizeMib, blobs, rounds, hosts }: Flags, command: Command) => {
+  .addOption(new Option('--hosts <n>', 'daemons, of scheduler (10000) and swarm (8)').argParser(atLeast(1)))
+  .addOption(
+    new Option('--rate <rate>', 'of each link, of swarm')
+      .default(200, '200mbit')
+      .argParser(quantity(/mbit$/, 'a rate such as 200mbit', 1)),
+  )
+  .addOption(
+    new Option('--size <size>', 'of the blob, of swarm')
+      .default(100 * 2 ** 20, '100MiB')
+      .argParser(quantity(/MiB$/, 'a size such as 100MiB', 2 ** 20)),
+  )
+  .option('--kill-scheduler', 'of swarm: the scheduler dies in the middle of a pull, and comes back')
+  .action(async (names: string[], flags: Flags, command: Command) => {
+    const { json, runs, sizeMib, blobs, rounds, hosts, rate, size, killScheduler = false } = flags;
     const benches = names.map((name) => BENCHES[name] ?? command.error(`error: there is no benchmark "${name}"`));
     for (const bench of benches) {
       const progress = progressTo((line) => console.error(line));
       const options = { runs, sizeBytes: sizeMib * 2 ** 20, blobCount: blobs, rounds, hosts, progress };
-      for (const measurement of await bench(options)) {
+      const lab = { mbitPerSec: rate, blobBytes: size, killScheduler };
+      for (const measurement of await bench({ ...options, lab })) {
         console.error(toText(measurement));
         if (json) console.log(toJsonLine(measurement));
       }

@@ -33,8 +33,14 @@ export interface BenchOptions {
   readonly blobCount: number;
   readonly rounds: number;
   /** Daemons that a scheduler serves. */
-  readonly hosts: number;
+  readonly hosts: number | undefined;
   readonly progress: Progress;
+  /** Of the benchmark in a network lab. */
+  readonly lab: {
+    readonly mbitPerSec: number;
+    readonly blobBytes: number;
+    readonly killScheduler: boolean;
+  };
 }
 
 /** What a value is held against. `must` below `aim` means that more is better, `must` above it that less is. */

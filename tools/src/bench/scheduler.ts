@@ -29,7 +29,7 @@ const STOCK = { must: 2_000, aim: 5_000 };
  * stream, the request, the answer with parents, the start, the last word and the end of the stream.
  * @throws when a registration is turned down
  */
-export async function benchScheduler({ hosts, progress }: BenchOptions): Promise<readonly Measurement[]> {
+export async function benchScheduler({ hosts = 10_000, progress }: BenchOptions): Promise<readonly Measurement[]> {
   await using scratch = await tempDir('d7y-bench');
   const measurements: Measurement[] = [];
   for (const isOwn of [false, true]) {

@@ -37,7 +37,7 @@ export async function servePieces(
   const { config, telemetry, logger, anyAddress, tls } = runtime;
   const { server } = config.storage;
   const traces = new ChildTraces();
-  const { disableShared, bandwidthLimit } = config.upload;
+  const { disableShared, bandwidthLimit, concurrentPieceCount } = config.upload;
   const steered = new SteeredTasks(store, () => performance.now());
   const uploads = new Uploads({
     ...{ store, pieces: engine, traces, tracer: telemetry.tracer, metrics, steering: steered, disableShared },
@@ -54,6 +54,7 @@ export async function servePieces(
             ? unauthenticatedPieces(uploads, store, { servesPrivate: config.proxy.access !== 'strict' })
             : uploads,
         bufferPool: bufferPool(runtime, 1 / 4, UPLOAD_BUFFER_BYTES),
+        limits: { concurrentUploads: concurrentPieceCount },
         limiter: bandwidthLimit > 0 ? new RateLimiter({ bytesPerSec: bandwidthLimit }) : undefined,
         logger,
       }),

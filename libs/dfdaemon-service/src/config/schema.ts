@@ -139,6 +139,8 @@ export function dfdaemonSchema(directories: Directories) {
       client: section(tlsFiles),
       /** Serve nothing to other daemons. */
       disableShared: z.boolean().default(false),
+      /** Pieces that begin to be sent at once: few, so that each is soon whole at somebody who passes it on. */
+      concurrentPieceCount: z.number().int().min(1).max(64).default(2),
       /** Bytes per second; announced to schedulers as this host's limit where its network card has more. */
       bandwidthLimit: byteRate().default(50_000_000_000),
     }),

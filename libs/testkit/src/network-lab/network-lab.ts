@@ -14,6 +14,8 @@ export interface NetworkLab extends AsyncDisposable {
   readonly hosts: readonly LabHost[];
   /** Limits what a host sends and what it receives, each; undefined lifts the limit. */
   setRate(host: LabHost, mbitPerSec: number | undefined): Promise<void>;
+  /** What has passed the host's interface since the lab was started. */
+  traffic(host: LabHost): Promise<{ readonly sentBytes: number; readonly receivedBytes: number }>;
 }
 
 export interface NetworkLabOptions {
@@ -73,7 +75,12 @@ export async function startNetworkLab({ hosts: count, mbitPerSec }: NetworkLabOp
     hosts.push(host);
   }
   const resources = stack.move();
-  return { hosts, setRate, [Symbol.asyncDispose]: () => resources.disposeAsync() };
+  const traffic = async ({ netns }: LabHost) => {
+    const { stdout } = await ip('-n', netns, '-s', '-j', 'link', 'show', 'dev', 'eth0');
+    const [link] = JSON.parse(stdout) as { stats64: { rx: { bytes: number }; tx: { bytes: number } } }[];
+    return { sentBytes: link?.stats64.tx.bytes ?? 0, receivedBytes: link?.stats64.rx.bytes ?? 0 };
+  };
+  return { hosts, setRate, traffic, [Symbol.asyncDispose]: () => resources.disposeAsync() };
 }
 
 /** A token bucket that holds a few packets, before a queue of 40 ms. */
