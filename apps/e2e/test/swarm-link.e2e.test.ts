@@ -16,7 +16,7 @@ const { signal } = new AbortController();
 const start = async (port: number): Promise<RunningScheduler> =>
   startScheduler(
     readSchedulerConfig({
-      text: `server: { port: ${port}, listenIP: ${IP}, advertiseIP: ${IP} }\nscheduler: { settleTime: 0s }`,
+      text: `server: { port: ${port}, listenIP: ${IP}, advertiseIP: ${IP} }\nscheduler: { settleTime: 0s, state: { enable: false } }`,
       env: {},
     }),
     { signal, overrides: { logger, processMetrics: false } },

@@ -35,7 +35,7 @@ export class SchedulerRig implements AsyncDisposable {
   /** @param yaml further sections @param server further keys of the section of that name */
   static async start(overrides: SchedulerOverrides = {}, yaml = '', server = ''): Promise<SchedulerRig> {
     await using stack = new AsyncDisposableStack();
-    const text = `server: { port: 0, listenIP: 127.0.0.1, advertiseIP: 127.0.0.1, ${server} }\nscheduler: { settleTime: 0s }\n${yaml}`;
+    const text = `server: { port: 0, listenIP: 127.0.0.1, advertiseIP: 127.0.0.1, ${server} }\nscheduler: { settleTime: 0s, state: { enable: ${server.includes('dataDir')} } }\n${yaml}`;
     const running = stack.use(
       await startScheduler(readSchedulerConfig({ text, env: {} }), {
         signal: new AbortController().signal,

@@ -38,6 +38,8 @@ import { SeedConnections } from './scheduling/seed-connections.ts';
 import { SwarmDriver } from './scheduling/swarm-driver.ts';
 import { createDynconfig } from './dynconfig/create-dynconfig.ts';
 import { watchDynconfig } from './dynconfig/dynconfig-metrics.ts';
+import { SwarmMemory } from './state/swarm-memory.ts';
+import type { SwarmMemoryOptions } from './state/swarm-memory.ts';
 import { VERSION } from './version.ts';
 
 const TICK_MS = 100;
@@ -158,6 +160,11 @@ export async function startScheduler(
     signal: stopping.signal,
   });
 
+  const memory = stack.use(
+    config.scheduler.state.enable
+      ? await openMemory({ dataDir: server.dataDir, swarm, driver, records, logger })
+      : undefined,
+  );
   const access = new Access({
     isAuthenticated: server.tls !== undefined,
     bindHosts: config.access.bindHosts,
@@ -208,6 +215,7 @@ export async function startScheduler(
         registerServices(router, {
           ...{ driver, reports, records, writer, telemetry, logger, metrics: counters, instanceId },
           ...{ hub, linkMetrics },
+          onHostAnnounced: (host) => memory?.hostAnnounced(host),
           access,
           preheater,
           admission,
@@ -252,6 +260,16 @@ export async function startScheduler(
     metricsPort: metricsListener?.port,
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   };
+}
+
+/** Without a directory to write to a scheduler works as well; it only begins anew after a restart. */
+async function openMemory(options: SwarmMemoryOptions): Promise<SwarmMemory | undefined> {
+  try {
+    return await SwarmMemory.open(options);
+  } catch (error) {
+    options.logger.warn({ err: error, dir: options.dataDir }, 'nothing will be known after a restart');
+    return undefined;
+  }
 }
 
 function swarmOptions({ scheduler, seedPeer }: SchedulerConfig): Partial<SwarmOptions> {

@@ -91,7 +91,7 @@ describe('limits', () => {
     const { requestRateLimit } = readSchedulerConfig({ text: '', env: {} }).server;
     expect(requestRateLimit).toBe(4000);
     const config = readSchedulerConfig({
-      text: 'server: { port: 0, listenIP: 127.0.0.1, requestRateLimit: 2 }',
+      text: 'server: { port: 0, listenIP: 127.0.0.1, requestRateLimit: 2 }\nscheduler: { state: { enable: false } }',
       env: {},
     });
     await using slow = await startScheduler(config, {

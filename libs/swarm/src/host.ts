@@ -94,6 +94,8 @@ export class Host implements HostView {
   isRemembered = false;
   /** Until then it is left out of the offers for what others complained of. */
   guiltyUntilMs = -Infinity;
+  /** A remembered host that was asked for its health on somebody's behalf. */
+  isAsked = false;
   /** Uploads far slower than others do. */
   isSlow = false;
   announcedAtMs: number;

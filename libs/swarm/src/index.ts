@@ -4,6 +4,7 @@ export { AddressFormatError } from './errors.ts';
 export type { DeliveryFacts, EndFacts, Offence, PiecesFacts, RegistrationFacts } from './facts.ts';
 export { HOST_TRANSITIONS, SEED_TRANSITIONS } from './host.ts';
 export type { HostFacts, HostKind, HostState, HostView, UploadEstimate } from './host.ts';
+export type { RememberedHolder, RememberedTask, SwarmMemory, SwarmWatcher } from './memory.ts';
 export { meshPolicy } from './mesh-policy.ts';
 export { PEER_TRANSITIONS } from './peer.ts';
 export type { PeerLink, PeerState, PeerView, Priority } from './peer.ts';

@@ -6,6 +6,7 @@ import type { Decision, RefusalCode } from './decision.ts';
 import { Exchange } from './exchange.ts';
 import type { DeliveryFacts } from './facts.ts';
 import type { Host } from './host.ts';
+import { askRemembered } from './memory.ts';
 import { byRank, rankOf } from './nearness.ts';
 import { leaseKindFor } from './origin-leases.ts';
 import type { Peer } from './peer.ts';
@@ -288,6 +289,7 @@ export class MeshAnswering implements Answering {
       this.#refuse(child, 'notFound', 'nobody has the task, and this priority bars the origin', nowMs);
       return;
     }
+    if (askRemembered(this.#roster, task.peers, child.host)) return;
     if (this.#mayTriggerSeed(child, nowMs)) {
       const seed = this.#roster.seeds.forTask(task.id).find((host) => this.#canSeedFetch(host, child, nowMs));
       if (seed !== undefined) {

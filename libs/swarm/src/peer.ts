@@ -57,6 +57,8 @@ export interface PeerView {
   readonly host: HostView;
   readonly task: TaskView;
   readonly priority: Priority;
+  /** Pieces that it fetches at the same time. */
+  readonly concurrentPieceCount: number;
   /** Set when the peer wants only part of the task. */
   readonly range: ByteRange | undefined;
   readonly needBackToSource: boolean;
@@ -103,6 +105,8 @@ export class Peer implements PeerView {
   #exhaustedParents: Set<string> | undefined;
   updatedAtMs: number;
   offeredAtMs = -Infinity;
+  /** Whoever remembers over restarts knows of this peer. */
+  isNoted = false;
   /** Through whom it has a path to everything: the first of a chain of parents that ends at an anchor. */
   feeder: Peer | undefined;
   /** How long that chain was when it was found; a hint where a short one is. */

@@ -2,6 +2,7 @@ import type { Decision } from './decision.ts';
 import type { RegistrationFacts } from './facts.ts';
 import type { Host } from './host.ts';
 import { CLOSED, NO_DEMAND, Peer } from './peer.ts';
+import type { SwarmWatcher } from './memory.ts';
 import { SeedDirectory } from './seed-directory.ts';
 import type { SwarmOptions } from './swarm-options.ts';
 import { Task } from './task.ts';
@@ -34,6 +35,8 @@ export class Roster {
   readonly broken = new Set<Task>();
   /** For the policy: the standing of a peer may have changed. */
   onReindex: (peer: Peer) => void = () => undefined;
+  /** Is told what is worth remembering. */
+  watcher: SwarmWatcher | undefined;
   /** For the policy: a task begins. */
   onTask: (task: Task) => void = () => undefined;
   /** What was decided and not yet handed over. */
@@ -74,6 +77,7 @@ export class Roster {
     this.dropChildren(peer);
     if (wasSeedAtWork) this.triggerFailed(task, host.id, nowMs);
     this.peers.delete(peer.id);
+    if (peer.isNoted) this.watcher?.holderLeft(peer);
     host.peers.delete(peer);
     task.peers.delete(peer);
     task.stale.delete(peer);
@@ -87,6 +91,7 @@ export class Roster {
     for (const task of this.waitingTasks) this.triggerFailed(task, host.id, nowMs);
     for (const peer of [...host.peers]) this.removePeer(peer, nowMs);
     this.#releaseHostLeases(host);
+    this.watcher?.hostLeft(host);
   }
 
   removeTask(task: Task): void {
@@ -174,6 +179,10 @@ export class Roster {
     const anchorsChanged = peer.isAnchor ? task.anchors.add(peer) : task.anchors.delete(peer);
     if (sharersChanged || anchorsChanged) this.wake(task);
     if (anchorsChanged && task.pathless.size > 0) this.broken.add(task);
+    if (!peer.isNoted && peer.state === 'Succeeded' && peer.range === undefined) {
+      peer.isNoted = true;
+      this.watcher?.holderCame(peer);
+    }
     this.onReindex(peer);
   }
 
@@ -217,7 +226,12 @@ export class Roster {
     for (const task of this.waitingTasks) this.triggerFailed(task, host.id, nowMs);
     this.#releaseHostLeases(host);
     this.hostChanged(host);
-    for (const peer of host.peers) this.dropChildren(peer);
+    for (const peer of host.peers) {
+      this.dropChildren(peer);
+      // Somebody may wait to hear whether this host is there.
+      if (host.isAsked) this.wake(peer.task);
+    }
+    host.isAsked = false;
   }
 
   /** The triggered seed has begun, or has everything. */

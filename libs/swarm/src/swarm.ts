@@ -9,6 +9,8 @@ import { Expiry } from './expiry.ts';
 import type { EndFacts, Offence, PiecesFacts, RegistrationFacts } from './facts.ts';
 import { Host } from './host.ts';
 import type { HostFacts, HostView } from './host.ts';
+import { restore } from './memory.ts';
+import type { SwarmMemory, SwarmWatcher } from './memory.ts';
 import type { Peer, PeerState, PeerView } from './peer.ts';
 import { ATTACHED } from './peer.ts';
 import { Roster } from './roster.ts';
@@ -91,6 +93,7 @@ export class Swarm {
     return this.#roster.tasks.values();
   }
 
+  /** May be read a part at a time: what comes and goes meanwhile does no harm. */
   peers(): Iterable<PeerView> {
     return this.#roster.peers.values();
   }
@@ -135,11 +138,23 @@ export class Swarm {
       host.facts = facts;
       this.#roster.setLeaving(host, false);
       host.announcedAtMs = host.heardAtMs = nowMs;
+      host.isRemembered = false;
       host.apply('announced', nowMs);
       this.#roster.seeds.changed();
       this.#roster.reindexHost(host);
     }
     if (host.state.kind === 'unproven') this.#roster.decisions.push({ kind: 'probeHost', hostId: host.id });
+    return this.#answering.settle(nowMs);
+  }
+
+  /** Has somebody told what is worth remembering, from now on. */
+  watch(watcher: SwarmWatcher): void {
+    this.#roster.watcher = watcher;
+  }
+
+  /** Begins with what was known before a restart; before anything else is told. */
+  restore(memory: SwarmMemory, nowMs: number): Decision[] {
+    restore(this.#roster, memory, nowMs);
     return this.#answering.settle(nowMs);
   }
 
@@ -165,8 +180,10 @@ export class Swarm {
     if (host === undefined) return [];
     const { state } = host;
     if (isHealthy) {
+      const wasRemembered = host.isRemembered;
       host.heardAtMs = nowMs;
-      if (host.apply('proved', nowMs)) this.#roster.hostChanged(host);
+      host.isRemembered = false;
+      if (host.apply('proved', nowMs) || wasRemembered) this.#roster.hostChanged(host);
     } else if (state.kind === 'alive') {
       // One missed check is no proof: a busy host answers late.
       this.#roster.doubt(host, nowMs);

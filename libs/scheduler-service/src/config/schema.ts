@@ -73,6 +73,12 @@ export const schedulerSchema = z.object({
     settleTime: duration()
       .default(5 * SECOND)
       .describe('how long the first children wait for seeds to announce themselves'),
+    state: section({
+      enable: z
+        .boolean()
+        .default(true)
+        .describe('keep hosts, tasks and who holds them in `server.dataDir`, for the next start'),
+    }),
     gc: section({
       pieceDownloadTimeout: positiveDuration()
         .default(30 * MINUTE)

@@ -1,6 +1,7 @@
 import type { ServiceImpl } from '@connectrpc/connect';
 import type { scheduler } from '@d7y/api';
 import type { Logger } from '@d7y/service-kit';
+import type { HostView } from '@d7y/swarm';
 import type { Access } from '../access/access.ts';
 import { HostNotFoundError, SchedulerOverloadedError } from '../errors.ts';
 import { toHostFacts } from '../messages/host-facts.ts';
@@ -21,6 +22,7 @@ export const hosts = ({
   metrics,
   logger,
   access,
+  onHostAnnounced,
 }: {
   driver: SwarmDriver;
   records: Records;
@@ -28,6 +30,8 @@ export const hosts = ({
   metrics: SchedulerMetrics;
   logger: Logger;
   access: Access;
+  /** Its records are there by then. */
+  onHostAnnounced: (host: HostView) => void;
 }): Pick<ServiceImpl<typeof scheduler.Scheduler>, 'announceHost' | 'deleteHost' | 'listHosts'> => ({
   announceHost(request, context) {
     const { facts, message } = toHostFacts(request);
@@ -40,7 +44,10 @@ export const hosts = ({
       const decisions = swarm.hostAnnounced(facts, nowMs);
       isFull = decisions === undefined;
       const host = swarm.host(facts.id);
-      if (host !== undefined) records.keepHost(host, { message });
+      if (host !== undefined) {
+        records.keepHost(host, { message });
+        onHostAnnounced(host);
+      }
       return decisions ?? [];
     });
     if (isFull) {

@@ -1,5 +1,6 @@
 import type { ConnectRouter } from '@connectrpc/connect';
 import { scheduler, swarm, swarmListing } from '@d7y/api';
+import type { HostView } from '@d7y/swarm';
 import type { LinkHub } from '../link/link-hub.ts';
 import type { Logger } from '@d7y/service-kit';
 import type { Records } from '../messages/records.ts';
@@ -31,6 +32,7 @@ export function registerServices(
       readonly logger: Logger;
       readonly instanceId: string;
       readonly hub: LinkHub;
+      readonly onHostAnnounced: (host: HostView) => void;
       readonly linkMetrics: { request(kind: string): void };
     },
 ): void {

@@ -38,7 +38,13 @@ export class SchedulerNode extends ClusterNode {
     await mkdir(dir, { recursive: true });
     const [port, metricsPort] = (await freePorts(2)) as [number, number];
     const base = {
-      server: { listenIP: '127.0.0.1', advertiseIP: '127.0.0.1', port, advertisePort: port },
+      server: {
+        listenIP: '127.0.0.1',
+        advertiseIP: '127.0.0.1',
+        port,
+        advertisePort: port,
+        dataDir: join(dir, 'data'),
+      },
       metrics: { enable: true, addr: `127.0.0.1:${metricsPort}` },
     };
     return new SchedulerNode(

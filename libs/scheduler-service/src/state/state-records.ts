@@ -1,0 +1,128 @@
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { durationFromMs } from '@bufbuild/protobuf/wkt';
+import type { common } from '@d7y/api';
+import { scheduler } from '@d7y/api';
+import type { HostFacts, RememberedHolder, RememberedTask } from '@d7y/swarm';
+import { z } from 'zod';
+import { toHostFacts } from '../messages/host-facts.ts';
+import { DEFAULT_CONCURRENT_PIECES } from '../messages/message-writer.ts';
+import type { TaskRecord } from '../messages/records.ts';
+import { toPriority } from '../messages/registration-facts.ts';
+
+/** A task, and what describes it to others. */
+export interface KeptTask extends RememberedTask {
+  readonly record: Omit<TaskRecord, 'seedDownload'>;
+}
+
+/** The first byte of a record says what it is; behind it stands an AnnounceHostRequest, or JSON. */
+const KIND = { host: 1, hostLeft: 2, task: 3, holder: 4, holderLeft: 5 } as const;
+
+export function hostRecord(message: common.Host, announceIntervalMs: number | undefined): Uint8Array {
+  const announcement = create(scheduler.AnnounceHostRequestSchema, {
+    host: message,
+    ...(announceIntervalMs !== undefined && { interval: durationFromMs(announceIntervalMs) }),
+  });
+  return Buffer.concat([Buffer.from([KIND.host]), toBinary(scheduler.AnnounceHostRequestSchema, announcement)]);
+}
+
+const json = (kind: number, content: unknown): Uint8Array =>
+  Buffer.from(`${String.fromCharCode(kind)}${JSON.stringify(content)}`);
+
+export const hostLeftRecord = (hostId: string): Uint8Array => json(KIND.hostLeft, hostId);
+export const taskRecord = (task: KeptTask): Uint8Array => json(KIND.task, task);
+export const holderRecord = (holder: RememberedHolder): Uint8Array =>
+  json(KIND.holder, [holder.peerId, holder.hostId, holder.taskId, holder.priority, holder.concurrentPieceCount]);
+export const holderLeftRecord = (peerId: string): Uint8Array => json(KIND.holderLeft, peerId);
+
+const count = z.int().nonnegative().optional();
+const kept = z.object({
+  id: z.string().min(1),
+  size: z.object({ contentLength: count, pieceLength: count, pieceCount: count }),
+  isPrivate: z.boolean(),
+  record: z.object({
+    url: z.string(),
+    digest: z.string().optional(),
+    tag: z.string().optional(),
+    application: z.string().optional(),
+    filteredQueryParams: z.array(z.string()),
+  }),
+});
+
+/** What all records together say. */
+export interface KeptState {
+  readonly hosts: Map<string, { readonly facts: HostFacts; readonly message: common.Host }>;
+  readonly tasks: Map<string, KeptTask>;
+  readonly holders: Map<string, RememberedHolder>;
+  /** Records that could not be read. */
+  readonly unreadable: number;
+}
+
+/** Goes through the records in the order in which they were written; of those about the same thing the last one counts. */
+export function replay(records: Iterable<Buffer>): KeptState {
+  const state = { hosts: new Map(), tasks: new Map(), holders: new Map(), unreadable: 0 };
+  const holdersOf = new Map<string, Set<string>>();
+  for (const record of records) {
+    try {
+      apply(state, holdersOf, record);
+    } catch {
+      state.unreadable++;
+    }
+  }
+  return state;
+}
+
+function apply(state: KeptState, holdersOf: Map<string, Set<string>>, record: Buffer): void {
+  const content = record.subarray(1);
+  switch (record[0]) {
+    case KIND.host: {
+      const announced = toHostFacts(fromBinary(scheduler.AnnounceHostRequestSchema, content));
+      state.hosts.set(announced.facts.id, announced);
+      return;
+    }
+    case KIND.hostLeft: {
+      const hostId = z.string().parse(JSON.parse(content.toString()));
+      state.hosts.delete(hostId);
+      for (const peerId of holdersOf.get(hostId) ?? []) state.holders.delete(peerId);
+      holdersOf.delete(hostId);
+      return;
+    }
+    case KIND.task: {
+      const { id, size, isPrivate, record: described } = kept.parse(JSON.parse(content.toString()));
+      const { contentLength, pieceLength, pieceCount } = size;
+      const { url, digest, tag, application, filteredQueryParams } = described;
+      state.tasks.set(id, {
+        ...{ id, isPrivate, size: { contentLength, pieceLength, pieceCount } },
+        record: { url, digest, tag, application, filteredQueryParams },
+      });
+      return;
+    }
+    case KIND.holder: {
+      const holder = toHolder(JSON.parse(content.toString()));
+      state.holders.set(holder.peerId, holder);
+      const peers = holdersOf.get(holder.hostId) ?? new Set();
+      peers.add(holder.peerId);
+      holdersOf.set(holder.hostId, peers);
+      return;
+    }
+    case KIND.holderLeft: {
+      const peerId = z.string().parse(JSON.parse(content.toString()));
+      const holder = state.holders.get(peerId);
+      state.holders.delete(peerId);
+      if (holder !== undefined) holdersOf.get(holder.hostId)?.delete(peerId);
+      return;
+    }
+    default:
+      throw new RangeError('a record of no known kind');
+  }
+}
+
+/** By hand, not by a schema: there may be hundreds of thousands. */
+function toHolder(fields: unknown): RememberedHolder {
+  const [peerId, hostId, taskId, priority, concurrentPieceCount] = fields as unknown[];
+  if (typeof peerId !== 'string' || typeof hostId !== 'string' || typeof taskId !== 'string')
+    throw new TypeError('a holder without a name');
+  return {
+    ...{ peerId, hostId, taskId, priority: toPriority(Number(priority)) },
+    concurrentPieceCount: Number(concurrentPieceCount) || DEFAULT_CONCURRENT_PIECES,
+  };
+}

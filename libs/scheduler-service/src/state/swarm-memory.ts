@@ -1,0 +1,126 @@
+import { join } from 'node:path';
+import type { Logger } from '@d7y/service-kit';
+import type { HostView, PeerView, Swarm, SwarmWatcher } from '@d7y/swarm';
+import type { Records } from '../messages/records.ts';
+import type { SwarmDriver } from '../scheduling/swarm-driver.ts';
+import { hostLeftRecord, hostRecord, holderLeftRecord, holderRecord, replay, taskRecord } from './state-records.ts';
+import { StateStore } from './state-store.ts';
+
+export interface SwarmMemoryOptions {
+  readonly dataDir: string;
+  readonly swarm: Swarm;
+  readonly driver: SwarmDriver;
+  readonly records: Records;
+  readonly logger: Logger;
+}
+
+/**
+ * Keeps hosts, tasks and who holds them whole over a restart. Downloads under way are not kept: their peers come back by themselves and
+ * say what they have. Begins with what the last process left, which is offered to nobody until its host is heard of.
+ */
+export class SwarmMemory implements AsyncDisposable, SwarmWatcher {
+  readonly #options: SwarmMemoryOptions;
+  readonly #store: StateStore;
+  /** By host id: what was written of the host, without the figures that change all the time. */
+  readonly #written = new WeakMap<HostView, string>();
+
+  private constructor(options: SwarmMemoryOptions, store: StateStore) {
+    this.#options = options;
+    this.#store = store;
+  }
+
+  /** @throws when the directory cannot be made or read */
+  static async open(options: SwarmMemoryOptions): Promise<SwarmMemory> {
+    const { dataDir, swarm, driver, records, logger } = options;
+    const startedMs = performance.now();
+    const current = () => memory.#current();
+    const { store, records: found } = await StateStore.open({ dir: join(dataDir, 'swarm'), logger, current });
+    const memory = new SwarmMemory(options, store);
+    const { hosts, tasks, holders, unreadable } = replay(found);
+    driver.tell((core, nowMs) => {
+      const decisions = core.restore(
+        {
+          hosts: [...hosts.values()].map(({ facts }) => facts),
+          tasks: tasks.values(),
+          holders: holders.values(),
+        },
+        nowMs,
+      );
+      for (const host of core.hosts()) {
+        const message = hosts.get(host.id)?.message;
+        if (message !== undefined) records.keepHost(host, { message });
+      }
+      for (const { id, record } of tasks.values()) {
+        const task = core.task(id);
+        if (task !== undefined) records.keepTask(task, record);
+      }
+      return decisions;
+    });
+    swarm.watch(memory);
+    if (found.length > 0) {
+      const counts = { hosts: hosts.size, tasks: tasks.size, holders: holders.size, unreadable };
+      logger.info(
+        { ...counts, tookMs: Math.round(performance.now() - startedMs) },
+        'what was known before is known again',
+      );
+    }
+    return memory;
+  }
+
+  /** A host announced itself: its records are there by now. */
+  hostAnnounced(host: HostView): void {
+    const message = this.#options.records.host(host)?.message;
+    if (message === undefined) return;
+    const identity = JSON.stringify(host.facts);
+    if (this.#written.get(host) === identity) return;
+    this.#written.set(host, identity);
+    this.#store.append(hostRecord(message, host.facts.announceIntervalMs));
+  }
+
+  holderCame(peer: PeerView): void {
+    for (const record of this.#holder(peer)) this.#store.append(record);
+  }
+
+  holderLeft({ id }: PeerView): void {
+    this.#store.append(holderLeftRecord(id));
+  }
+
+  hostLeft({ id }: HostView): void {
+    this.#store.append(hostLeftRecord(id));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#store[Symbol.asyncDispose]();
+  }
+
+  *#current(): Generator<Uint8Array> {
+    const { swarm, records } = this.#options;
+    for (const host of swarm.hosts()) {
+      const message = records.host(host)?.message;
+      if (message !== undefined) yield hostRecord(message, host.facts.announceIntervalMs);
+    }
+    const told = new Set<string>();
+    for (const peer of swarm.peers()) {
+      if (peer.state !== 'Succeeded' || peer.range !== undefined) continue;
+      const [task, holder] = this.#holder(peer);
+      if (!told.has(peer.task.id)) yield task;
+      told.add(peer.task.id);
+      yield holder;
+    }
+  }
+
+  #holder({
+    id: peerId,
+    host,
+    task,
+    priority,
+    concurrentPieceCount,
+  }: PeerView): [task: Uint8Array, holder: Uint8Array] {
+    const { url = '', digest, tag, application, filteredQueryParams = [] } = this.#options.records.task(task) ?? {};
+    const { id, size, isPrivate } = task;
+    return [
+      taskRecord({ id, size, isPrivate, record: { url, digest, tag, application, filteredQueryParams } }),
+      holderRecord({ peerId, hostId: host.id, taskId: id, priority, concurrentPieceCount }),
+    ];
+  }
+}
