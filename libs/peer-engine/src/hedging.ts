@@ -7,8 +7,6 @@ import { RaceLostError, stateOf } from './piece-race.ts';
 import type { Progress } from './progress.ts';
 import type { ParentState, TaskParents } from './task-parents.ts';
 
-/** Pieces asked of one parent at the same time, with those that were asked of another one first. */
-const MAX_PER_PARENT_HEDGED = 8;
 /** Pieces asked of a second parent at the same time, beside those that are asked of one. */
 const MAX_HEDGES = 4;
 /** How often transfers are looked at, in ms. */
@@ -77,7 +75,7 @@ export class Hedging {
     const { originSilenceMs: silenceMs, floorBytesPerSec } = this.#init.latePolicy;
     return (
       [...runners].every((runner) => isStuck(this.#stateOf(race, runner), { silenceMs, floorBytesPerSec })) &&
-      this.#init.parents.otherHolder(number, asked) === undefined
+      !this.#init.parents.choice.hasOtherHolder(number, asked)
     );
   }
 
@@ -112,7 +110,7 @@ export class Hedging {
         runner.isLate ||= isLate(this.#stateOf(race, runner), standings.typicalBytesPerSec, isEndgame, latePolicy);
       }
       if (race.isOver || ![...runners].every((runner) => runner.isLate)) continue;
-      const other = this.#init.parents.otherHolder(number, asked, MAX_PER_PARENT_HEDGED);
+      const other = this.#init.parents.choice.pickOther(number, asked);
       isHelpNeeded ||= other === undefined && this.#isHopeless(number);
       if (other === undefined || (runners.size === 1 && hedges >= MAX_HEDGES)) continue;
       if (runners.size > 1) slowest(race, runners)?.stop.abort(new RaceLostError(number));

@@ -1,8 +1,6 @@
 import type { Parent, PieceSink } from '@d7y/peer-protocol';
-import type { PieceRecord, ReadonlyPieceSet } from '@d7y/piece';
+import type { PieceRecord } from '@d7y/piece';
 import { pieceRange } from '@d7y/piece';
-import type { PieceCandidateParent } from '@d7y/swarm';
-import { choosePiece } from '@d7y/swarm';
 import type { Tracer } from '@opentelemetry/api';
 import { SpanKind } from '@opentelemetry/api';
 import type { ByteLimiter, Logger } from '@d7y/service-kit';
@@ -14,7 +12,6 @@ import type { LatePolicy } from './lateness.ts';
 import { offenceOf } from './offence.ts';
 import type { ParentStandings } from './parent-standing.ts';
 import { PieceRace, RaceLostError } from './piece-race.ts';
-import { pieceOrder } from './piece-order.ts';
 import type { Parents } from './ports/parents.ts';
 import type { ClaimHolder, Progress } from './progress.ts';
 import type { Offence, Reputation } from './reputation.ts';
@@ -26,8 +23,6 @@ import type { Verification } from './verification.ts';
 
 /** A parent that says "no such piece" or "busy" this often is left alone for the task. */
 const MAX_REFUSALS = 3;
-/** Pieces asked of one parent at the same time: few, so that it serves many children evenly. */
-const MAX_PER_PARENT = 4;
 /** A parent that was so late for this many pieces in a row that others had to bring them is left alone. */
 const MAX_LATE = 3;
 /** Transfers that our own threads may die over before that counts against the parent. */
@@ -103,7 +98,7 @@ export class PeerFetcher implements ClaimHolder {
   get isLive(): boolean {
     if (this.#inFlight > 0 || this.parents.hasFallbacks) return true;
     const missing = this.#init.progress.missing();
-    return this.parents.states.some(({ isSyncing, pieces }) => isSyncing || intersects(missing, pieces));
+    return this.parents.states.some((state) => state.isSyncing || this.parents.choice.hasAnyOf(state, missing));
   }
 
   /** Time since a parent announced or delivered anything, in ms; 0 while pieces are on their way. */
@@ -131,7 +126,8 @@ export class PeerFetcher implements ClaimHolder {
   /** Starts as many fetches as the limits allow; to be called whenever pieces became missing. */
   pump(): void {
     while (this.#inFlight < this.#init.concurrency && !this.#init.signal.aborted) {
-      const choice = this.#choose();
+      const { progress, urgent } = this.#init;
+      const choice = this.parents.choice.pick({ wanted: progress.missing(), urgent });
       if (choice === undefined || !this.#init.progress.claim(choice.pieceNumber, this)) break;
       this.#begin(choice.pieceNumber, choice.state);
     }
@@ -169,48 +165,6 @@ export class PeerFetcher implements ClaimHolder {
     await Promise.allSettled(this.#fetching);
   }
 
-  #choose(): { pieceNumber: number; state: ParentState } | undefined {
-    const { progress, random, urgent } = this.#init;
-    const wanted = progress.missing();
-    const choose = (parents: readonly PieceCandidateParent[]) =>
-      choosePiece({
-        wanted,
-        parents,
-        urgent: urgent(),
-        order: pieceOrder({
-          finished: progress.stored.finishedPieces.size,
-          parents: this.parents.states.map(({ parent, pieces, asked }) => ({
-            isSeed: parent.isSeed,
-            isComplete: pieces.size >= asked,
-          })),
-        }),
-        maxPerParent: MAX_PER_PARENT,
-        random,
-      });
-    const neighbours = this.parents.candidates(undefined, { neighboursOnly: true });
-    const choice = choose(neighbours) ?? choose(this.parents.candidates());
-    const state = choice && this.parents.get(choice.parentId);
-    if (state === undefined || choice === undefined) return this.#chooseTrial(wanted);
-    return { pieceNumber: choice.pieceNumber, state };
-  }
-
-  /**
-   * What only stalling parents have is asked of one of them that has nothing to do: whether it still stalls shows with a new transfer alone,
-   * and nobody else would ever bring the piece.
-   */
-  #chooseTrial(wanted: ReadonlyPieceSet): { pieceNumber: number; state: ParentState } | undefined {
-    const states = this.parents.states.filter(({ address }) => address !== undefined);
-    const resting = states.filter(({ isStalling, inFlight }) => isStalling && inFlight === 0);
-    if (resting.length === 0) return undefined;
-    const others = states.filter(({ isStalling }) => !isStalling);
-    for (const pieceNumber of wanted) {
-      if (others.some(({ pieces }) => pieces.has(pieceNumber))) continue;
-      const state = resting.find(({ pieces }) => pieces.has(pieceNumber));
-      if (state !== undefined) return { pieceNumber, state };
-    }
-    return undefined;
-  }
-
   /** A piece that was claimed for it. */
   #begin(number: number, state: ParentState): void {
     const { progress } = this.#init;
@@ -238,13 +192,13 @@ export class PeerFetcher implements ClaimHolder {
     under.runners.add(runner);
     under.asked.add(state.parent.peerId);
     this.#inFlight++;
-    state.inFlight++;
+    this.parents.choice.begun(state);
     const fetching = this.#transfer(under.race, runner).finally(() => {
       under.race.drop(runner);
       under.runners.delete(runner);
       resolve();
       this.#inFlight--;
-      state.inFlight--;
+      this.parents.choice.ended(state);
       if (under.runners.size === 0) this.#settle(number, under.race);
       if (!this.#init.signal.aborted) this.pump();
     });
@@ -353,12 +307,7 @@ export class PeerFetcher implements ClaimHolder {
     if (offence !== undefined) {
       return this.parents.blame(parent.peerId, offence, number);
     }
-    state.pieces.delete(number);
+    this.parents.choice.lacks(state, number);
     if (++state.refusals >= MAX_REFUSALS) this.parents.drop(state, 'it had no piece that it was asked for');
   }
-}
-
-function intersects(wanted: ReadonlyPieceSet, held: ReadonlyPieceSet): boolean {
-  for (const number of wanted) if (held.has(number)) return true;
-  return false;
 }

@@ -1,4 +1,4 @@
-import type { PieceChoiceInput } from '@d7y/swarm';
+import type { PieceOrder } from '@d7y/swarm';
 
 /** Pieces taken at random before the rarest come first: a peer that has nothing has nothing to trade. */
 const RANDOM_PIECES = 4;
@@ -15,7 +15,7 @@ export interface PieceOrderFacts {
  * at the same time would then all have the same pieces: so only where nobody is likely to trade with us. That is where all parents have
  * everything; except for a lone seed, of which a crowd gets its first pieces.
  */
-export function pieceOrder({ finished, parents }: PieceOrderFacts): NonNullable<PieceChoiceInput['order']> {
+export function pieceOrder({ finished, parents }: PieceOrderFacts): PieceOrder {
   const [first, ...others] = parents;
   const isLoneSeed = first?.isSeed === true && others.length === 0;
   if (!isLoneSeed && parents.every(({ isComplete }) => isComplete)) return 'ascending';

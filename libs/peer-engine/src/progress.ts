@@ -33,6 +33,8 @@ export class Progress {
   onRefused: ((number: number) => void) | undefined;
   /** Pieces under way: whose they are, and how many of their bytes may be read already (only bytes straight from the origin). */
   readonly #claims = new Map<number, { readonly holder: ClaimHolder; readonly bytes: number }>();
+  /** The numbers of these. */
+  readonly #claimed = new PieceSet();
   readonly #wanted = new PieceSet();
   /** Of these, the ones that somebody waits for. */
   readonly #awaited = new PieceSet();
@@ -57,8 +59,7 @@ export class Progress {
 
   /** Everything wanted so far is here. */
   get isSatisfied(): boolean {
-    for (const number of this.#wanted) if (!this.stored.finishedPieces.has(number)) return false;
-    return true;
+    return this.#wanted.minus(this.stored.finishedPieces).size === 0;
   }
 
   get wantsWhole(): boolean {
@@ -83,39 +84,32 @@ export class Progress {
 
   /** Wanted, not here and not under way, in ascending order; until everything that somebody waits for is here, only of that. */
   missing(): PieceSet {
-    return this.#missingOf(this.#isAwaitedHere ? this.#wanted : this.#awaited);
+    const pieces = this.#isAwaitedHere ? this.#wanted : this.#awaited;
+    return pieces.minus(this.stored.finishedPieces, this.#claimed);
   }
 
   get #isAwaitedHere(): boolean {
     if (this.#awaited.size === this.#wanted.size) return false;
-    for (const number of this.#awaited) if (!this.stored.finishedPieces.has(number)) return false;
-    return true;
-  }
-
-  #missingOf(pieces: PieceSet): PieceSet {
-    const missing = new PieceSet();
-    for (const number of pieces) {
-      if (!this.stored.finishedPieces.has(number) && !this.#claims.has(number)) missing.add(number);
-    }
-    return missing;
+    return this.#awaited.minus(this.stored.finishedPieces).size === 0;
   }
 
   /** Takes a piece for fetching. @returns false when it is here or under way */
   claim(number: number, holder: ClaimHolder): boolean {
     if (this.stored.finishedPieces.has(number) || this.#claims.has(number)) return false;
-    this.#claims.set(number, { holder, bytes: 0 });
+    this.handOver(number, holder);
     return true;
   }
 
   /** A piece that is under way is somebody else's from now on. */
   handOver(number: number, holder: ClaimHolder): void {
     this.#claims.set(number, { holder, bytes: 0 });
+    this.#claimed.add(number);
   }
 
   /** Gives a piece back unfetched; nothing changes where it is not the holder's (any more). */
   unclaim(number: number, holder: ClaimHolder): void {
     if (this.#claims.get(number)?.holder !== holder) return;
-    this.#claims.delete(number);
+    this.#release(number);
     this.changed.beat();
   }
 
@@ -123,9 +117,14 @@ export class Progress {
   reclaim(): number[] {
     const orphans: number[] = [];
     for (const [number, { holder }] of this.#claims) if (!holder.isFetching(number)) orphans.push(number);
-    for (const number of orphans) this.#claims.delete(number);
+    for (const number of orphans) this.#release(number);
     if (orphans.length > 0) this.changed.beat();
     return orphans;
+  }
+
+  #release(number: number): void {
+    this.#claims.delete(number);
+    this.#claimed.delete(number);
   }
 
   /** The first `bytes` of a claimed piece came from the origin and are written. */
@@ -142,7 +141,7 @@ export class Progress {
   }
 
   finish(piece: PieceRecord): void {
-    this.#claims.delete(piece.number);
+    this.#release(piece.number);
     const discarded = this.#missingAgain.get(piece.number);
     if (discarded !== undefined) {
       const isSame = discarded.sha256 !== undefined && discarded.sha256 === piece.sha256;

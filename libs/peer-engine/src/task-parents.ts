@@ -1,27 +1,24 @@
 import type { Parent, PieceAnnouncement } from '@d7y/peer-protocol';
-import { pieceRange, PieceSet } from '@d7y/piece';
+import { pieceRange } from '@d7y/piece';
 import type { Logger } from '@d7y/service-kit';
-import type { PieceCandidateParent } from '@d7y/swarm';
-import { chooseHolder } from '@d7y/swarm';
 import type { Journal } from './journal.ts';
 import type { LatePolicy } from './lateness.ts';
 import { offenceOf, OFFENCES } from './offence.ts';
 import type { ParentStandings, PieceServerAddress } from './parent-standing.ts';
+import { PieceChoice } from './piece-choice.ts';
 import type { Parents } from './ports/parents.ts';
 import type { Progress } from './progress.ts';
 import type { Offence, Reputation } from './reputation.ts';
 import type { Verification } from './verification.ts';
 
-/** A parent of this task: what it has, what it owes us. */
+/** A parent of this task: where it is, how it did. What it has is with the `PieceChoice`. */
 export interface ParentState {
   readonly parent: Parent;
-  readonly pieces: PieceSet;
   /** Of so many pieces it was asked whether it has them. */
   asked: number;
   address: PieceServerAddress | undefined;
   /** What it has, and where, was not asked but concluded from its offer and from what it said in earlier tasks. */
   isPresumed: boolean;
-  inFlight: number;
   refusals: number;
   /** Pieces in a row that others had to bring. */
   lates: number;
@@ -63,6 +60,8 @@ export interface TaskParentsInit {
 /** The parents of one task: who they are, what they say they have, and which of them are asked no more. */
 export class TaskParents {
   readonly #init: TaskParentsInit;
+  /** What they have, and what to ask of whom. */
+  readonly choice: PieceChoice;
   readonly #states = new Map<string, ParentState>();
   /** Never asked again for this task. */
   readonly #blocked = new Set<string>();
@@ -74,6 +73,7 @@ export class TaskParents {
 
   constructor(init: TaskParentsInit) {
     this.#init = init;
+    this.choice = new PieceChoice(init);
     this.#lastNewsMs = init.clock();
   }
 
@@ -138,11 +138,9 @@ export class TaskParents {
     this.#init.journal.asked(parent);
     const state: ParentState = {
       parent,
-      pieces: new PieceSet(),
       asked: Infinity,
       address: undefined,
       isPresumed: false,
-      inFlight: 0,
       refusals: 0,
       lates: 0,
       isStalling: false,
@@ -155,6 +153,7 @@ export class TaskParents {
       use: this.#isOnePiece ? undefined : this.#init.standings.use(parent),
     };
     this.#states.set(parent.peerId, state);
+    this.choice.joined(state);
     this.#hosts.set(parent.peerId, parent.hostId);
     this.#lastNewsMs = this.#init.clock();
     this.#init.verification.meet([parent]);
@@ -202,24 +201,6 @@ export class TaskParents {
     for (const state of [...this.#states.values()]) this.#release(state);
   }
 
-  /** Whom to ask next, but for those that stall. @param options.neighboursOnly without those that are there for what neighbours do not bring */
-  candidates(except: ReadonlySet<string> = new Set(), { neighboursOnly = false } = {}): PieceCandidateParent[] {
-    const candidates: PieceCandidateParent[] = [];
-    for (const { parent, pieces, inFlight, address, isStalling } of this.#states.values()) {
-      if (address === undefined || isStalling || except.has(parent.peerId)) continue;
-      if (neighboursOnly && parent.isFallback === true) continue;
-      candidates.push({ id: parent.peerId, pieces, inFlight, weight: this.#init.standings.weight(parent) });
-    }
-    return candidates;
-  }
-
-  /** Somebody else who has the piece. @param maxPerParent no limit finds those that have no free slot now as well */
-  otherHolder(number: number, asked: ReadonlySet<string>, maxPerParent = Infinity): ParentState | undefined {
-    const options = { parents: this.candidates(asked), maxPerParent, random: this.#init.random };
-    const peerId = chooseHolder(number, options);
-    return peerId === undefined ? undefined : this.#states.get(peerId);
-  }
-
   get #isOnePiece(): boolean {
     return this.#init.progress.layout.pieceCount === 1;
   }
@@ -237,7 +218,7 @@ export class TaskParents {
     state.address = address;
     state.isPresumed = true;
     state.asked = 1;
-    state.pieces.add(0);
+    this.choice.learned(state, 0);
     journal.announced(parent);
     return true;
   }
@@ -296,7 +277,7 @@ export class TaskParents {
     state.address = { ip, tcpPort, keepsAlive };
     this.#init.standings.learnedPieceServer(state.parent, state.address);
     this.#lastNewsMs = this.#init.clock();
-    if (!state.pieces.add(number)) return false;
+    if (!this.choice.learned(state, number)) return false;
     this.#init.journal.announced(state.parent);
     return true;
   }
@@ -306,12 +287,13 @@ export class TaskParents {
     this.#init.standings.lostPieceServer(state.parent.hostId);
     state.isPresumed = false;
     state.address = undefined;
-    state.pieces.delete(number);
+    this.choice.lacks(state, number);
     void this.#sync(state);
   }
 
   #release(state: ParentState): void {
     if (!this.#states.delete(state.parent.peerId)) return;
+    this.choice.left(state);
     state.stop.abort();
     state.use?.[Symbol.dispose]();
   }

@@ -39,6 +39,18 @@ describe('PieceSet', () => {
     );
   });
 
+  it('is left with what none of the others has', () => {
+    const numbers = fc.uniqueArray(fc.integer({ min: 0, max: 2000 }), { maxLength: 200 });
+    fc.assert(
+      fc.property(numbers, numbers, numbers, (all, some, others) => {
+        const rest = new PieceSet(all).minus(new PieceSet(some), new PieceSet(others));
+        const expected = all.filter((number) => !some.includes(number) && !others.includes(number));
+        expect([...rest]).toEqual(expected.sort((a, b) => a - b));
+        expect(rest.size).toBe(expected.length);
+      }),
+    );
+  });
+
   it('starts at 0 when looking for what is missing', () => {
     expect(PieceSet.upTo(64).firstMissing()).toBe(64);
     expect(new PieceSet().firstMissing()).toBe(0);

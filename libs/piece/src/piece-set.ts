@@ -29,6 +29,19 @@ export class PieceSet implements ReadonlyPieceSet {
     return set;
   }
 
+  /** What is in this one and in none of the others. */
+  minus(...others: readonly Pick<ReadonlyPieceSet, 'wordAt'>[]): PieceSet {
+    const rest = new PieceSet();
+    rest.#words = this.#words.slice();
+    for (const [index, word] of rest.#words.entries()) {
+      if (word === 0) continue;
+      const left = others.reduce((bits, other) => bits & ~other.wordAt(index), word);
+      rest.#words[index] = left;
+      for (let bits = left; bits !== 0; bits &= bits - 1) rest.#size++;
+    }
+    return rest;
+  }
+
   get size(): number {
     return this.#size;
   }

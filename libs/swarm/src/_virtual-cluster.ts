@@ -3,7 +3,7 @@ import { seededRandom } from './_seeded-random.ts';
 import type { Decision } from './decision.ts';
 import type { HostFacts } from './host.ts';
 import type { Priority } from './peer.ts';
-import { choosePiece } from './piece-selection.ts';
+import { choosePiece } from './_piece-selection.ts';
 import { Swarm } from './swarm.ts';
 import type { SwarmOptions } from './swarm-options.ts';
 

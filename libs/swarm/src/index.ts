@@ -10,8 +10,6 @@ export { PEER_TRANSITIONS } from './peer.ts';
 export type { PeerLink, PeerState, PeerView, Priority } from './peer.ts';
 export { PiecePicker } from './piece-picker.ts';
 export type { PickedPiece, PieceOrder, PickRule } from './piece-picker.ts';
-export { chooseHolder, choosePiece } from './piece-selection.ts';
-export type { PieceCandidateParent, PieceChoiceInput } from './piece-selection.ts';
 export type { ReadonlySampleSet } from './sample-set.ts';
 export { schedulerRing } from './scheduler-ring.ts';
 export type { SchedulerRing } from './scheduler-ring.ts';

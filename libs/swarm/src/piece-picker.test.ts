@@ -83,6 +83,10 @@ describe('PiecePicker', () => {
           .filter((number) => free.some(({ pieces }) => pieces.has(number)))
           .sort((one, other) => one - other);
         for (let number = 0; number < PIECES; number++) expect(picker.holdersOf(number)).toBe(rarity(number));
+        for (const { slot, pieces } of parents) {
+          expect(picker.heldBy(slot)).toBe(pieces.size);
+          expect(picker.hasAnyOf(slot, new PieceSet(wanted))).toBe(wanted.some((number) => pieces.has(number)));
+        }
 
         const firstUrgent = urgent.slice(0, 2).find((number) => possible.includes(number));
         const picked = picker.pick({
@@ -129,6 +133,22 @@ describe('PiecePicker', () => {
     expect(picker.pickFrom(first, { wanted: new PieceSet([0]), order: 'rarest' })).toBe(-1);
     picker.setUsable(first, false);
     expect(picker.pickFrom(first, { wanted: new PieceSet([1]), order: 'rarest' })).toBe(-1);
+  });
+
+  it('asks nobody who is excluded, though what they have is not rare', () => {
+    const picker = new PiecePicker(2, { random: seededRandom(1) });
+    const [first, second] = [picker.addParent(), picker.addParent()];
+    for (const [slot, pieceNumber] of [
+      [first, 0],
+      [second, 0],
+      [second, 1],
+    ] as const)
+      picker.announced(slot, pieceNumber);
+    const rule = { wanted: PieceSet.upTo(2), order: 'rarest', maxPerParent: 1 } as const;
+    const picked = { pieceNumber: 0, slot: first };
+    expect(picker.pick({ ...rule, isExcluded: (slot) => slot === second })).toEqual(picked);
+    expect(picker.pick({ ...rule, urgent: [1, 0], isExcluded: (slot) => slot === second })).toEqual(picked);
+    expect(picker.pick({ ...rule, isExcluded: () => true })).toBeUndefined();
   });
 
   it('asks nobody who is excluded for a late piece', () => {

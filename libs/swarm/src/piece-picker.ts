@@ -15,6 +15,8 @@ export interface PickRule {
   readonly order: PieceOrder;
   /** No parent gets more pieces at once than this. */
   readonly maxPerParent: number;
+  /** Whose pieces count for rarity, but who is not to be asked now. */
+  readonly isExcluded?: ((slot: number) => boolean) | undefined;
   /** Pieces that somebody waits for, the most urgent first: taken before all others. */
   readonly urgent?: Iterable<number> | undefined;
 }
@@ -45,6 +47,8 @@ export class PiecePicker {
   readonly #reachable: Uint32Array;
   /** Of each slot: the pieces its parent has. */
   #held: Uint32Array;
+  /** Of each slot: how many those are. */
+  #heldCounts: Uint32Array;
   #inFlight: Uint16Array;
   #presence: Uint8Array;
   #weights: Float64Array;
@@ -61,6 +65,7 @@ export class PiecePicker {
     this.#holders = new Uint16Array(pieceCount);
     this.#reachable = new Uint32Array(this.#wordCount);
     this.#held = new Uint32Array(this.#wordCount * slots);
+    this.#heldCounts = new Uint32Array(slots);
     this.#inFlight = new Uint16Array(slots);
     this.#presence = new Uint8Array(slots);
     this.#weights = new Float64Array(slots);
@@ -74,6 +79,7 @@ export class PiecePicker {
     this.#slotEnd = Math.max(this.#slotEnd, slot + 1);
     this.#presence[slot] = USABLE;
     this.#inFlight[slot] = 0;
+    this.#heldCounts[slot] = 0;
     this.#weights[slot] = weight;
     this.#held.fill(0, slot * this.#wordCount, (slot + 1) * this.#wordCount);
     return slot;
@@ -105,6 +111,18 @@ export class PiecePicker {
   has(slot: number, pieceNumber: number): boolean {
     const word = this.#held[slot * this.#wordCount + (pieceNumber >>> 5)] ?? 0;
     return pieceNumber < this.#holders.length && (word & (1 << (pieceNumber & 31))) !== 0;
+  }
+
+  /** How many pieces it has. */
+  heldBy(slot: number): number {
+    return this.#heldCounts[slot] ?? 0;
+  }
+
+  /** Whether it has one of these, usable or not. */
+  hasAnyOf(slot: number, pieces: Pick<ReadonlyPieceSet, 'wordAt'>): boolean {
+    for (let word = 0; word < this.#wordCount; word++)
+      if (((this.#held[slot * this.#wordCount + word] ?? 0) & pieces.wordAt(word)) !== 0) return true;
+    return false;
   }
 
   /** @returns whether that was not known. Pieces that the task does not have are not believed. */
@@ -142,16 +160,17 @@ export class PiecePicker {
    * least load for its weight. Parents without a free place count for rarity but are not chosen.
    * @returns undefined when no parent with a free place has a wanted piece
    */
-  pick({ wanted, order, maxPerParent, urgent }: PickRule): PickedPiece | undefined {
-    if (!this.#reach(maxPerParent)) return undefined;
+  pick({ wanted, order, maxPerParent, isExcluded, urgent }: PickRule): PickedPiece | undefined {
+    if (!this.#reach(maxPerParent, isExcluded)) return undefined;
     if (urgent !== undefined) {
       for (const pieceNumber of urgent) {
         if (!this.#isReachable(pieceNumber) || !wanted.has(pieceNumber)) continue;
-        return { pieceNumber, slot: this.pickHolder(pieceNumber, maxPerParent) };
+        return { pieceNumber, slot: this.pickHolder(pieceNumber, maxPerParent, isExcluded) };
       }
     }
     const pieceNumber = this.#choose(wanted, order);
-    return pieceNumber < 0 ? undefined : { pieceNumber, slot: this.pickHolder(pieceNumber, maxPerParent) };
+    if (pieceNumber < 0) return undefined;
+    return { pieceNumber, slot: this.pickHolder(pieceNumber, maxPerParent, isExcluded) };
   }
 
   /**
@@ -189,13 +208,14 @@ export class PiecePicker {
   }
 
   /** Notes what parents with a free place have. @returns whether there is one */
-  #reach(maxPerParent: number): boolean {
+  #reach(maxPerParent: number, isExcluded: PickRule['isExcluded']): boolean {
     const reachable = this.#reachable;
     const words = this.#wordCount;
     let isAnyFree = false;
     reachable.fill(0);
     for (let slot = 0; slot < this.#slotEnd; slot++) {
       if (this.#presence[slot] !== USABLE || (this.#inFlight[slot] ?? 0) >= maxPerParent) continue;
+      if (isExcluded?.(slot) === true) continue;
       isAnyFree = true;
       for (let word = 0; word < words; word++)
         reachable[word] = (reachable[word] ?? 0) | (this.#held[slot * words + word] ?? 0);
@@ -232,6 +252,7 @@ export class PiecePicker {
     if (pieceNumber >= this.#holders.length || this.#presence[slot] === ABSENT) return false;
     const word = slot * this.#wordCount + (pieceNumber >>> 5);
     this.#held[word] = (this.#held[word] ?? 0) ^ (1 << (pieceNumber & 31));
+    this.#heldCounts[slot] = (this.#heldCounts[slot] ?? 0) + change;
     if (this.#presence[slot] === USABLE) this.#count(pieceNumber, change);
     return true;
   }
@@ -243,14 +264,17 @@ export class PiecePicker {
   #grow(): void {
     const slots = Math.max(this.#presence.length * 2, 1);
     const held = new Uint32Array(this.#wordCount * slots);
+    const heldCounts = new Uint32Array(slots);
     const inFlight = new Uint16Array(slots);
     const presence = new Uint8Array(slots);
     const weights = new Float64Array(slots);
     held.set(this.#held);
+    heldCounts.set(this.#heldCounts);
     inFlight.set(this.#inFlight);
     presence.set(this.#presence);
     weights.set(this.#weights);
     this.#held = held;
+    this.#heldCounts = heldCounts;
     this.#inFlight = inFlight;
     this.#presence = presence;
     this.#weights = weights;

@@ -2,8 +2,8 @@ import { PieceSet } from '@d7y/piece';
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { seededRandom } from './_seeded-random.ts';
-import { chooseHolder, choosePiece } from './piece-selection.ts';
-import type { PieceCandidateParent } from './piece-selection.ts';
+import { chooseHolder, choosePiece } from './_piece-selection.ts';
+import type { PieceCandidateParent } from './_piece-selection.ts';
 
 const parent = (id: string, pieces: number[], more: Partial<PieceCandidateParent> = {}): PieceCandidateParent => ({
   id,

@@ -29,7 +29,7 @@ export interface PieceChoiceInput {
 }
 
 /**
- * One choice of a `PiecePicker` from scratch, for who keeps no picker: one pass over the pieces of all parents.
+ * One choice of a `PiecePicker` from scratch, for tests that keep no picker: one pass over the pieces of all parents.
  * @returns undefined when no parent with a free slot has a wanted piece
  */
 export function choosePiece(input: PieceChoiceInput): { pieceNumber: number; parentId: string } | undefined {
