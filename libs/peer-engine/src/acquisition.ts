@@ -1,5 +1,5 @@
 import type { Announcement, Instruction, Parent, PeerRegistration } from '@d7y/peer-protocol';
-import type { PieceRecord } from '@d7y/piece';
+import type { PieceRecord, ReadonlyPieceSet } from '@d7y/piece';
 import type { Logger } from '@d7y/service-kit';
 import { Conversation } from './conversation.ts';
 import { TaskUnavailableError } from './errors.ts';
@@ -105,6 +105,7 @@ export class Acquisition {
   }
 
   readonly handlers = {
+    hotPieces: (): ReadonlyPieceSet | undefined => this.#conversation?.hotPieces,
     onPiece: (piece: PieceRecord): void => {
       this.#conversation?.pieceFinished(piece);
       this.#inbox.push({ kind: 'progress' });

@@ -1,5 +1,5 @@
 import type { Announcement, Instruction, Parent } from '@d7y/peer-protocol';
-import type { PieceRecord } from '@d7y/piece';
+import type { PieceRecord, ReadonlyPieceSet } from '@d7y/piece';
 import { OriginStatusError } from './ports/origin.ts';
 import type { SchedulerConnection } from './ports/schedulers.ts';
 import type { Progress } from './progress.ts';
@@ -42,6 +42,11 @@ export class Conversation {
   /** `ip:port`, for logs. */
   get address(): string {
     return this.#init.scheduler.address;
+  }
+
+  /** Pieces that few in the swarm have, as far as it was told. */
+  get hotPieces(): ReadonlyPieceSet | undefined {
+    return this.#init.announcement.hotPieces;
   }
 
   /** An instruction is due. */

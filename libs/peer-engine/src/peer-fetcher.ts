@@ -1,5 +1,5 @@
 import type { Parent, PieceSink } from '@d7y/peer-protocol';
-import type { PieceRecord } from '@d7y/piece';
+import type { PieceRecord, ReadonlyPieceSet } from '@d7y/piece';
 import { pieceRange } from '@d7y/piece';
 import type { Tracer } from '@opentelemetry/api';
 import { SpanKind } from '@opentelemetry/api';
@@ -47,6 +47,8 @@ export interface PeerFetcherInit {
   readonly limitersFor: (pieceNumber: number) => readonly ByteLimiter[];
   /** Pieces that readers wait for, the most urgent first. */
   readonly urgent: () => Iterable<number>;
+  /** Pieces that few in the swarm have, where somebody said so. */
+  readonly hotPieces: () => ReadonlyPieceSet | undefined;
   readonly clock: () => number;
   readonly random: () => number;
   readonly tracer: Tracer;
@@ -126,8 +128,8 @@ export class PeerFetcher implements ClaimHolder {
   /** Starts as many fetches as the limits allow; to be called whenever pieces became missing. */
   pump(): void {
     while (this.#inFlight < this.#init.concurrency && !this.#init.signal.aborted) {
-      const { progress, urgent } = this.#init;
-      const choice = this.parents.choice.pick({ wanted: progress.missing(), urgent });
+      const { progress, urgent, hotPieces } = this.#init;
+      const choice = this.parents.choice.pick({ wanted: progress.missing(), urgent, hot: hotPieces() });
       if (choice === undefined || !this.#init.progress.claim(choice.pieceNumber, this)) break;
       this.#begin(choice.pieceNumber, choice.state);
     }

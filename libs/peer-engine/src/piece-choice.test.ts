@@ -11,11 +11,12 @@ const PIECES = 40;
 const ALL = PieceSet.upTo(PIECES);
 const nobodyWaits = { urgent: () => [] };
 
-async function choiceOf(): Promise<PieceChoice> {
+async function choiceOf({ finished = 0 } = {}): Promise<PieceChoice> {
   const layout = createLayout(PIECES * MIB, MIB);
   const task = { taskId: 'task', url: 'http://origin.test/x', layout, digest: undefined };
   const stored = await new MemoryTaskStore().create({ ...task, responseHeaders: {}, isPrivate: false });
-  return new PieceChoice({ progress: { layout, stored }, standings: { weight: () => 1 }, random: () => 0 });
+  const progress = { layout, stored: Object.assign(stored, { finishedPieces: PieceSet.upTo(finished) }) };
+  return new PieceChoice({ progress, standings: { weight: () => 1 }, random: () => 0 });
 }
 
 function parentOf(peerId: string, more: Partial<ParentState> & { isFallback?: boolean } = {}): ParentState {
@@ -118,5 +119,15 @@ describe('PieceChoice', () => {
     expect(choice.pick({ wanted: ALL, ...nobodyWaits })).toBeUndefined();
     choice.ended(next);
     expect(choice.pick({ wanted: ALL, ...nobodyWaits })).toEqual({ pieceNumber: 1, state: next });
+  });
+
+  it('asks for what few in the swarm have where its parents have no difference', async () => {
+    const choice = await choiceOf({ finished: 5 });
+    join(choice, parentOf('one'), [5, 6, 7, 8]);
+    join(choice, parentOf('two'), [5, 6, 7]);
+    const hot = new PieceSet([6, 20]);
+    expect(choice.pick({ wanted: new PieceSet([5, 6, 7]), ...nobodyWaits, hot })?.pieceNumber).toBe(6);
+    expect(choice.pick({ wanted: ALL, ...nobodyWaits, hot })?.pieceNumber).toBe(8);
+    expect(choice.pick({ wanted: new PieceSet([5, 6]), urgent: () => [5], hot })).toMatchObject({ pieceNumber: 5 });
   });
 });

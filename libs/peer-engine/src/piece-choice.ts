@@ -97,15 +97,23 @@ export class PieceChoice {
   pick({
     wanted,
     urgent,
+    hot,
   }: {
     readonly wanted: ReadonlyPieceSet;
     readonly urgent: () => Iterable<number>;
+    /** Pieces that few in the swarm have, where somebody said so. */
+    readonly hot?: ReadonlyPieceSet | undefined;
   }): ChosenPiece | undefined {
     if (wanted.size === 0) return undefined;
     this.#refresh();
     const order = this.#order();
-    const neighbour = this.#pickWhere({ wanted, urgent: urgent(), order }, (state) => state.parent.isFallback !== true);
-    return neighbour ?? this.#pickWhere({ wanted, urgent: urgent(), order }, () => true) ?? this.#pickTrial(wanted);
+    const neighbour = this.#pickWhere(
+      { wanted, urgent: urgent(), hot, order },
+      (state) => state.parent.isFallback !== true,
+    );
+    return (
+      neighbour ?? this.#pickWhere({ wanted, urgent: urgent(), hot, order }, () => true) ?? this.#pickTrial(wanted)
+    );
   }
 
   /** Whom else to ask for a piece that is late. @param asked peer ids of those who were asked */
@@ -142,7 +150,7 @@ export class PieceChoice {
   }
 
   #pickWhere(
-    rule: Pick<Parameters<PiecePicker['pick']>[0], 'wanted' | 'urgent' | 'order'>,
+    rule: Pick<Parameters<PiecePicker['pick']>[0], 'wanted' | 'urgent' | 'hot' | 'order'>,
     isAskable: (state: ParentState) => boolean,
   ): ChosenPiece | undefined {
     const isExcluded = (slot: number): boolean => {

@@ -49,6 +49,8 @@ export type Instruction =
 export interface Announcement {
   /** Instructions as they come; ends when the scheduler closes, throws when the stream breaks. Read by one reader. */
   readonly instructions: AsyncIterable<Instruction>;
+  /** Pieces that few in the swarm have, as the scheduler said last; undefined where it says no such thing. */
+  readonly hotPieces?: ReadonlyPieceSet | undefined;
   started(): void;
   backToSourceStarted(reason: string): void;
   pieceFinished(piece: PieceReport): void;

@@ -2,13 +2,13 @@ import { create } from '@bufbuild/protobuf';
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { common, swarm } from '@d7y/api';
 import type { PieceReport } from '@d7y/piece';
-import { PieceSet } from '@d7y/piece';
+import { MAX_PIECE_COUNT, PieceSet } from '@d7y/piece';
 import { AsyncQueue, currentTraceparent } from '@d7y/service-kit';
 import type { Announcement, Instruction, PeerRegistration } from './announcement.ts';
 import type { LinkedPeers } from './linked-peers.ts';
 import type { Parent } from './parent.ts';
 import { parentFaultOf } from './parent-offer.ts';
-import { toPieceBitmap } from './piece-bitmap.ts';
+import { piecesOf, toPieceBitmap } from './piece-bitmap.ts';
 import { publicHeadersOf } from './registration-message.ts';
 
 /** Offers that nobody reads are a fault of ours. */
@@ -43,6 +43,7 @@ export class LinkedAnnouncement implements Announcement {
   #untold: number[] = [];
   #deliveries = new Map<string, Delivery>();
   #closing: PromiseWithResolvers<void> | undefined;
+  #hotPieces: PieceSet | undefined;
   #isOver = false;
   readonly #onAbort = (): void => this.#breakOff(this.#signal.reason);
 
@@ -55,6 +56,10 @@ export class LinkedAnnouncement implements Announcement {
 
   get instructions(): AsyncIterable<Instruction> {
     return this.#instructions;
+  }
+
+  get hotPieces(): PieceSet | undefined {
+    return this.#hotPieces;
   }
 
   /** Says who is there. */
@@ -142,6 +147,11 @@ export class LinkedAnnouncement implements Announcement {
       return parent === undefined ? [] : [isFallback ? { ...parent, isFallback } : parent];
     });
     this.#instruct({ kind: 'parents', parents });
+  }
+
+  /** Which pieces few have. */
+  toldHotPieces(pieces: swarm.PieceBitmap | undefined): void {
+    this.#hotPieces = new PieceSet(plausible(piecesOf(pieces)));
   }
 
   /** Leave to fetch from the origin. */
@@ -317,6 +327,11 @@ export function toSourceMessage(
     enableTaskIdBasedBlobDigest: source.enableTaskIdBasedBlobDigest ?? false,
     ...(source.requestedPieceLength !== undefined && { requestedPieceLength: BigInt(source.requestedPieceLength) }),
   };
+}
+
+/** Without what no task can have. */
+function* plausible(pieceNumbers: Iterable<number>): Generator<number, void, undefined> {
+  for (const pieceNumber of pieceNumbers) if (pieceNumber < MAX_PIECE_COUNT) yield pieceNumber;
 }
 
 /** 0 stands for a length nobody told. */

@@ -84,6 +84,9 @@ export class LinkedPeers {
       case 'noted':
         this.#peers.get(response.value.peerNumber)?.noted(response.value.as);
         return true;
+      case 'hotPieces':
+        this.#peers.get(response.value.peerNumber)?.toldHotPieces(response.value.pieces);
+        return true;
       case 'refusal': {
         const { peerNumber, reason, description } = response.value;
         this.#peers.get(peerNumber)?.break(new RpcError(this.address, 'Link', codeOf(reason), description));

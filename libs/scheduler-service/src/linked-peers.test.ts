@@ -189,4 +189,31 @@ describe('downloads over the link of their daemon', () => {
     await host.client.deleteHost({ signal });
     await expect(ask(host, 'a', { peerId: 'third' })).rejects.toThrow('not known here');
   });
+
+  it('hear which pieces of a large swarm few have', async () => {
+    await using rig = await SchedulerRig.start({
+      swarm: { seedsEnabled: false, peerChildren: 50, sourceChildren: 50 },
+    });
+    const whole = { contentLength: 40 * PIECE_LENGTH };
+    await using source = await OwnHost.open(rig, 'source');
+    await ask(source, 'source', { ...whole, metadataOnly: true }).then(({ announcement }) => {
+      announcement.started();
+      return announcement.finished(40 * PIECE_LENGTH, 40);
+    });
+    await using child = await OwnHost.open(rig, 'child');
+    const asked = await Promise.all(
+      Array.from({ length: 40 }, (_, number) => ask(child, 'child', { ...whole, peerId: `child-${number}` })),
+    );
+    for (const { announcement } of asked) announcement.started();
+    const [first] = asked;
+    const parentId = 'source-peer';
+    for (let number = 0; number < 30; number++)
+      first?.announcement.pieceFinished({
+        ...{ number, offset: number * PIECE_LENGTH, length: PIECE_LENGTH, costMs: 9, parentId },
+        ...{ trafficType: 'remotePeer', digest: 'crc32:1', createdAtMs: 0 },
+      });
+    await eventually(() => asked.every(({ announcement }) => announcement.hotPieces?.size === 10));
+    expect([...(asked[7]?.announcement.hotPieces ?? [])]).toEqual([30, 31, 32, 33, 34, 35, 36, 37, 38, 39]);
+    for (const { announcement } of asked) announcement.abort();
+  });
 });

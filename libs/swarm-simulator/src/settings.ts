@@ -32,6 +32,8 @@ export interface DaemonRules {
   readonly parents: number;
   /** Of a download: pieces taken at random before the rarest come first. */
   readonly randomPieces: number;
+  /** Whether it takes the scheduler's word for which pieces are rare. */
+  readonly hotPieces: boolean;
   /** Pieces that a seed, or who else is at the origin, fetches ahead of what it has sent. */
   readonly originLookAhead: number;
   /** Pieces are told to the scheduler in batches of this time, in ms. */
@@ -89,6 +91,7 @@ export const DEFAULT_DAEMON_RULES: DaemonRules = {
   uploadSlots: 4,
   parents: 16,
   randomPieces: 4,
+  hotPieces: true,
   originLookAhead: 16,
   reportIntervalMs: 100,
 };

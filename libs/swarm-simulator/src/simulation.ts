@@ -2,6 +2,7 @@
 // host's download: its pieces, its neighbours, what is under way to it. Members know of each other only what messages told them: a piece
 // that a parent got counts for its child only once the announcement has travelled. To save the events of those announcements, a
 // child reads its parents' logs of (piece, time) as far as word can have reached it. The scheduler is the real one, behind latency.
+import type { ReadonlyPieceSet } from '@d7y/piece';
 import { PieceSet } from '@d7y/piece';
 import type { Decision, OfferedParent, PickRule, Reveal, SwarmOptions } from '@d7y/swarm';
 import { PiecePicker, Steering, Swarm } from '@d7y/swarm';
@@ -160,6 +161,8 @@ export class Simulation {
   readonly #originNext: Int32Array;
   readonly #laneTransfer: Int32Array;
   readonly #firstHeardTick: Uint32Array;
+  /** What the scheduler said of rare pieces, by member. */
+  readonly #hotPieces = new Map<number, ReadonlyPieceSet>();
   readonly #pickers: (PiecePicker | undefined)[];
   readonly #steering: (Steering<number> | undefined)[];
   readonly #isSteered: Uint8Array;
@@ -768,6 +771,9 @@ export class Simulation {
         this.#tell('started', Number(decision.peerId.slice(1)));
         this.#tell('finished', Number(decision.peerId.slice(1)));
         return;
+      case 'tellHotPieces':
+        if (this.#settings.daemon.hotPieces) this.#hotPieces.set(Number(decision.peerId.slice(1)), decision.pieces);
+        return;
       case 'offerParents':
         this.#offered(Number(decision.peerId.slice(1)), decision.parents);
         return;
@@ -1131,10 +1137,10 @@ export class Simulation {
     return drawn;
   }
 
-  #ruleOf(member: number): Pick<PickRule, 'wanted' | 'order'> {
+  #ruleOf(member: number): Pick<PickRule, 'wanted' | 'order' | 'hot'> {
     this.#wantedOf.offset = member * this.#words;
     const order = this.#logCount[member] < this.#settings.daemon.randomPieces ? 'random' : 'rarest';
-    return { wanted: this.#wantedOf, order };
+    return { wanted: this.#wantedOf, order, hot: this.#hotPieces.get(member) };
   }
 
   #request(member: number, slot: number, piece: number): void {

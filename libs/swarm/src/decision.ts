@@ -1,3 +1,5 @@
+import type { ReadonlyPieceSet } from '@d7y/piece';
+
 /** Why a registration or a request for parents is turned down. */
 export type RefusalCode = 'notFound' | 'failedPrecondition' | 'resourceExhausted';
 
@@ -22,6 +24,8 @@ export type Decision =
   | { readonly kind: 'offerParents'; readonly peerId: string; readonly parents: readonly OfferedParent[] }
   /** Tell the peer to fetch from the origin. */
   | { readonly kind: 'grantOrigin'; readonly peerId: string; readonly reason: string }
+  /** Tell the peer which pieces few have; replaces what it was told of them before. Of no weight: it may go missing. */
+  | { readonly kind: 'tellHotPieces'; readonly peerId: string; readonly pieces: ReadonlyPieceSet }
   | { readonly kind: 'answerEmpty'; readonly peerId: string }
   | { readonly kind: 'answerMetadataOnly'; readonly peerId: string }
   /** End the peer's conversation with an error. */

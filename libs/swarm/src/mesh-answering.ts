@@ -6,6 +6,7 @@ import type { Decision, RefusalCode } from './decision.ts';
 import { Exchange } from './exchange.ts';
 import type { DeliveryFacts } from './facts.ts';
 import type { Host } from './host.ts';
+import { HotPieces } from './hot-pieces.ts';
 import { askRemembered } from './memory.ts';
 import { byRank, rankOf } from './nearness.ts';
 import { leaseKindFor } from './origin-leases.ts';
@@ -34,6 +35,7 @@ export class MeshAnswering implements Answering {
   readonly #random: () => number;
   readonly #exchange: Exchange;
   readonly #health = new UploadHealth();
+  readonly #hotPieces = new HotPieces();
   /** Crowds that are due. */
   readonly #agenda = new Agenda<Task>();
   /** Children of ours that can be answered at once. */
@@ -83,6 +85,7 @@ export class MeshAnswering implements Answering {
     for (const task of this.#roster.waitingTasks) if (task.starting.size > 0) this.#roster.wake(task);
     for (const task of this.#roster.waitingTasks) this.#enforceDeadline(task, nowMs);
     for (const task of this.#roster.refreshable) this.#refreshOffers(task, nowMs);
+    this.#roster.decisions.push(...this.#hotPieces.tick(nowMs));
   }
 
   wentToOrigin(peer: Peer, nowMs: number): void {
@@ -98,6 +101,7 @@ export class MeshAnswering implements Answering {
   }
 
   delivered(peer: Peer, deliveries: readonly DeliveryFacts[]): void {
+    this.#hotPieces.reported(peer.task);
     for (const delivery of deliveries) {
       const parent = delivery.parentId === undefined ? undefined : this.#roster.peers.get(delivery.parentId);
       if (parent === undefined || parent.host === peer.host) continue;

@@ -111,6 +111,19 @@ describe('PiecePicker', () => {
     );
   });
 
+  it('takes of what is equally rare what is hot, and nothing hot before what is rarer', () => {
+    const picker = new PiecePicker(PIECES, { random: seededRandom(1) });
+    const [first, second] = [picker.addParent(), picker.addParent()];
+    for (const piece of [1, 2, 40, 41]) picker.announced(first, piece);
+    for (const piece of [1, 40]) picker.announced(second, piece);
+    const rule = { wanted: PieceSet.upTo(PIECES), maxPerParent: 1 };
+    const hot = new PieceSet([40, 41]);
+    expect(picker.pick({ ...rule, order: 'rarest', hot })?.pieceNumber).toBe(41);
+    expect(picker.pickFrom(second, { wanted: rule.wanted, order: 'rarest', hot })).toBe(40);
+    expect(picker.pick({ ...rule, wanted: new PieceSet([1, 2, 40]), order: 'rarest', hot })?.pieceNumber).toBe(2);
+    expect(picker.pick({ ...rule, order: 'ascending', hot })?.pieceNumber).toBe(1);
+  });
+
   it('gives the slot of a parent that left to the next one, without its pieces', () => {
     const picker = new PiecePicker(4, { random: seededRandom(1) });
     const [first, second] = [picker.addParent(), picker.addParent()];

@@ -17,6 +17,8 @@ export interface PickRule {
   readonly maxPerParent: number;
   /** Whose pieces count for rarity, but who is not to be asked now. */
   readonly isExcluded?: ((slot: number) => boolean) | undefined;
+  /** Pieces that few in the swarm have: of those that are equally rare among the parents they come first. */
+  readonly hot?: Pick<ReadonlyPieceSet, 'wordAt'> | undefined;
   /** Pieces that somebody waits for, the most urgent first: taken before all others. */
   readonly urgent?: Iterable<number> | undefined;
 }
@@ -155,12 +157,12 @@ export class PiecePicker {
   }
 
   /**
-   * The piece to fetch next, and from whom. First what is urgent, in its order. Of the rest the one that the order names, ties at random, so
+   * The piece to fetch next, and from whom. First what is urgent, in its order. Of the rest the one that the order names, hot ones before others and ties at random, so
    * that rare pieces spread before their last holder leaves and no two children ask for the same ones. Of its holders the one with the
    * least load for its weight. Parents without a free place count for rarity but are not chosen.
    * @returns undefined when no parent with a free place has a wanted piece
    */
-  pick({ wanted, order, maxPerParent, isExcluded, urgent }: PickRule): PickedPiece | undefined {
+  pick({ wanted, order, maxPerParent, isExcluded, urgent, hot }: PickRule): PickedPiece | undefined {
     if (!this.#reach(maxPerParent, isExcluded)) return undefined;
     if (urgent !== undefined) {
       for (const pieceNumber of urgent) {
@@ -168,7 +170,7 @@ export class PiecePicker {
         return { pieceNumber, slot: this.pickHolder(pieceNumber, maxPerParent, isExcluded) };
       }
     }
-    const pieceNumber = this.#choose(wanted, order);
+    const pieceNumber = this.#choose({ wanted, order, hot });
     if (pieceNumber < 0) return undefined;
     return { pieceNumber, slot: this.pickHolder(pieceNumber, maxPerParent, isExcluded) };
   }
@@ -177,11 +179,11 @@ export class PiecePicker {
    * The piece to ask of this parent, that has place for one.
    * @returns -1 when it has nothing that is wanted
    */
-  pickFrom(slot: number, { wanted, order }: Pick<PickRule, 'wanted' | 'order'>): number {
+  pickFrom(slot: number, rule: Pick<PickRule, 'wanted' | 'order' | 'hot'>): number {
     if (this.#presence[slot] !== USABLE) return -1;
     for (let word = 0; word < this.#wordCount; word++)
       this.#reachable[word] = this.#held[slot * this.#wordCount + word] ?? 0;
-    return this.#choose(wanted, order);
+    return this.#choose(rule);
   }
 
   /**
@@ -228,20 +230,23 @@ export class PiecePicker {
   }
 
   /** @returns -1 when nothing wanted can be had */
-  #choose(wanted: Pick<ReadonlyPieceSet, 'wordAt'>, order: PieceOrder): number {
+  #choose({ wanted, order, hot }: Pick<PickRule, 'wanted' | 'order' | 'hot'>): number {
     let chosen = -1;
     let fewest = Infinity;
     let ties = 0;
     for (let word = 0; word < this.#wordCount; word++) {
       const reachable = this.#reachable[word] ?? 0;
       if (reachable === 0) continue;
+      const hotWord = hot?.wordAt(word) ?? 0;
       for (let rest = reachable & wanted.wordAt(word); rest !== 0; rest &= rest - 1) {
         const pieceNumber = word * WORD_BITS + lowestBit(rest);
         if (order === 'ascending') return pieceNumber;
-        const holders = order === 'random' ? 1 : (this.#holders[pieceNumber] ?? 0);
-        if (holders > fewest) continue;
-        ties = holders === fewest ? ties + 1 : 1;
-        fewest = holders;
+        const isHot = (hotWord & rest & -rest) !== 0;
+        // What is hot comes before what is not, but after whatever fewer parents have.
+        const rarity = order === 'random' ? 0 : 2 * (this.#holders[pieceNumber] ?? 0) + (isHot ? 0 : 1);
+        if (rarity > fewest) continue;
+        ties = rarity === fewest ? ties + 1 : 1;
+        fewest = rarity;
         if (ties === 1 || this.#random() * ties < 1) chosen = pieceNumber;
       }
     }

@@ -79,7 +79,7 @@ export class Roster {
     this.peers.delete(peer.id);
     if (peer.isNoted) this.watcher?.holderLeft(peer);
     host.peers.delete(peer);
-    task.peers.delete(peer);
+    if (task.peers.delete(peer)) task.holders?.remove(peer.finishedPieces);
     task.stale.delete(peer);
     task.pathless.delete(peer);
   }

@@ -501,7 +501,8 @@ export class Swarm {
 /** What cannot be a piece of the task is passed over. */
 function addPiece({ task, finishedPieces }: Peer, pieceNumber: number): void {
   const limit = Math.min(task.size.pieceCount ?? MAX_PIECE_NUMBER, MAX_PIECE_NUMBER);
-  if (Number.isInteger(pieceNumber) && pieceNumber >= 0 && pieceNumber < limit) finishedPieces.add(pieceNumber);
+  if (Number.isInteger(pieceNumber) && pieceNumber >= 0 && pieceNumber < limit && finishedPieces.add(pieceNumber))
+    task.holders?.add(pieceNumber);
 }
 
 /** Statuses by which an origin turns the request down, not just this attempt. */

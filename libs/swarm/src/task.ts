@@ -1,3 +1,4 @@
+import type { HolderCounts } from './holder-counts.ts';
 import { LeasePatience } from './lease-patience.ts';
 import { OriginLeases } from './origin-leases.ts';
 import type { Peer, PeerView } from './peer.ts';
@@ -81,6 +82,8 @@ export class Task implements TaskView {
   crowdSinceMs = -Infinity;
   /** Seeds that were told to help a swarm that is hot. */
   readonly helpers = new Set<string>();
+  /** Who holds how much of it; counted for tasks of many pieces with many peers alone. */
+  holders: HolderCounts | undefined;
   /** A peer's number of parents or children changed. */
   edgeChanged: (child: Peer, parent: Peer) => void = () => undefined;
   /** Seeds that failed to bring the task in: host id → when. */

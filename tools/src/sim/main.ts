@@ -24,6 +24,7 @@ interface Flags {
   readonly parents?: number;
   readonly concurrency?: number;
   readonly maxPerParent?: number;
+  readonly hotPieces?: boolean;
   readonly json?: true;
   readonly plot?: string;
 }
@@ -40,8 +41,18 @@ function run(settings: Settings): { outcome: Outcome; cpuSeconds: number } {
 
 /** What was given and is not for daemons. */
 function settingsFrom(scenario: ScenarioName, flags: Flags): Settings {
-  const { uploads, uploadSlots, parents, concurrency, maxPerParent, json: _json, plot: _plot, ...rest } = flags;
-  const daemon = { uploads, uploadSlots, parents, concurrency, maxPerParent };
+  const {
+    uploads,
+    uploadSlots,
+    parents,
+    concurrency,
+    maxPerParent,
+    hotPieces,
+    json: _json,
+    plot: _plot,
+    ...rest
+  } = flags;
+  const daemon = { uploads, uploadSlots, parents, concurrency, maxPerParent, hotPieces };
   const given = Object.fromEntries(Object.entries(daemon).filter(([, value]) => value !== undefined));
   return settingsOf(scenario, { ...rest, daemon: given } satisfies SettingsInput);
 }
@@ -61,6 +72,7 @@ await new Command('sim')
   .addOption(new Option('--parents <n>', 'of a download, at most 16').argParser(atLeast(1)))
   .addOption(new Option('--concurrency <n>', 'pieces asked for at once, with a queue').argParser(atLeast(1)))
   .addOption(new Option('--max-per-parent <n>', 'of these, from one parent').argParser(atLeast(1)))
+  .option('--no-hot-pieces', "without the scheduler's word for which pieces are rare")
   .option('--json', 'one JSON object per figure on standard output')
   .option('--plot <file>', 'a picture of both policies, in SVG')
   .action(async (name: string, flags: Flags, command: Command) => {

@@ -346,6 +346,7 @@ export class SwarmLinks implements SwarmLink, TagDirectory, AsyncDisposable {
       case 'originGrant':
       case 'noted':
       case 'refusal':
+      case 'hotPieces':
       case undefined: // what a newer scheduler says
         return;
       default:

@@ -106,6 +106,7 @@ export class LinkOutbox implements AsyncIterable<swarm.LinkResponse> {
     for (const peer of this.#handOuts) {
       this.#handOuts.delete(peer);
       const response = peer.takeDue(this.#hosts);
+      if (peer.isDue) this.#handOuts.add(peer);
       if (response !== undefined) return response;
     }
     return undefined;

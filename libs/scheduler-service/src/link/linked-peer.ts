@@ -1,6 +1,8 @@
 import { create } from '@bufbuild/protobuf';
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { swarm } from '@d7y/api';
+import { toPieceBitmap } from '@d7y/peer-protocol';
+import type { ReadonlyPieceSet } from '@d7y/piece';
 import type { ParentRole, PeerView, RefusalCode } from '@d7y/swarm';
 import type { Context } from '@opentelemetry/api';
 import type { ParentToOffer, PeerChannel } from '../scheduling/peer-channel.ts';
@@ -57,6 +59,7 @@ export class LinkedPeer implements PeerChannel {
   #introduced: PeerView[] = [];
   #forgotten = 0;
   #due: Due | undefined;
+  #hotPieces: ReadonlyPieceSet | undefined;
 
   constructor(owner: LinkedPeerOwner, number: number, peerId: string, trace: Context | undefined) {
     this.#owner = owner;
@@ -71,6 +74,11 @@ export class LinkedPeer implements PeerChannel {
 
   grantOrigin(reason: string): void {
     this.#tell({ kind: 'grant', reason });
+  }
+
+  tellHotPieces(pieces: ReadonlyPieceSet): void {
+    this.#hotPieces = pieces;
+    this.#owner.due(this);
   }
 
   answerEmpty(): void {
@@ -101,6 +109,11 @@ export class LinkedPeer implements PeerChannel {
     return this.#introduced[parentNumber - 1 - this.#forgotten]?.id;
   }
 
+  /** There is more to hear than the next message. */
+  get isDue(): boolean {
+    return this.#due !== undefined || this.#hotPieces !== undefined;
+  }
+
   /** What the peer is to hear, as a message. */
   takeDue(hosts: ToldHosts): Response | undefined {
     const due = this.#due;
@@ -108,7 +121,7 @@ export class LinkedPeer implements PeerChannel {
     const peerNumber = this.number;
     switch (due?.kind) {
       case undefined:
-        return undefined;
+        return this.#takeHotPieces();
       case 'offer':
         return { case: 'offer', value: this.#offerOf(due.parents, hosts) };
       case 'grant':
@@ -122,6 +135,14 @@ export class LinkedPeer implements PeerChannel {
       default:
         return due satisfies never;
     }
+  }
+
+  #takeHotPieces(): Response | undefined {
+    const pieces = this.#hotPieces;
+    this.#hotPieces = undefined;
+    if (pieces === undefined) return undefined;
+    const value = create(swarm.HotPiecesSchema, { peerNumber: this.number, pieces: bitmapOf(pieces) });
+    return { case: 'hotPieces', value };
   }
 
   #tell(due: Due): void {
@@ -162,6 +183,15 @@ export class LinkedPeer implements PeerChannel {
       pieceLength: BigInt(pieceLength),
     });
   }
+}
+
+/** Of what many peers are told alike. */
+const bitmaps = new WeakMap<ReadonlyPieceSet, swarm.PieceBitmap>();
+
+function bitmapOf(pieces: ReadonlyPieceSet): swarm.PieceBitmap {
+  let bitmap = bitmaps.get(pieces);
+  if (bitmap === undefined) bitmaps.set(pieces, (bitmap = create(swarm.PieceBitmapSchema, toPieceBitmap(pieces))));
+  return bitmap;
 }
 
 function toHostMessage(number: number, { host }: PeerView): MessageInitShape<typeof swarm.OfferedHostSchema> {

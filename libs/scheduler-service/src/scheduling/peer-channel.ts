@@ -1,3 +1,4 @@
+import type { ReadonlyPieceSet } from '@d7y/piece';
 import type { ParentRole, PeerView, RefusalCode } from '@d7y/swarm';
 import type { Context } from '@opentelemetry/api';
 
@@ -14,6 +15,8 @@ export interface PeerChannel {
   /** Whom to fetch from, best first; replaces what was said before. */
   offerParents(parents: readonly ParentToOffer[]): void;
   grantOrigin(reason: string): void;
+  /** Which pieces few have; there only where peers can be told. */
+  tellHotPieces?(pieces: ReadonlyPieceSet): void;
   answerEmpty(): void;
   answerMetadataOnly(): void;
   /** The conversation is over: the peer is turned down. */

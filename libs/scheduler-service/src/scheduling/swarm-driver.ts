@@ -86,6 +86,9 @@ export class SwarmDriver {
         channel.offerParents(parents);
         return;
       }
+      case 'tellHotPieces':
+        this.#channels.get(decision.peerId)?.tellHotPieces?.(decision.pieces);
+        return;
       case 'grantOrigin':
         this.#channels.get(decision.peerId)?.grantOrigin(decision.reason);
         return;
