@@ -3,7 +3,6 @@ import { common } from '@d7y/api';
 import { createLayout, PieceSet } from '@d7y/piece';
 import { describe, expect, it } from '@jest/globals';
 import { PieceChoice } from './piece-choice.ts';
-import { MemoryTaskStore } from './testing/index.ts';
 import type { ParentState } from './task-parents.ts';
 
 const MIB = 2 ** 20;
@@ -11,11 +10,8 @@ const PIECES = 40;
 const ALL = PieceSet.upTo(PIECES);
 const nobodyWaits = { urgent: () => [] };
 
-async function choiceOf({ finished = 0 } = {}): Promise<PieceChoice> {
-  const layout = createLayout(PIECES * MIB, MIB);
-  const task = { taskId: 'task', url: 'http://origin.test/x', layout, digest: undefined };
-  const stored = await new MemoryTaskStore().create({ ...task, responseHeaders: {}, isPrivate: false });
-  const progress = { layout, stored: Object.assign(stored, { finishedPieces: PieceSet.upTo(finished) }) };
+function choiceOf({ finished = 0 } = {}): PieceChoice {
+  const progress = { layout: createLayout(PIECES * MIB, MIB), stored: { finishedPieces: PieceSet.upTo(finished) } };
   return new PieceChoice({ progress, standings: { weight: () => 1 }, random: () => 0 });
 }
 
@@ -55,21 +51,21 @@ function askAll(choice: PieceChoice): Record<string, number> {
 }
 
 describe('PieceChoice', () => {
-  it('asks four pieces at once of a parent that has everything, and one of each that is fetching itself', async () => {
-    const choice = await choiceOf();
+  it('asks four pieces at once of a parent that has everything, and one of each that is fetching itself', () => {
+    const choice = choiceOf();
     join(choice, parentOf('whole'), ALL);
     for (const peerId of ['one', 'other']) join(choice, parentOf(peerId), [0, 1, 2, 3, 4, 5, 6, 7]);
     expect(askAll(choice)).toEqual({ whole: 4, one: 1, other: 1 });
   });
 
-  it('asks two of the only parent, though it is fetching itself', async () => {
-    const choice = await choiceOf();
+  it('asks two of the only parent, though it is fetching itself', () => {
+    const choice = choiceOf();
     join(choice, parentOf('only'), [0, 1, 2, 3, 4, 5, 6, 7]);
     expect(askAll(choice)).toEqual({ only: 2 });
   });
 
-  it('asks twice as many of a parent where others are late with them', async () => {
-    const choice = await choiceOf();
+  it('asks twice as many of a parent where others are late with them', () => {
+    const choice = choiceOf();
     const part = join(choice, parentOf('part'), [0]);
     join(choice, parentOf('late'), [0]);
     const asked = new Set(['late']);
@@ -81,16 +77,16 @@ describe('PieceChoice', () => {
     expect(choice.hasOtherHolder(0, new Set(['late', 'part']))).toBe(false);
   });
 
-  it('asks those who are there for what neighbours lack only for that', async () => {
-    const choice = await choiceOf();
+  it('asks those who are there for what neighbours lack only for that', () => {
+    const choice = choiceOf();
     const fallback = join(choice, parentOf('fallback', { isFallback: true }), ALL);
     const neighbour = join(choice, parentOf('neighbour'), [7]);
     expect(choice.pick({ wanted: ALL, ...nobodyWaits })).toEqual({ pieceNumber: 7, state: neighbour });
     expect(choice.pick({ wanted: new PieceSet([8]), ...nobodyWaits })).toEqual({ pieceNumber: 8, state: fallback });
   });
 
-  it('takes one piece at a time of a parent that stalls, of what nobody else has', async () => {
-    const choice = await choiceOf();
+  it('takes one piece at a time of a parent that stalls, of what nobody else has', () => {
+    const choice = choiceOf();
     const stalling = join(choice, parentOf('stalling', { isStalling: true }), [3, 4, 5]);
     const busy = join(choice, parentOf('busy'), [3]);
     choice.begun(busy);
@@ -103,8 +99,8 @@ describe('PieceChoice', () => {
     expect(choice.pick({ wanted: new PieceSet([3]), ...nobodyWaits })?.state).toBe(stalling);
   });
 
-  it('knows nothing of a parent that has left, and says nothing of it about the next one', async () => {
-    const choice = await choiceOf();
+  it('knows nothing of a parent that has left, and says nothing of it about the next one', () => {
+    const choice = choiceOf();
     const gone = join(choice, parentOf('gone'), ALL);
     choice.begun(gone);
     choice.left(gone);
@@ -121,8 +117,8 @@ describe('PieceChoice', () => {
     expect(choice.pick({ wanted: ALL, ...nobodyWaits })).toEqual({ pieceNumber: 1, state: next });
   });
 
-  it('asks for what few in the swarm have where its parents have no difference', async () => {
-    const choice = await choiceOf({ finished: 5 });
+  it('asks for what few in the swarm have where its parents have no difference', () => {
+    const choice = choiceOf({ finished: 5 });
     join(choice, parentOf('one'), [5, 6, 7, 8]);
     join(choice, parentOf('two'), [5, 6, 7]);
     const hot = new PieceSet([6, 20]);

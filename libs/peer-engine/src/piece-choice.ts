@@ -26,7 +26,7 @@ export interface ChosenPiece {
 }
 
 export interface PieceChoiceInit {
-  readonly progress: Pick<Progress, 'layout' | 'stored'>;
+  readonly progress: Pick<Progress, 'layout'> & { readonly stored: Pick<Progress['stored'], 'finishedPieces'> };
   readonly standings: Pick<ParentStandings, 'weight'>;
   /** Uniform in [0, 1). */
   readonly random: () => number;
