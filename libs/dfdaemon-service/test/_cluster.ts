@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createLogger, type Logger } from '@d7y/service-kit';
+import { DEFAULT_ENGINE_OPTIONS, type EngineOptions } from '@d7y/peer-engine';
 import { type DfdaemonConfig, readDfdaemonConfig, type RunningDfdaemon, startDfdaemon } from '../src/index.ts';
 
 /** Lines a daemon logged, for tests that look for secrets. */
@@ -88,6 +89,12 @@ export const sha256 = (bytes: Uint8Array): string => createHash('sha256').update
 export const blobPath = (content: Uint8Array, repository = 'team/app'): string =>
   `/v2/${repository}/blobs/sha256:${sha256(content)}`;
 
+/** On a busy machine pieces are late that nobody is to blame for, and the origin is asked for them too: these tests are about other things. */
+const PATIENT: Partial<EngineOptions> = {
+  late: { ...DEFAULT_ENGINE_OPTIONS.late, originSilenceMs: 120_000 },
+  timeouts: { ...DEFAULT_ENGINE_OPTIONS.timeouts, lateMs: 120_000, starvationMs: 120_000 },
+};
+
 /** Daemons in folders of their own, all ports chosen by the system. */
 export class DaemonFarm implements AsyncDisposable {
   readonly dir: string;
@@ -118,7 +125,12 @@ export class DaemonFarm implements AsyncDisposable {
     return readDfdaemonConfig({ text: JSON.stringify(base), env: {}, uid: 0 }).config;
   }
 
-  async start(name: string, over: Record<string, unknown> = {}): Promise<RunningDfdaemon> {
+  /** @param engine more than patience */
+  async start(
+    name: string,
+    over: Record<string, unknown> = {},
+    engine: Partial<EngineOptions> = {},
+  ): Promise<RunningDfdaemon> {
     const daemon = await startDfdaemon(this.config(name, over), {
       signal: new AbortController().signal,
       overrides: {
@@ -126,6 +138,7 @@ export class DaemonFarm implements AsyncDisposable {
         processMetrics: false,
         schedulerCheckIntervalMs: 50,
         seedIntervalMs: 100,
+        engine: { ...PATIENT, ...engine },
         env: {},
       },
     });

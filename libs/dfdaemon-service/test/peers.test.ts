@@ -76,6 +76,14 @@ describe('daemons with a remembered seed and no scheduler', () => {
   });
 });
 
+/** Turns some bytes of a blob over, where a daemon keeps it. */
+async function spoilStored(dir: string, content: Uint8Array, position: number): Promise<void> {
+  const files = await readdir(dir, { recursive: true, withFileTypes: true });
+  const file = files.find(({ name }) => name === sha256(content));
+  if (file === undefined) throw new Error('there is no file for the blob');
+  await spoil(join(file.parentPath, file.name), position);
+}
+
 /** Turns some bytes of a file over, where it lies. */
 async function spoil(path: string, position: number): Promise<void> {
   await using file = await open(path, 'r+');
@@ -111,15 +119,28 @@ describe('content that is spoiled', () => {
     const { seed, daemons } = await startWithSeed(farm, ['a']);
     const path = `${blobPath(LARGE)}?ns=${origin.authority}`;
     await get({ port: seed.ports.proxy }, path);
-    const files = await readdir(join(farm.dir, 'seed'), { recursive: true, withFileTypes: true });
-    const content = files.find(({ name }) => name === sha256(LARGE));
-    if (content === undefined) throw new Error('the seed has no file for the blob');
-    await spoil(join(content.parentPath, content.name), 5_000_000);
+    await spoilStored(join(farm.dir, 'seed'), LARGE, 5_000_000);
     const [daemon] = daemons;
     const answer = await get({ port: daemon?.ports.proxy ?? 0 }, path);
     expect(sha256(answer.body)).toBe(sha256(LARGE));
     // Something had to come again, and not everything.
     expect(origin.sentBytes).toBeGreaterThan(LARGE.length);
+  });
+});
+
+describe('content that is spoiled while its daemon is down', () => {
+  it('weakness 27: is found before a client gets it, and only its piece is fetched again', async () => {
+    await using origin = await startOrigin(blobs);
+    await using farm = await DaemonFarm.create();
+    const path = `${blobPath(LARGE)}?ns=${origin.authority}`;
+    const before = await farm.start('a');
+    await get({ port: before.ports.proxy }, path);
+    await before[Symbol.asyncDispose]();
+    await spoilStored(join(farm.dir, 'a'), LARGE, 5_000_000);
+    const { ports } = await farm.start('a');
+    const answer = await get({ port: ports.proxy }, path);
+    expect(sha256(answer.body)).toBe(sha256(LARGE));
+    expect(origin.sentBytes).toBe(LARGE.length + 4 * 2 ** 20);
   });
 });
 

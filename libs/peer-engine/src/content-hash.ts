@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import { parseDigest } from '@d7y/piece';
-import type { BufferPool } from '@d7y/service-kit';
 import type { StoredTask } from './ports/task-store.ts';
+import type { BufferSource } from './reader-buffers.ts';
 
 /** Algorithms of task digests that Node computes; crc32 is written as a decimal number. */
 const HASHES: ReadonlySet<string> = new Set(['sha256', 'sha512', 'sha1', 'md5', 'crc32']);
@@ -35,7 +35,7 @@ export async function hashStored(
   stored: StoredTask,
   { start, end }: { readonly start: number; readonly end: number },
   hash: ContentHash,
-  buffers: BufferPool,
+  buffers: BufferSource,
   { signal }: { signal: AbortSignal },
 ): Promise<void> {
   const buffer = await buffers.acquire({ signal });

@@ -3,7 +3,7 @@
 // (Verification) and what mends (Repair).
 import type { PeerRegistration } from '@d7y/peer-protocol';
 import type { PieceRecord } from '@d7y/piece';
-import type { ByteLimiter } from '@d7y/service-kit';
+import { type ByteLimiter, linkedSignal } from '@d7y/service-kit';
 import { Acquisition } from './acquisition.ts';
 import type { Audience } from './audience.ts';
 import type { EngineComponents, EngineOptions } from './engine-options.ts';
@@ -17,6 +17,8 @@ import { PeerFetcher } from './peer-fetcher.ts';
 import type { OriginRequest } from './ports/origin.ts';
 import { PrefixDigest } from './prefix-digest.ts';
 import type { Progress } from './progress.ts';
+import type { ProvenPieces } from './proven-pieces.ts';
+import type { BufferSource } from './reader-buffers.ts';
 import type { ReaderPositions } from './reader-positions.ts';
 import { Repair } from './repair.ts';
 import type { Reputation } from './reputation.ts';
@@ -27,6 +29,8 @@ import { Verification } from './verification.ts';
 export interface SharedKnowledge {
   readonly reputation: Reputation;
   readonly standings: ParentStandings;
+  readonly proven: ProvenPieces;
+  readonly buffers: BufferSource;
 }
 
 export interface DownloadInit extends SharedKnowledge {
@@ -79,7 +83,7 @@ export class Download {
     const digest =
       stored.digest === undefined
         ? undefined
-        : new PrefixDigest(progress, stored.digest, components.hasher, components.readBuffers);
+        : new PrefixDigest(progress, stored.digest, components.hasher, this.#init.buffers);
     const repair = this.#createRepair();
     using goingOn = new DisposableStack();
     try {
@@ -90,13 +94,16 @@ export class Download {
         await this.acquisition.run();
         if (!progress.isWhole || matching === undefined) return;
         try {
-          await matching;
+          // Pieces may be lost meanwhile.
+          while (!(await this.#isSettled(matching, either))) await this.acquisition.run();
           await this.#verification.conclude();
           return;
         } catch (error) {
           if (!(error instanceof TaskDigestMismatchError)) throw error;
           // Readers that have been given wrong bytes are cut off, and come again: they must find the truth, and the liar known.
           goingOn.use(this.#init.keepGoing());
+          // Nobody is to blame for what our own disk did.
+          if ((await this.#discardDamaged()) > 0) continue;
           if ((await this.#verification.reckon()) > 0) continue;
           await repair.run(error);
         }
@@ -107,6 +114,36 @@ export class Download {
     }
   }
 
+  /** Waits for work on the whole. @returns false when some of what is wanted is not here any more @throws what the work throws */
+  async #isSettled(work: Promise<void>, signal: AbortSignal): Promise<boolean> {
+    const { progress } = this.#init;
+    using over = linkedSignal(signal);
+    const lost = (async (): Promise<false> => {
+      while (progress.isSatisfied) await progress.changed.next({ signal: over.signal });
+      return false;
+    })();
+    lost.catch(() => undefined); // nothing is lost once it is not waited for
+    try {
+      return await Promise.race([work.then(() => true), lost]);
+    } finally {
+      over.abort();
+    }
+  }
+
+  /** @returns how many pieces were not on disk what they are on record */
+  async #discardDamaged(): Promise<number> {
+    const { progress, proven, components } = this.#init;
+    const damaged: number[] = [];
+    for (const number of [...progress.stored.finishedPieces]) {
+      if (!(await proven.prove(progress.stored, number))) damaged.push(number);
+    }
+    if (damaged.length === 0) return 0;
+    const { taskId } = progress.stored;
+    components.logger.warn({ taskId, pieces: damaged }, 'pieces are damaged on disk; they are fetched again');
+    progress.discard(damaged);
+    return damaged.length;
+  }
+
   /** Lets go of everything, once `signal` has aborted. Resolves when no late write of this download can come any more. */
   async settle(): Promise<void> {
     this.#fetcher.stop();
@@ -114,11 +151,11 @@ export class Download {
   }
 
   #createVerification(): Verification {
-    const { progress, reputation, audience, components, signal } = this.#init;
-    const { link, host, hasher, readBuffers, events, logger } = components;
+    const { progress, reputation, audience, buffers, components, signal } = this.#init;
+    const { link, host, hasher, events, logger } = components;
     return new Verification({
       ...{ progress, reputation, link, audience, logger, signal },
-      lateHashes: new LateHashes(progress, hasher, readBuffers, { signal }),
+      lateHashes: new LateHashes(progress, hasher, buffers, { signal }),
       hostId: host.hostId,
       hostOf: (peerId) => this.#fetcher.parents.hostOf(peerId),
       onBlamed: (hostId, offence) => events.parentBlamed(hostId, offence),

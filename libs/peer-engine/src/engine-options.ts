@@ -10,6 +10,8 @@ import type { Parents } from './ports/parents.ts';
 import type { Schedulers, SeedMemory } from './ports/schedulers.ts';
 import type { SwarmLink } from './ports/swarm-link.ts';
 import type { TaskStore } from './ports/task-store.ts';
+import type { StallPolicy } from './reader-buffers.ts';
+import { DEFAULT_STALL_POLICY } from './reader-buffers.ts';
 
 /** This daemon, as it names itself to others. */
 export interface SelfHost {
@@ -62,6 +64,8 @@ export interface EngineComponents {
   readonly hasher?: ContentHasher | undefined;
   /** Shared with nothing that waits for a reader, or readers could starve each other. */
   readonly readBuffers: BufferPool;
+  /** Smaller ones, for readers that come when all of these are with others. */
+  readonly reserveBuffers?: BufferPool | undefined;
   readonly tracer: Tracer;
   readonly logger: Logger;
   readonly events: EngineEvents;
@@ -86,6 +90,7 @@ export interface EngineOptions {
   /** Requests for parents per conversation with a scheduler. */
   readonly maxScheduleCount: number;
   readonly late: LatePolicy;
+  readonly stall: StallPolicy;
   /** How long content of a URL that names no digest is used without asking the origin whether it is still the same, in ms. */
   readonly revalidateMs: number;
   /** Secret request headers go to schedulers, and so to seeds, which stock seeds need for private content. */
@@ -107,6 +112,7 @@ export const DEFAULT_ENGINE_OPTIONS: EngineOptions = {
   },
   maxScheduleCount: 5,
   late: DEFAULT_LATE_POLICY,
+  stall: DEFAULT_STALL_POLICY,
   revalidateMs: 60_000,
   forwardCredentials: false,
 };

@@ -15,8 +15,10 @@ import { mayBeOffered } from './offering.ts';
 import type { StoredTask } from './ports/task-store.ts';
 import { Freshness } from './freshness.ts';
 import { ParentStandings } from './parent-standing.ts';
+import { ProvenPieces } from './proven-pieces.ts';
 import { Pulse } from './pulse.ts';
 import { ReadBytes } from './read-bytes.ts';
+import { ReaderBuffers } from './reader-buffers.ts';
 import { Reputation } from './reputation.ts';
 import { announceComplete } from './announce-complete.ts';
 import { Task } from './task.ts';
@@ -47,6 +49,8 @@ export class Engine implements TaskOpener, AsyncDisposable {
   readonly #standings: ParentStandings;
   readonly #freshness: Freshness;
   readonly #heldDigests: HeldDigests;
+  readonly #buffers: ReaderBuffers;
+  readonly #proven: ProvenPieces;
   readonly #tasks = new Map<string, Task>();
   /** Of downloads under way and of the last ones. */
   readonly #journals = new Map<string, Journal>();
@@ -62,7 +66,10 @@ export class Engine implements TaskOpener, AsyncDisposable {
       perParentBytesPerSec: limits?.perParentBytesPerSec,
     });
     this.#freshness = new Freshness(components, options.revalidateMs);
-    this.#heldDigests = new HeldDigests(components.readBuffers);
+    const { readBuffers: pool, reserveBuffers: reserve, clock, hasher } = components;
+    this.#buffers = new ReaderBuffers({ pool, reserve, policy: options.stall, clock, logger });
+    this.#proven = new ProvenPieces({ hasher, buffers: this.#buffers, signal: this.#stop.signal });
+    this.#heldDigests = new HeldDigests(this.#buffers);
   }
 
   async open(request: TaskRequest, { signal }: { signal: AbortSignal }): Promise<TaskStream> {
@@ -188,6 +195,8 @@ export class Engine implements TaskOpener, AsyncDisposable {
     const task = new Task(request, this.#components, this.#options, {
       reputation: this.#reputation,
       standings: this.#standings,
+      proven: this.#proven,
+      buffers: this.#buffers,
     });
     this.#tasks.set(task.taskId, task);
     this.#keepJournal(task);
@@ -224,13 +233,13 @@ export class Engine implements TaskOpener, AsyncDisposable {
         advanced: new Pulse(),
         releasedEnd: () => stored.layout.contentLength,
         traffic: () => ({ backToSource: 0, remotePeer: 0 }),
+        lost: (number) => this.#lost(stored, number),
         ended: this.#stop.signal,
       },
       range: resolveRange(request, stored.layout.contentLength),
       fromCache: true,
       localBytes: stored.layout.contentLength,
-      buffers: this.#components.readBuffers,
-      signal,
+      ...this.#reading(stored, request, signal),
       onLeave: () => undefined,
     });
   }
@@ -261,15 +270,41 @@ export class Engine implements TaskOpener, AsyncDisposable {
         traffic: () => ({ ...progress.received, parents: progress.parents.size }),
         attend: () => task.audience.join(),
         waitAt: (position) => task.readers.waitAt(position),
+        lost: (number) => this.#lost(progress.stored, number),
         ended: task.failed,
       },
       range,
       fromCache: false,
       localBytes,
-      buffers: this.#components.readBuffers,
-      signal,
+      ...this.#reading(progress.stored, request, signal),
       onLeave: () => task.leave(),
     });
+  }
+
+  /** What every reader works with. */
+  #reading(stored: StoredTask, request: TaskRequest, signal: AbortSignal) {
+    return {
+      buffers: this.#buffers,
+      proven: this.#proven,
+      reopen: async ({ start, length }: ByteRange): Promise<TaskStream | undefined> => {
+        const rest = await this.open({ ...request, rangeHeader: `bytes=${start}-${start + length - 1}` }, { signal });
+        // Without a digest other bytes may be of another version.
+        if (stored.digest !== undefined || this.#components.store.get(stored.taskId) === stored) return rest;
+        await rest[Symbol.asyncDispose]();
+        return undefined;
+      },
+      signal,
+    };
+  }
+
+  /** A piece proved to be damaged on disk. @returns whether a download that is under way fetches it again */
+  #lost(stored: StoredTask, pieceNumber: number): boolean {
+    const { taskId } = stored;
+    this.#components.logger.warn({ taskId, pieceNumber }, 'a piece is damaged on disk; it is fetched again');
+    const task = this.#tasks.get(taskId);
+    if (task?.stored === stored) return task.lose(pieceNumber);
+    if (!this.#proven.has(stored, pieceNumber)) stored.discardPieces([pieceNumber]);
+    return false;
   }
 
   /** Private content goes only to callers whom the origin accepts; who brings credentials, or was `isAccepted`, was accepted at the door. */

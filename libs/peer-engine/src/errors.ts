@@ -45,6 +45,28 @@ export class ReleasedBytesRefutedError extends DfError {
   }
 }
 
+/** A reader took nothing for so long, while others waited for the buffer it held, that it was cut off. */
+export class ReaderStalledError extends DfError {
+  override readonly name = 'ReaderStalledError';
+  readonly code = 'READER_STALLED';
+  readonly retryable = true;
+  constructor(taskId: string, stalledMs: number) {
+    super(`a reader of task ${taskId} took nothing for ${stalledMs} ms while others waited`);
+  }
+}
+
+/** A piece on disk is not what it was when it came. */
+export class PieceDamagedError extends DfError {
+  override readonly name = 'PieceDamagedError';
+  readonly code = 'PIECE_DAMAGED';
+  readonly retryable = true;
+  readonly pieceNumber: number;
+  constructor(taskId: string, pieceNumber: number) {
+    super(`piece ${pieceNumber} of task ${taskId} is damaged on disk`);
+    this.pieceNumber = pieceNumber;
+  }
+}
+
 /** Neither peers nor the origin gave the content. */
 export class TaskUnavailableError extends DfError {
   override readonly name = 'TaskUnavailableError';

@@ -1,16 +1,16 @@
-import type { BufferPool } from '@d7y/service-kit';
 import { hashLike, hashStored } from './content-hash.ts';
 import type { StoredTask } from './ports/task-store.ts';
+import type { BufferSource } from './reader-buffers.ts';
 
 /** Digests remembered for one content; callers choose them. */
 const MAX_DIGESTS = 8;
 
 /** What content that is here hashes to, for callers who expect another digest than the one by which it was checked. */
 export class HeldDigests {
-  readonly #buffers: BufferPool;
+  readonly #buffers: BufferSource;
   readonly #verdicts = new WeakMap<StoredTask, Map<string, boolean>>();
 
-  constructor(buffers: BufferPool) {
+  constructor(buffers: BufferSource) {
     this.#buffers = buffers;
   }
 

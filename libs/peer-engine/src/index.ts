@@ -20,6 +20,8 @@ export { OriginChangedError, OriginStatusError, OriginUnreachableError, withoutQ
 export type { Origin, OriginBody, OriginProbe, OriginRequest, OriginValidators } from './ports/origin.ts';
 export type { HostLoad, Parents } from './ports/parents.ts';
 export type { RememberedSeed, SchedulerConnection, Schedulers, SeedMemory } from './ports/schedulers.ts';
+export type { StallPolicy } from './reader-buffers.ts';
+export type { LatePolicy } from './lateness.ts';
 export type { HeldContent, TaskExplanation } from './explanation.ts';
 export type { DownloadStory, ParentStory } from './journal.ts';
 export type { BlamedFor, OriginLease, PieceVoucher, SwarmLink, VoucherBatch } from './ports/swarm-link.ts';

@@ -1,8 +1,8 @@
 import type { ContentHasher } from '@d7y/peer-protocol';
 import { type PieceRecord, pieceRange } from '@d7y/piece';
-import type { BufferPool } from '@d7y/service-kit';
 import { hashLike, hashStored } from './content-hash.ts';
 import type { Progress } from './progress.ts';
+import type { BufferSource } from './reader-buffers.ts';
 
 /** Its algorithm is used. */
 const ANY_SHA256 = `sha256:${'0'.repeat(64)}`;
@@ -11,7 +11,7 @@ const ANY_SHA256 = `sha256:${'0'.repeat(64)}`;
 export class LateHashes {
   readonly #progress: Progress;
   readonly #hasher: ContentHasher | undefined;
-  readonly #buffers: BufferPool;
+  readonly #buffers: BufferSource;
   readonly #signal: AbortSignal;
   #turn: Promise<unknown> = Promise.resolve();
 
@@ -19,7 +19,7 @@ export class LateHashes {
   constructor(
     progress: Progress,
     hasher: ContentHasher | undefined,
-    buffers: BufferPool,
+    buffers: BufferSource,
     { signal }: { signal: AbortSignal },
   ) {
     this.#progress = progress;

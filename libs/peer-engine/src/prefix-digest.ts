@@ -1,9 +1,9 @@
 import type { ContentHasher, RunningContentHash } from '@d7y/peer-protocol';
 import { parseDigest, pieceRange } from '@d7y/piece';
-import type { BufferPool } from '@d7y/service-kit';
 import { TaskDigestMismatchError } from './errors.ts';
 import type { Progress } from './progress.ts';
 import { StoredHash } from './stored-hash.ts';
+import type { BufferSource } from './reader-buffers.ts';
 
 /**
  * Matches a task with its digest while its pieces arrive in any order: the hash follows the finished prefix, whose bytes just passed or are
@@ -22,7 +22,7 @@ export class PrefixDigest implements AsyncDisposable {
    * @param hasher takes the work off this thread, where the store has files
    * @param buffers to read through where it does not
    */
-  constructor(progress: Progress, expected: string, hasher: ContentHasher | undefined, buffers: BufferPool) {
+  constructor(progress: Progress, expected: string, hasher: ContentHasher | undefined, buffers: BufferSource) {
     this.#progress = progress;
     this.#expected = expected;
     const { stored } = progress;

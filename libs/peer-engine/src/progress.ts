@@ -1,6 +1,7 @@
 import type { ByteRange, PieceRecord, TaskLayout } from '@d7y/piece';
 import { pieceRange, PieceSet, piecesOf } from '@d7y/piece';
 import type { StoredTask } from './ports/task-store.ts';
+import type { ProvenPieces } from './proven-pieces.ts';
 import { Pulse } from './pulse.ts';
 
 /** A piece that was here, and what became of it: whether it came back with the bytes it had, as far as that is known. */
@@ -39,13 +40,21 @@ export class Progress {
   /** Of these, the ones that somebody waits for. */
   readonly #awaited = new PieceSet();
   readonly #releasesUnverified: boolean;
+  readonly #proven: ProvenPieces | undefined;
   readonly #discards: DiscardedPiece[] = [];
   /** Of these, the ones that are not here again. */
   readonly #missingAgain = new Map<number, DiscardedPiece>();
 
-  /** @param options.releasesUnverified readers may have what came from peers before anybody confirmed it */
-  constructor(stored: StoredTask, { releasesUnverified = false } = {}) {
+  /**
+   * @param options.releasesUnverified readers may have what came from peers before anybody confirmed it
+   * @param options.proven learns of pieces that were written
+   */
+  constructor(
+    stored: StoredTask,
+    { releasesUnverified = false, proven }: { releasesUnverified?: boolean; proven?: ProvenPieces } = {},
+  ) {
     this.stored = stored;
+    this.#proven = proven;
     this.#releasesUnverified = releasesUnverified;
   }
 
@@ -149,6 +158,7 @@ export class Progress {
       this.#missingAgain.delete(piece.number);
     }
     this.stored.recordPiece(piece);
+    this.#proven?.add(this.stored, piece.number);
     if (piece.trafficType === 'backToSource') this.received.backToSource += piece.length;
     else {
       this.received.remotePeer += piece.length;

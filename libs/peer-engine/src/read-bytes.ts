@@ -32,6 +32,6 @@ export class ReadBytes {
 
   #hasRead({ number }: DiscardedPiece, position: number): boolean {
     const { pieceLength } = this.#progress.layout;
-    return number * pieceLength < position && (number + 1) * pieceLength > this.#start;
+    return position > this.#start && number * pieceLength < position && (number + 1) * pieceLength > this.#start;
   }
 }

@@ -22,6 +22,7 @@ import type { Origin } from './ports/origin.ts';
 import type { Parents } from './ports/parents.ts';
 import type { StoredTask } from './ports/task-store.ts';
 import { Progress } from './progress.ts';
+import { ProvenPieces } from './proven-pieces.ts';
 import { ReaderPositions } from './reader-positions.ts';
 import { Reputation } from './reputation.ts';
 import { MemoryTaskStore } from './testing/index.ts';
@@ -241,6 +242,7 @@ async function downloadOf(seed: number): Promise<string[]> {
   const seeds = all.map(({ hostId, ip, port }) => ({ hostId, ip, port }));
   const leave = ['grant', 'refuse', 'unlinked', 'none'][Math.floor(random() * 4)];
   const clock = (): number => Date.now();
+  const buffers = new BufferPool({ bufferBytes: PIECE_BYTES, maxBuffers: 4 });
   const download = new Download({
     ...{
       progress,
@@ -262,6 +264,8 @@ async function downloadOf(seed: number): Promise<string[]> {
     originRequest: { url: stored.url, headers: {}, credentials: {} },
     mayAskOrigin: true,
     journal: new Journal(clock),
+    buffers,
+    proven: new ProvenPieces({ hasher: undefined, buffers, signal }),
     reputation: new Reputation(clock),
     standings: new ParentStandings({ parents, host: {}, logger }),
     options: { ...DEFAULT_ENGINE_OPTIONS },
@@ -288,7 +292,7 @@ async function downloadOf(seed: number): Promise<string[]> {
               isLinked: () => true,
               blame: () => undefined,
             },
-      readBuffers: new BufferPool({ bufferBytes: PIECE_BYTES, maxBuffers: 4 }),
+      readBuffers: buffers,
       tracer: noTelemetry().tracer,
       logger,
       events: {

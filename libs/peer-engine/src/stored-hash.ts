@@ -1,19 +1,19 @@
 import type { RunningContentHash } from '@d7y/peer-protocol';
-import type { BufferPool } from '@d7y/service-kit';
 import { type ContentHash, hashLike, hashStored } from './content-hash.ts';
 import type { StoredTask } from './ports/task-store.ts';
+import type { BufferSource } from './reader-buffers.ts';
 
 /** A hash that reads everything back from the store, on this thread: for stores without files. */
 export class StoredHash implements RunningContentHash {
   readonly #stored: StoredTask;
   readonly #expected: string;
-  readonly #buffers: BufferPool;
+  readonly #buffers: BufferSource;
   readonly #closed = new AbortController();
   #hash: ContentHash;
   #position = 0;
 
   /** @param expected a digest whose algorithm is used */
-  constructor(stored: StoredTask, expected: string, buffers: BufferPool) {
+  constructor(stored: StoredTask, expected: string, buffers: BufferSource) {
     this.#stored = stored;
     this.#expected = expected;
     this.#buffers = buffers;

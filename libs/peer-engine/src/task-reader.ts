@@ -1,9 +1,12 @@
 import type { ByteRange } from '@d7y/piece';
-import type { BufferPool } from '@d7y/service-kit';
-import { ReleasedBytesRefutedError } from './errors.ts';
+import type { PooledBuffer } from '@d7y/service-kit';
+import { PieceDamagedError, ReleasedBytesRefutedError } from './errors.ts';
 import type { StoredTask } from './ports/task-store.ts';
+import type { ProvenPieces } from './proven-pieces.ts';
 import type { Pulse } from './pulse.ts';
+import { ReadAhead } from './read-ahead.ts';
 import type { ReadBytes } from './read-bytes.ts';
+import type { FilledBuffer, ReaderBuffers } from './reader-buffers.ts';
 import type { TaskStream, TaskTraffic } from './task-opener.ts';
 
 /** What a reader needs to know of the task behind it. */
@@ -20,6 +23,8 @@ export interface Readable {
   attend?(): Disposable;
   /** A reader waits for the byte at `position` until disposed. */
   waitAt?(position: number): Disposable;
+  /** A piece proved to be damaged on disk. @returns whether it will be here again without anybody's doing */
+  lost(pieceNumber: number): boolean;
   /** Aborts with the reason why no more bytes will come. */
   readonly ended: AbortSignal;
 }
@@ -30,15 +35,13 @@ export interface TaskReaderInit {
   readonly fromCache: boolean;
   /** Bytes that were on disk when the caller came. */
   readonly localBytes: number;
-  readonly buffers: BufferPool;
+  readonly buffers: ReaderBuffers;
+  readonly proven: ProvenPieces;
+  /** Asks for the rest anew, when this source has no more to give. @returns undefined when the content is another one by now */
+  readonly reopen: (rest: ByteRange) => Promise<TaskStream | undefined>;
   /** The caller's own wish to stop. */
   readonly signal: AbortSignal;
   readonly onLeave: () => void;
-}
-
-/** Bytes read into a buffer that goes back with its disposal. */
-interface Filled extends Disposable {
-  readonly bytes: Uint8Array;
 }
 
 /** Headers that say how long the answer is rather than what it is; the front end sets them itself. */
@@ -82,25 +85,35 @@ export class TaskReader implements TaskStream {
 
   async deliver(write: (bytes: Uint8Array) => Promise<void>): Promise<void> {
     const { start, length } = this.#wanted();
-    const end = start + length;
     this.#attending ??= this.#init.source.attend?.();
-    let reading = length > 0 ? this.#read(start, end) : undefined;
+    const sent = { end: start };
     try {
-      for (let position = start; reading !== undefined;) {
-        using filled = await reading;
-        position += filled.bytes.length;
+      await this.#deliver(sent, start + length, write);
+    } catch (error) {
+      if (!(error instanceof PieceDamagedError)) throw error;
+      await using rest = await this.#init.reopen({ start: sent.end, length: start + length - sent.end });
+      if (rest === undefined) throw error;
+      await rest.deliver(write);
+    }
+  }
+
+  /** @param sent how far the reader has got @throws {PieceDamagedError} a piece has to be fetched again, which nobody does */
+  async #deliver(sent: { end: number }, end: number, write: (bytes: Uint8Array) => Promise<void>): Promise<void> {
+    using outlet = this.#init.buffers.open(this.taskId);
+    let ahead: ReadAhead | undefined;
+    try {
+      while (sent.end < end) {
+        const filled = (await ahead?.take()) ?? (await this.#read(sent.end, end));
+        const next = sent.end + filled.bytes.length;
         // The next bytes come in, in another thread, while these go out in this one.
-        reading = position < end ? this.#read(position, end) : undefined;
-        reading?.catch(() => undefined); // looked at in the next turn, if there is one
+        ahead = next < end ? new ReadAhead(this.#readAhead(next, end)) : undefined;
         // What was read ahead may have been refuted since.
-        while (!this.#isRight(position)) await this.#advanced();
-        await write(filled.bytes);
+        await this.#standing(filled, next);
+        await outlet.send(filled, write, ahead);
+        sent.end = next;
       }
     } finally {
-      void reading?.then(
-        (filled) => filled[Symbol.dispose](),
-        () => undefined,
-      );
+      ahead?.[Symbol.dispose]();
     }
   }
 
@@ -118,19 +131,62 @@ export class TaskReader implements TaskStream {
     return Promise.resolve();
   }
 
+  /** Waits while what was read before `position` is in doubt; the buffer goes back when it was wrong. */
+  async #standing(filled: FilledBuffer, position: number): Promise<void> {
+    try {
+      while (!this.#isRight(position)) await this.#advanced();
+    } catch (error) {
+      filled[Symbol.dispose]();
+      throw error;
+    }
+  }
+
   /** Reads what is there at `position`, as much as a buffer holds; waits until there is something. */
-  async #read(position: number, end: number): Promise<Filled> {
-    const { source, buffers, signal } = this.#init;
-    const limit = Math.min(await this.#releasedBeyond(position), end);
-    const buffer = await buffers.acquire({ signal });
+  async #read(position: number, end: number): Promise<FilledBuffer> {
+    const limit = await this.#readableBeyond(position, end);
+    return await this.#fill(await this.#init.buffers.acquire({ signal: this.#init.signal }), position, limit);
+  }
+
+  /** The same for bytes that nobody waits for yet. @returns undefined when there is no buffer to spare */
+  async #readAhead(position: number, end: number): Promise<FilledBuffer | undefined> {
+    const limit = await this.#readableBeyond(position, end);
+    const buffer = this.#init.buffers.tryAcquire();
+    return buffer && (await this.#fill(buffer, position, limit));
+  }
+
+  async #fill(buffer: PooledBuffer, position: number, limit: number): Promise<FilledBuffer> {
     try {
       const target = buffer.bytes.subarray(0, Math.min(buffer.bytes.length, limit - position));
-      const read = await source.stored.read(position, target);
+      const read = await this.#init.source.stored.read(position, target);
       if (read === 0) throw new Error(`task ${this.taskId}: its file ends at ${position}`);
       return { bytes: target.subarray(0, read), [Symbol.dispose]: () => buffer.release() };
     } catch (error) {
       buffer.release();
       throw error;
+    }
+  }
+
+  /**
+   * Waits until something at `position` may be read, and is known to be on disk as it is on record.
+   * @returns how far, within its piece
+   * @throws {PieceDamagedError} it has to be fetched again, which nobody does
+   */
+  async #readableBeyond(position: number, end: number): Promise<number> {
+    const { source, proven } = this.#init;
+    const { stored } = source;
+    const { pieceLength } = stored.layout;
+    const number = Math.floor(position / pieceLength);
+    for (;;) {
+      const limit = Math.min(await this.#releasedBeyond(position), end);
+      // A piece that is not on record is being written at this moment.
+      if (stored.finishedPieces.has(number) && !proven.has(stored, number) && !(await proven.prove(stored, number))) {
+        if (!source.lost(number)) throw new PieceDamagedError(this.taskId, number);
+        continue;
+      }
+      const next = number + 1;
+      const isNextWanted = next * pieceLength < end && stored.finishedPieces.has(next) && !proven.has(stored, next);
+      if (isNextWanted) void proven.prove(stored, next).catch(() => undefined); // asked again when it is its turn
+      return Math.min(limit, next * pieceLength);
     }
   }
 

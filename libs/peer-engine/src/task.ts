@@ -59,6 +59,8 @@ export class Task {
   #callers = 0;
   #watchers = 0;
   #isOver = false;
+  /** All that was wanted is here, and nothing more is fetched. */
+  #isFinishing = false;
   #isTriggered: boolean;
   #isPrefetching = false;
 
@@ -89,7 +91,8 @@ export class Task {
 
   /** It is being stopped: whoever wants the content starts anew once it has `ended`. */
   get isStopping(): boolean {
-    return this.#abort.signal.aborted && !this.#isOver;
+    const isPastMending = this.#isFinishing && this.#progress?.isSatisfied === false;
+    return (this.#abort.signal.aborted || isPastMending) && !this.#isOver;
   }
 
   get stored(): StoredTask | undefined {
@@ -144,6 +147,22 @@ export class Task {
     if (this.#isOver) return progress.stored.isComplete;
     // A digest can be matched on the whole content only.
     progress.want(progress.stored.digest !== undefined ? { start: 0, length: progress.layout.contentLength } : range);
+    this.#download?.acquisition.kick();
+    return true;
+  }
+
+  /**
+   * A piece that is here proved to be damaged.
+   * @returns whether it will come again; else it is gone, and whoever wants it has to ask anew
+   */
+  lose(number: number): boolean {
+    const progress = this.#progress;
+    if (progress === undefined || this.#shared.proven.has(progress.stored, number)) return true;
+    if (this.#isOver || this.#isFinishing || this.#abort.signal.aborted) {
+      progress.stored.discardPieces([number]);
+      return false;
+    }
+    progress.discard([number]);
     this.#download?.acquisition.kick();
     return true;
   }
@@ -245,7 +264,10 @@ export class Task {
         throw error;
       });
     using _retained = stored.retain();
-    const progress = new Progress(stored, { releasesUnverified: this.#options.release === 'streaming' });
+    const progress = new Progress(stored, {
+      releasesUnverified: this.#options.release === 'streaming',
+      proven: this.#shared.proven,
+    });
     this.#progress = progress;
     if (progress.layout.pieceCount === 0) {
       await this.#complete(progress);
@@ -275,6 +297,7 @@ export class Task {
 
   /** What was wanted is here and right. */
   async #finish(progress: Progress, { acquisition }: Download): Promise<void> {
+    this.#isFinishing = true;
     if (!progress.isWhole) {
       this.#isOver = true;
       return await acquisition.sayFinished();
@@ -296,7 +319,8 @@ export class Task {
   }
 
   async #complete(progress: Progress): Promise<void> {
-    await progress.stored.markComplete();
+    // Unless some of it proved damaged in the meantime.
+    if (progress.isWhole) await progress.stored.markComplete();
     progress.changed.beat();
   }
 

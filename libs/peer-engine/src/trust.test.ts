@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { pieceRange } from '@d7y/piece';
+import { pieceDigestOf, pieceRange } from '@d7y/piece';
 import { FakeCluster, layoutOf, MIB, requestOf } from './_swarm.ts';
 import type { Engine, EngineOptions, TaskStream, VoucherBatch } from './index.ts';
 import { taskIdOfRequest } from './index.ts';
@@ -226,9 +226,11 @@ describe('a piece from a peer', () => {
     const { vouchers } = vouchersFor(bytes);
     for (const number of [0, 1]) {
       const { start, length } = pieceRange(stored.layout, number);
-      await stored.write(start, [bytes.subarray(start, start + length)]);
+      const piece = bytes.subarray(start, start + length);
+      await stored.write(start, [piece]);
       stored.recordPiece({
-        ...{ number, offset: start, length, digest: 'crc32:1', sha256: vouchers[number]?.sha256, isVerified: false },
+        ...{ number, offset: start, length, digest: pieceDigestOf(piece), isVerified: false },
+        sha256: vouchers[number]?.sha256,
         ...{ parentId: 'somebody', trafficType: 'remotePeer', costMs: 1, createdAtMs: 1 },
       });
     }

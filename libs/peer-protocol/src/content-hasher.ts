@@ -12,7 +12,8 @@ export interface ContentHasher {
   ): RunningContentHash;
   /**
    * Reads back a part of a content, `end` not included, and hashes it.
-   * @param fd open for reading until the promise settles @returns hex
+   * @param algorithm as Node names it, or `crc32`
+   * @param fd open for reading until the promise settles @returns hex; a decimal number where it is `crc32`
    * @throws what reading throws
    */
   hashPart(

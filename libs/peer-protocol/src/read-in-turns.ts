@@ -6,7 +6,7 @@ const READ_BYTES = 512 * 1024;
 /**
  * Reads a file from `start` to `end`, which is not included. Each run is valid until the next one is asked for.
  * @param isWanted asked before each read; false ends it
- * @throws what reading throws, or when the file is shorter
+ * @throws what reading throws; an error of the code CONTENT_LOST when the file is shorter
  */
 export async function* readInTurns(
   fd: number,
@@ -17,7 +17,7 @@ export async function* readInTurns(
   const buffer = Buffer.allocUnsafeSlow(Math.min(READ_BYTES, end - start));
   for (let position = start; position < end && isWanted();) {
     const read = readSync(fd, buffer, 0, Math.min(buffer.length, end - position), position);
-    if (read === 0) throw new Error(`the file ends at ${position}`);
+    if (read === 0) throw Object.assign(new Error(`the file ends at ${position}`), { code: 'CONTENT_LOST' });
     position += read;
     yield buffer.subarray(0, read);
     await new Promise(setImmediate);

@@ -1,6 +1,7 @@
 // A thread that receives pieces: from the socket through checks and hashes into the file, with a few messages per piece.
 import { createHash } from 'node:crypto';
 import { writeSync } from 'node:fs';
+import { crc32 } from 'node:zlib';
 import { parentPort, workerData } from 'node:worker_threads';
 import { BufferPool } from '@d7y/service-kit';
 import { createPieceClient } from './piece-client.ts';
@@ -145,6 +146,11 @@ async function fetch({ id, request, sha256, isMetered }: Extract<ToReceiver, { k
 }
 
 async function hashPart({ algorithm, fd, start, end }: Extract<ToReceiver, { kind: 'hashPart' }>): Promise<string> {
+  if (algorithm === 'crc32') {
+    let crc = 0;
+    for await (const run of readInTurns(fd, start, end)) crc = crc32(run, crc);
+    return `${crc}`;
+  }
   const hash = createHash(algorithm);
   for await (const run of readInTurns(fd, start, end)) hash.update(run);
   return hash.digest('hex');

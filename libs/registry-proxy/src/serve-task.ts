@@ -52,6 +52,7 @@ export async function sendTask(
     await client.end();
   } catch (error) {
     response.destroy();
+    client.leave(error); // a write that was given up has to settle: its buffer waits for that
     throw error;
   } finally {
     signal.removeEventListener('abort', onAbort);

@@ -7,6 +7,9 @@ import type { Origins } from './origins.ts';
 import { bufferPool, type Runtime } from './runtime.ts';
 import type { SwarmAccess } from './swarm.ts';
 
+/** What readers get along with while others keep all buffers: many small ones, so that many may keep one each. */
+const RESERVE_BUFFER_BYTES = 32 * 1024;
+
 /** The engine, with everything it works with. */
 export function createEngine(
   runtime: Runtime,
@@ -36,7 +39,8 @@ export function createEngine(
           prefetch: limiter(config.proxy.prefetchBandwidthLimit),
           perParentBytesPerSec: config.download.perPeerRateLimit,
         },
-        readBuffers: bufferPool(runtime, 1 / 2),
+        readBuffers: bufferPool(runtime, 3 / 8),
+        reserveBuffers: bufferPool(runtime, 1 / 8, RESERVE_BUFFER_BYTES),
         tracer: telemetry.tracer,
         logger,
         events: {
@@ -51,7 +55,7 @@ export function createEngine(
         random: Math.random,
         uuid: randomUUID,
       },
-      engineOptions(config),
+      { ...engineOptions(config), ...runtime.overrides.engine },
     ),
   );
 }

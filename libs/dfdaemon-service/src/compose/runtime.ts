@@ -1,3 +1,4 @@
+import type { EngineOptions } from '@d7y/peer-engine';
 import { createClientInterceptors, createLogger, createMetrics, createTelemetry } from '@d7y/service-kit';
 import { BufferPool, type Logger, type LogLevel, type Metrics, type Telemetry } from '@d7y/service-kit';
 import type { DfdaemonConfig } from '../config/schema.ts';
@@ -18,6 +19,7 @@ export interface DfdaemonOverrides {
   readonly processMetrics?: boolean;
   readonly schedulerCheckIntervalMs?: number;
   readonly seedIntervalMs?: number;
+  readonly engine?: Partial<EngineOptions>;
 }
 
 /** What every part of a daemon is built with: who it is, where it reports, how long it lives. */

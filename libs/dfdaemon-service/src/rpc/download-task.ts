@@ -240,7 +240,13 @@ async function* contentMessages(
       return taken.promise;
     })
     .then(() => waiting.resolve(undefined));
-  delivered.catch((error: unknown) => waiting.reject(error as Error));
+  let failure: Error | undefined;
+  delivered.catch((error: unknown) => {
+    // The buffer that is held here goes back now: nothing of it may be used any more.
+    failure = error as Error;
+    waiting.reject(failure);
+    taken.reject(failure);
+  });
   taken.promise.catch(() => undefined);
   const { start, length } = stream.range ?? { start: 0, length: stored.layout.contentLength };
   let chunk: Uint8Array = new Uint8Array();
@@ -255,6 +261,7 @@ async function* contentMessages(
           if (next === undefined) throw new Error(`task ${stream.taskId} ended early`);
           chunk = next;
         }
+        if (failure !== undefined) throw failure;
         const part = chunk.subarray(0, content.length - filled);
         content.set(part, filled);
         filled += part.length;

@@ -39,7 +39,9 @@ export const uploadService = (ports: UploadServicePorts): Partial<ServiceImpl<ty
   syncPieces({ taskId, hostId, interestedPieceNumbers }, { signal }) {
     if (ports.disableShared) throw new DownloadRefusedError('this daemon shares nothing');
     ports.traces.remember(taskId, hostId, context.active());
-    return syncPiecesStream(ports.piecesForChildren, { taskId, hostId, interestedPieceNumbers }, ports.pieceServer, { signal });
+    return syncPiecesStream(ports.piecesForChildren, { taskId, hostId, interestedPieceNumbers }, ports.pieceServer, {
+      signal,
+    });
   },
   async *syncHost(_request, { signal }) {
     while (!signal.aborted) {
