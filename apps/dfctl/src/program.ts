@@ -90,6 +90,9 @@ function swarmOptions(subject: SwarmSubject): Option[] {
   const state = option('--state <name>', 'only those in this state, such as Running');
   return [
     option('--scheduler <address>', 'host:port of a scheduler of ours').argParser(address).makeOptionMandatory(),
+    option('--ca <file>', 'of the authority that signed the certificate of the scheduler, in PEM; makes it TLS'),
+    option('--cert <file>', 'of an operator, in PEM; with --key'),
+    option('--key <file>', 'to the certificate'),
     option('--task <prefix>', 'only of tasks whose id begins so'),
     option('--host <id>', 'only of this host'),
     ...(subject === 'transfers' ? [] : [state]),

@@ -1,7 +1,9 @@
+import { readFile } from 'node:fs/promises';
 import { Code, ConnectError, createClient } from '@connectrpc/connect';
 import type { Client } from '@connectrpc/connect';
 import { swarmListing } from '@d7y/api';
 import { formatBytes } from '@d7y/cli-kit';
+import type { TlsOptions } from '@d7y/peer-protocol';
 import { createGrpcConnection } from '@d7y/peer-protocol';
 import { SwarmListingError } from './errors.ts';
 import { table } from './table.ts';
@@ -12,6 +14,10 @@ export type SwarmSubject = 'tasks' | 'peers' | 'transfers';
 /** Which scheduler is asked, and for what. */
 export interface SwarmQuestion {
   readonly scheduler: { readonly host: string; readonly port: number };
+  /** Files of certificates and a key in PEM. Any of them makes the connection one over TLS, whose other end is verified. */
+  readonly ca?: string | undefined;
+  readonly cert?: string | undefined;
+  readonly key?: string | undefined;
   readonly subject: SwarmSubject;
   /** Beginning of a task id. */
   readonly task?: string | undefined;
@@ -36,7 +42,7 @@ const TIMEOUT_MS = 10_000;
 
 /** Asks a scheduler of ours. @throws {SwarmListingError} or the reason of the signal */
 export async function listSwarm(question: SwarmQuestion, { signal }: { signal: AbortSignal }): Promise<SwarmListing> {
-  using connection = createGrpcConnection(question.scheduler);
+  using connection = createGrpcConnection(question.scheduler, { tls: await readTls(question) });
   const client = createClient(swarmListing.SwarmListingService, connection.transport);
   const rows: SwarmRow[] = [];
   let pageToken = '';
@@ -54,6 +60,22 @@ export async function listSwarm(question: SwarmQuestion, { signal }: { signal: A
     throw new SwarmListingError(rawMessage, { cause, remedy });
   }
   return { subject: question.subject, rows, isComplete: pageToken === '' };
+}
+
+/** @throws {SwarmListingError} a file cannot be read, or half of a pair is missing */
+async function readTls({ ca, cert, key }: SwarmQuestion): Promise<TlsOptions | undefined> {
+  if (ca === undefined && cert === undefined && key === undefined) return undefined;
+  if ((cert === undefined) !== (key === undefined))
+    throw new SwarmListingError('a certificate and its key come together', { remedy: 'give both --cert and --key' });
+  const read = async (path: string | undefined): Promise<string | undefined> => {
+    if (path === undefined) return undefined;
+    try {
+      return await readFile(path, 'utf8');
+    } catch (cause) {
+      throw new SwarmListingError(`${path} cannot be read`, { cause });
+    }
+  };
+  return { ca: await read(ca), cert: await read(cert), key: await read(key) };
 }
 
 async function pageOf(

@@ -15,8 +15,8 @@ import {
   UpstreamGuard,
 } from '@d7y/service-kit';
 import type { GrpcConnectionOptions } from '@d7y/peer-protocol';
-import type { SwarmOptions, UpstreamRules } from '@d7y/swarm';
-import { DEFAULT_UPSTREAM_RULES, Swarm, upstreamPolicy } from '@d7y/swarm';
+import type { SwarmLimits, SwarmOptions, UpstreamRules } from '@d7y/swarm';
+import { DEFAULT_SWARM_OPTIONS, DEFAULT_UPSTREAM_RULES, Swarm, upstreamPolicy } from '@d7y/swarm';
 import { Access } from './access/access.ts';
 import type { Clock } from './clock.ts';
 import { systemClock } from './clock.ts';
@@ -36,6 +36,7 @@ import { Preheater } from './preheat/preheater.ts';
 import { HostProber } from './scheduling/host-prober.ts';
 import { SeedConnections } from './scheduling/seed-connections.ts';
 import { SwarmDriver } from './scheduling/swarm-driver.ts';
+import type { ClusterSettings } from './dynconfig/cluster-settings.ts';
 import { createDynconfig } from './dynconfig/create-dynconfig.ts';
 import { watchDynconfig } from './dynconfig/dynconfig-metrics.ts';
 import { SwarmMemory } from './state/swarm-memory.ts';
@@ -134,8 +135,7 @@ export async function startScheduler(
   const settings = await createDynconfig({
     ...{ config, clock, logger, stack, signal: stopping.signal },
     connection: { tls: tlsSourceOf(managerIdentity), interceptors },
-    onChange: ({ candidateParentLimit = config.scheduler.candidateParentLimit }) =>
-      swarm.adjust({ candidateParentLimit }),
+    onChange: (said) => swarm.adjust(limitsOf(config, said, overrides.swarm)),
   });
   const { dynconfig } = settings;
   watchDynconfig(metrics.registry, dynconfig);
@@ -289,6 +289,21 @@ function swarmOptions({ scheduler, seedPeer }: SchedulerConfig): Partial<SwarmOp
     taskGcIntervalMs: gc.taskGCInterval,
     hostGcIntervalMs: gc.hostGCInterval,
     hostTtlMs: gc.hostTTL,
+  };
+}
+
+/** What the cluster wants, else what the configuration says, else what the core takes. */
+function limitsOf(
+  { scheduler }: SchedulerConfig,
+  { candidateParentLimit, filterParentLimit, loadLimit, seedLoadLimit }: ClusterSettings,
+  overridden: Partial<SwarmOptions> = {},
+): Required<SwarmLimits> {
+  const { maxHostChildren, maxSeedChildren } = { ...DEFAULT_SWARM_OPTIONS, ...overridden };
+  return {
+    candidateParentLimit: candidateParentLimit ?? scheduler.candidateParentLimit,
+    filterParentLimit: filterParentLimit ?? upstreamRules(scheduler).filterParentLimit,
+    maxHostChildren: loadLimit ?? maxHostChildren,
+    maxSeedChildren: seedLoadLimit ?? maxSeedChildren,
   };
 }
 

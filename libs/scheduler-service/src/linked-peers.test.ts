@@ -216,4 +216,12 @@ describe('downloads over the link of their daemon', () => {
     expect([...(asked[7]?.announcement.hotPieces ?? [])]).toEqual([30, 31, 32, 33, 34, 35, 36, 37, 38, 39]);
     for (const { announcement } of asked) announcement.abort();
   });
+
+  it('are turned down, and nobody else on their link, when they bring more than is to be kept', async () => {
+    await using rig = await SchedulerRig.start(NO_SEEDS);
+    await using child = await OwnHost.open(rig, 'child');
+    const long = { filteredQueryParams: Array.from({ length: 70 }, () => 'x'.repeat(1000)), peerId: 'long' };
+    await expect(ask(child, 'child', long)).rejects.toThrow('longer than 65536 bytes');
+    expect((await ask(child, 'child')).instruction?.kind).toBe('backToSource');
+  });
 });

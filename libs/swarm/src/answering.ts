@@ -3,6 +3,7 @@ import type { Decision } from './decision.ts';
 import type { DeliveryFacts } from './facts.ts';
 import type { Peer } from './peer.ts';
 import type { Roster } from './roster.ts';
+import type { SwarmLimits } from './swarm-options.ts';
 
 /** What a policy decides with. */
 export interface AnsweringParts {
@@ -23,6 +24,8 @@ export interface Answering {
   settle(nowMs: number): Decision[];
   /** Deadlines and further offers; `settle` follows. */
   tick(nowMs: number): void;
+  /** Limits have changed that the policy keeps for itself. */
+  adjust?(limits: SwarmLimits): void;
   /** The peer says that it fetches from the origin. */
   wentToOrigin(peer: Peer, nowMs: number): void;
   /** Pieces came from parents. */

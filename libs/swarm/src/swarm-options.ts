@@ -76,7 +76,12 @@ export interface SwarmOptions {
 }
 
 /** What an operator may change at any time. */
-export type SwarmLimits = Partial<Pick<SwarmOptions, 'candidateParentLimit'>>;
+export type SwarmLimits = Partial<
+  Pick<SwarmOptions, 'candidateParentLimit' | 'maxHostChildren' | 'maxSeedChildren'> & {
+    /** Peers looked at per attempt, by the policy `upstream` alone. */
+    readonly filterParentLimit: number;
+  }
+>;
 
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;

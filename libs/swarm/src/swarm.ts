@@ -65,7 +65,9 @@ export class Swarm {
 
   /** Limits that may change while the swarm lives; they hold from the next decision on. */
   adjust(limits: SwarmLimits): void {
-    Object.assign(this.#roster.options, limits);
+    const { filterParentLimit: _ofThePolicy, ...options } = limits;
+    Object.assign(this.#roster.options, options);
+    this.#answering.adjust?.(limits);
   }
 
   host(hostId: string): HostView | undefined {

@@ -7,6 +7,7 @@ import type { Host } from './host.ts';
 import type { Peer } from './peer.ts';
 import { PieceCosts } from './piece-costs.ts';
 import type { Roster } from './roster.ts';
+import type { SwarmLimits } from './swarm-options.ts';
 import type { Task } from './task.ts';
 import { upstreamScore } from './upstream-evaluator.ts';
 import type { UpstreamRules } from './upstream-policy.ts';
@@ -32,7 +33,7 @@ interface Round {
 export class UpstreamAnswering implements Answering {
   readonly #roster: Roster;
   readonly #random: () => number;
-  readonly #rules: UpstreamRules;
+  #rules: UpstreamRules;
   readonly #rounds = new Map<Peer, Round>();
   readonly #agenda = new Agenda<Round>();
   /** Registrations of a host that are not answered yet. */
@@ -65,6 +66,14 @@ export class UpstreamAnswering implements Answering {
 
   tick(): void {
     // Everything here happens at its time: the agenda knows it.
+  }
+
+  adjust({ candidateParentLimit, filterParentLimit }: SwarmLimits): void {
+    this.#rules = {
+      ...this.#rules,
+      ...(candidateParentLimit !== undefined && { candidateParentLimit }),
+      ...(filterParentLimit !== undefined && { filterParentLimit }),
+    };
   }
 
   /** A peer that is Running already stays so, and is not counted among those at the origin. */

@@ -169,4 +169,14 @@ describe('upstreamPolicy', () => {
     };
     expect(run()).toEqual(run());
   });
+
+  it('looks at as many peers, and offers as many, as it was told last', () => {
+    for (const id of ['a', 'b', 'c', 'd']) copyAt(id);
+    swarm.adjust({ candidateParentLimit: 4 });
+    announce('child');
+    expect(parentsOf(pass(register('child'), nowMs + 1000))).toHaveLength(4);
+    swarm.adjust({ filterParentLimit: 2 });
+    announce('next');
+    expect(parentsOf(pass(register('next'), nowMs + 1000)).length).toBeLessThanOrEqual(2);
+  });
 });

@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Code, createClient, createContextValues } from '@connectrpc/connect';
-import { scheduler, swarm } from '@d7y/api';
+import { scheduler, swarm, swarmListing } from '@d7y/api';
 import { createGrpcConnection } from '@d7y/peer-protocol';
 import { CALLER, type Caller } from '@d7y/service-kit';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
@@ -67,7 +67,11 @@ describe('a scheduler with certificates', () => {
     const { transport } = stack.use(
       createGrpcConnection({ host: '127.0.0.1', port: rig.running.port }, { tls: { ca: CA_PEM, cert, key } }),
     );
-    return { client: createClient(scheduler.Scheduler, transport), swarm: createClient(swarm.SwarmService, transport) };
+    return {
+      client: createClient(scheduler.Scheduler, transport),
+      swarm: createClient(swarm.SwarmService, transport),
+      listing: createClient(swarmListing.SwarmListingService, transport),
+    };
   };
   const announce = ({ client }: ReturnType<typeof as>, id: string, ip: string) =>
     client.announceHost({ host: hostMessage(id, { ip, hostname: id }) });
@@ -122,5 +126,29 @@ describe('a scheduler with certificates', () => {
     await operator.client.deleteTask(ids);
     await expect(a.client.statPeer(ids)).rejects.toMatchObject({ code: Code.NotFound });
     await a.client.deleteHost(ids);
+  });
+
+  it('lists the swarm for operators, and tells of peers and tasks to them and to hosts that it knows', async () => {
+    await using rig = await start();
+    using stack = new DisposableStack();
+    const [a, stranger, operator] = [BY_ADDRESS, ANYBODY, OPERATOR].map((pem) => as(rig, pem, stack));
+    if (a === undefined || stranger === undefined || operator === undefined) throw new TypeError();
+    await announce(operator, '10.0.0.2-node-b', '10.0.0.2');
+    const unknown = { hostId: 'x', taskId: TASK_ID, peerId: 'peer' };
+    await expect(a.client.statTask(unknown)).rejects.toMatchObject(denied);
+    await announce(a, '10.0.0.1-node-a', '10.0.0.1');
+    await expect(a.client.statTask(unknown)).rejects.toMatchObject({ code: Code.NotFound });
+    await expect(operator.client.statPeer(unknown)).rejects.toMatchObject({ code: Code.NotFound });
+    await expect(stranger.client.statPeer(unknown)).rejects.toMatchObject(denied);
+    await a.client.deleteHost({ hostId: '10.0.0.1-node-a' });
+    await expect(a.client.statPeer(unknown)).rejects.toMatchObject(denied);
+
+    expect(await operator.listing.getOverview({})).toMatchObject({ hosts: 1n });
+    for (const { listing } of [a, stranger]) {
+      await expect(listing.getOverview({})).rejects.toMatchObject(denied);
+      await expect(listing.listTasks({})).rejects.toMatchObject(denied);
+      await expect(listing.listPeers({})).rejects.toMatchObject(denied);
+      await expect(listing.listTransfers({})).rejects.toMatchObject(denied);
+    }
   });
 });

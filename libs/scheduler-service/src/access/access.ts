@@ -1,6 +1,7 @@
 import type { ContextValues } from '@connectrpc/connect';
 import { DfError } from '@d7y/piece';
 import { CALLER, type Caller, canonicalIp } from '@d7y/service-kit';
+import type { Swarm } from '@d7y/swarm';
 
 /** A caller would speak for somebody else. */
 export class AccessDeniedError extends DfError {
@@ -41,6 +42,8 @@ const OPERATOR_URI = /^[a-z][a-z0-9+.-]*:\/\/[^/]+(?:\/.*)?\/d7y\/operator$/i;
 export class Access {
   readonly #options: AccessOptions;
   readonly #operators: ReadonlySet<string>;
+  /** A host for which the caller of a connection speaks. */
+  readonly #hostOf = new WeakMap<Caller, string>();
 
   constructor(options: AccessOptions) {
     this.#options = options;
@@ -83,6 +86,27 @@ export class Access {
         'only operators may do this: see access.operators in the configuration of the scheduler',
       );
     }
+  }
+
+  /** @throws {AccessDeniedError} the caller is neither an operator nor a host that has announced itself */
+  checkKnown({ values }: CallContext, swarm: Pick<Swarm, 'host' | 'hosts'>): void {
+    const { isAuthenticated, bindHosts } = this.#options;
+    if (!isAuthenticated || !bindHosts) return;
+    const caller = values.get(CALLER);
+    if (caller !== undefined && (this.#isOperator(caller) || this.#isHost(caller, swarm))) return;
+    throw new AccessDeniedError('only operators, and hosts that have announced themselves, may ask this');
+  }
+
+  /** Looks through all hosts once for a connection, as long as the one that was found stays. */
+  #isHost(caller: Caller, swarm: Pick<Swarm, 'host' | 'hosts'>): boolean {
+    const found = this.#hostOf.get(caller);
+    if (found !== undefined && swarm.host(found) !== undefined) return true;
+    for (const { id } of swarm.hosts()) {
+      if (!isOwnId(caller, id)) continue;
+      this.#hostOf.set(caller, id);
+      return true;
+    }
+    return false;
   }
 
   #isOperator({ commonName, dnsNames, uris }: Caller): boolean {

@@ -13,6 +13,7 @@ export class FakeManager implements AsyncDisposable {
   /** Keep-alive streams open at this moment. */
   openStreams = 0;
   isKnown = false;
+  loadLimit = 50;
   clusterConfig: unknown = { candidate_parent_limit: 7, filter_parent_limit: 30, job_rate_limit: 10 };
   applications:
     { name: string; value: common.Priority; urls?: { regex: string; value: common.Priority }[] }[] | undefined = [];
@@ -44,7 +45,10 @@ export class FakeManager implements AsyncDisposable {
           getScheduler: () => {
             this.#assertKnown();
             return {
-              schedulerCluster: { config: bytes(this.clusterConfig), clientConfig: bytes({ load_limit: 50 }) },
+              schedulerCluster: {
+                config: bytes(this.clusterConfig),
+                clientConfig: bytes({ load_limit: this.loadLimit }),
+              },
               seedPeers: [{ seedPeerCluster: { config: bytes({ load_limit: 500 }) } }],
             };
           },

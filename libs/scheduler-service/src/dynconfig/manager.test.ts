@@ -62,6 +62,22 @@ host: { idc: east, location: 'a|b' }`,
     manager.clusterConfig = { candidate_parent_limit: 2 };
     await eventually(async () => (await offered(rig, 'child')) === 2);
     expect(await metric(rig, 'dynconfig_age_seconds')).toBeLessThan(5);
+    manager.clusterConfig = { candidate_parent_limit: 20 };
+    await rig.announce('staying');
+    await eventually(async () => (await offered(rig, 'child')) === 9);
+    await using staying = rig.register('staying');
+    expect(await staying.parents()).toHaveLength(9);
+    // One child for each host, and each has one.
+    manager.loadLimit = 1;
+    await rig.announce('late');
+    await eventually(async () => {
+      await using late = rig.register('late');
+      const answer = await Promise.race([
+        late.answer(),
+        new Promise<'waits'>((resolve) => setTimeout(resolve, 50, 'waits')),
+      ]);
+      return answer === 'waits';
+    });
     await rig[Symbol.asyncDispose]();
     await eventually(() => manager.openStreams === 0);
   });

@@ -11,6 +11,7 @@ import type { Records } from '../messages/records.ts';
 import { safeNumber } from '../messages/registration-facts.ts';
 import type { PeerReports } from '../scheduling/peer-reports.ts';
 import type { SwarmDriver } from '../scheduling/swarm-driver.ts';
+import { MAX_DOWNLOAD_LENGTH } from '../messages/download.ts';
 import { LinkedPeer } from './linked-peer.ts';
 import type { LinkedPeerOwner } from './linked-peer.ts';
 
@@ -29,21 +30,15 @@ export interface PeerDeskParts {
 }
 
 /** What daemons say of their peers. */
-export type PeerRequest = Extract<
-  swarm.LinkRequest['request'],
-  {
-    case:
-      | 'register'
-      | 'started'
-      | 'havePieces'
-      | 'pieceFailed'
-      | 'reschedule'
-      | 'finished'
-      | 'failed'
-      | 'leave'
-      | 'inventory';
-  }
->;
+const PEER_REQUESTS = [
+  ...(['register', 'started', 'havePieces', 'pieceFailed', 'reschedule', 'finished', 'failed', 'leave'] as const),
+  'inventory',
+] as const;
+
+export type PeerRequest = Extract<swarm.LinkRequest['request'], { case: (typeof PEER_REQUESTS)[number] }>;
+
+export const isOfPeer = (request: swarm.LinkRequest['request']): request is PeerRequest =>
+  (PEER_REQUESTS as readonly unknown[]).includes(request.case);
 
 /** The downloads of one daemon, as it tells of them over its link. */
 export class PeerDesk implements LinkedPeerOwner {
@@ -106,6 +101,10 @@ export class PeerDesk implements LinkedPeerOwner {
     const linked = new LinkedPeer(this, peerNumber, peerId, trace);
     if (this.#peers.size >= MAX_PEERS) {
       linked.refuse('resourceExhausted', 'the daemon downloads more at once than it may');
+      return;
+    }
+    if (lengthOf(message.source) > MAX_DOWNLOAD_LENGTH) {
+      linked.refuse('failedPrecondition', `register.source: longer than ${MAX_DOWNLOAD_LENGTH} bytes`);
       return;
     }
     const facts = toLinkedFacts(this.#hostId, message);
@@ -197,7 +196,7 @@ export class PeerDesk implements LinkedPeerOwner {
     const known = new Set<string>();
     for (const { task, state } of host.peers) if (state === 'Succeeded') known.add(task.id);
     for (const held of tasks) {
-      if (known.has(held.taskId)) continue;
+      if (known.has(held.taskId) || lengthOf(held.source) > MAX_DOWNLOAD_LENGTH) continue;
       const facts = heldTaskFacts(this.#hostId, held);
       driver.tell((core, nowMs) => {
         const registered = core.peerRegistered(facts, nowMs);
@@ -232,4 +231,12 @@ export class PeerDesk implements LinkedPeerOwner {
       registering.end();
     };
   }
+}
+
+/** Of what is kept of it. */
+function lengthOf(source: swarm.TaskSource | undefined): number {
+  if (source === undefined) return 0;
+  const { url, digest, tag, application, contentForCalculatingTaskId, filteredQueryParams, requestHeaders } = source;
+  const texts = [url, digest, tag, application, contentForCalculatingTaskId, ...filteredQueryParams];
+  return [...texts, ...Object.entries(requestHeaders).flat()].reduce((length, text) => length + text.length, 0);
 }

@@ -7,6 +7,9 @@ const SECRET_HEADERS: ReadonlySet<string> = new Set(['authorization', 'proxy-aut
 /** … or whose name says that they do. */
 const SECRET_NAME = /auth|token|secret|password|credential|signature|api-?key|session/i;
 
+/** Of one registration, which is kept for as long as its peer. */
+export const MAX_DOWNLOAD_LENGTH = 64 * 1024;
+
 /** Whether a request header may be told to another peer. */
 export function isPublicHeader(name: string): boolean {
   return !SECRET_HEADERS.has(name.toLowerCase()) && !SECRET_NAME.test(name);

@@ -5,6 +5,8 @@ import type { Access } from '../access/access.ts';
 import type { Admission } from './admission.ts';
 import { ConversationError } from '../errors.ts';
 import type { Link, LinkHub } from '../link/link-hub.ts';
+import { isOfPeer } from '../link/peer-desk.ts';
+import { WaitingRequests } from '../link/waiting-requests.ts';
 
 /** The stream of a daemon of ours: it introduces itself first, then says and asks things in any order. */
 export const link = ({
@@ -46,15 +48,19 @@ async function read(
   requests: AsyncIterable<swarm.LinkRequest>,
   { linkMetrics, turn }: { linkMetrics: { request(kind: string): void }; turn: () => Promise<void> | undefined },
 ): Promise<void> {
+  const waiting = new WaitingRequests(
+    (request) => hub.handle(opened, request),
+    (error) => opened.outbox.end(error as Error),
+  );
   try {
     for await (const { request } of requests) {
       // A kind that a newer daemon knows is none of ours: it is passed over.
       if (request.case === undefined) continue;
       if (request.case === 'open') throw new ConversationError('a link is opened once');
       linkMetrics.request(request.case);
-      // What follows waits, too: a crowd is slowed down, nobody is turned away.
-      if (request.case === 'register') await turn();
-      hub.handle(opened, request);
+      // A crowd is slowed down, nobody is turned away; only the registrations wait.
+      if (isOfPeer(request)) await waiting.take(request, request.case === 'register' ? turn() : undefined);
+      else hub.handle(opened, request);
     }
     opened.outbox.end();
   } catch (error) {

@@ -2,6 +2,7 @@ import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { ServiceImpl } from '@connectrpc/connect';
 import type { swarmListing } from '@d7y/api';
 import type { PeerView, TaskView } from '@d7y/swarm';
+import type { Access } from '../access/access.ts';
 import { pageOf } from '../listing/page.ts';
 import type { Records } from '../messages/records.ts';
 import type { SwarmDriver } from '../scheduling/swarm-driver.ts';
@@ -16,12 +17,15 @@ export const listing = ({
   driver: { swarm },
   records,
   instanceId,
+  access,
 }: {
   driver: SwarmDriver;
   records: Records;
   instanceId: string;
+  access: Access;
 }): ServiceImpl<typeof swarmListing.SwarmListingService> => ({
-  getOverview() {
+  getOverview(_request, context) {
+    access.checkOperator(context);
     const { hosts, tasks, peers, waitingPeers, peersByState } = swarm.counts();
     let seeds = 0;
     let linkedHosts = 0;
@@ -36,7 +40,8 @@ export const listing = ({
     };
   },
 
-  listTasks({ taskIdPrefix, state, hostId, ...page }) {
+  listTasks({ taskIdPrefix, state, hostId, ...page }, context) {
+    access.checkOperator(context);
     const tasks =
       hostId === '' ? swarm.tasks() : new Set([...(swarm.host(hostId)?.peers ?? [])].map(({ task }) => task));
     const { items, nextPageToken } = pageOf(tasks, page, (task) =>
@@ -47,7 +52,8 @@ export const listing = ({
     return { tasks: items, nextPageToken };
   },
 
-  listPeers({ peerIdPrefix, taskIdPrefix, hostId, state, ...page }) {
+  listPeers({ peerIdPrefix, taskIdPrefix, hostId, state, ...page }, context) {
+    access.checkOperator(context);
     const peers = hostId === '' ? swarm.peers() : (swarm.host(hostId)?.peers ?? []);
     const { items, nextPageToken } = pageOf(peers, page, (peer) =>
       peer.id.startsWith(peerIdPrefix) &&
@@ -59,7 +65,8 @@ export const listing = ({
     return { peers: items, nextPageToken };
   },
 
-  listTransfers({ taskIdPrefix, hostId, ...page }) {
+  listTransfers({ taskIdPrefix, hostId, ...page }, context) {
+    access.checkOperator(context);
     const { items, nextPageToken } = pageOf(transfers(swarm.peers()), page, ({ child, parent }) =>
       child.task.id.startsWith(taskIdPrefix) && (hostId === '' || child.host.id === hostId || parent.host.id === hostId)
         ? toListedTransfer(child, parent)

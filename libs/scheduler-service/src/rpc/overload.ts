@@ -2,12 +2,11 @@ import type { Interceptor } from '@connectrpc/connect';
 import type { common } from '@d7y/api';
 import { Counter, Gauge, type Registry } from 'prom-client';
 import { ConversationError, SchedulerOverloadedError } from '../errors.ts';
+import { MAX_DOWNLOAD_LENGTH } from '../messages/download.ts';
 import type { Admission } from './admission.ts';
 
 /** Streams of one host: more than a daemon downloads at once. */
 const MAX_STREAMS_PER_HOST = 1_024;
-/** Of one registration, which is kept for as long as its peer. */
-const MAX_DOWNLOAD_LENGTH = 64 * 1024;
 
 /** Streams whose first message is judged by itself, when it is known who speaks. */
 const JUDGED_LATER: ReadonlySet<string> = new Set(['AnnouncePeer', 'Link']);

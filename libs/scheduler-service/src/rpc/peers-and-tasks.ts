@@ -18,8 +18,9 @@ export const peersAndTasks = ({
   metrics: SchedulerMetrics;
   access: Access;
 }): Pick<ServiceImpl<typeof scheduler.Scheduler>, 'statPeer' | 'deletePeer' | 'statTask' | 'deleteTask'> => ({
-  statPeer({ peerId }) {
+  statPeer({ peerId }, context) {
     metrics.statPeer.attempt();
+    access.checkKnown(context, driver.swarm);
     const peer = driver.swarm.peer(peerId);
     if (peer !== undefined) return writer.peer(peer);
     metrics.statPeer.failure();
@@ -34,8 +35,9 @@ export const peersAndTasks = ({
     return {};
   },
 
-  statTask({ taskId }) {
+  statTask({ taskId }, context) {
     metrics.statTask.attempt();
+    access.checkKnown(context, driver.swarm);
     const task = driver.swarm.task(taskId);
     if (task !== undefined) return writer.task(task);
     metrics.statTask.failure();
