@@ -82,6 +82,6 @@ export async function createSwarmAccess(runtime: Runtime, discovery: Discovery):
     }),
   );
   const links = stack.use(new SwarmLinks({ schedulers: directory, parents: parentClients, hostId, logger }));
-  directory.registerOver((address) => links.peersAt(address));
+  directory.registerOver(links);
   return { directory, seeds, parents, hasher: pieceClient, links, facts, announced };
 }

@@ -401,4 +401,17 @@ describe('vouchers of a parent', () => {
     for await (const { vouchers } of endless.links.followParent(PARENT, TASK_ID, { signal })) count += vouchers.length;
     expect(count).toBe(60_000);
   });
+
+  it('tell when a stream stands, at the latest after the time that was given', async () => {
+    const { first, links } = await setUp();
+    await links.opened(first.address, 60_000);
+    first.isUp = false;
+    first.cut();
+    await until(() => links.linkedSchedulers.length === 1);
+    await links.opened(first.address, 1);
+    const opened = links.opened(first.address, 60_000);
+    first.isUp = true;
+    await opened;
+    expect(links.peersAt(first.address)).toBeDefined();
+  });
 });

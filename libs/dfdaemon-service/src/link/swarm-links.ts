@@ -82,6 +82,8 @@ export class SwarmLinks implements SwarmLink, TagDirectory, AsyncDisposable {
   readonly #leaseQuestions = new Questions<SchedulerLink, boolean>();
   readonly #asking = new Map<string, Promise<boolean | undefined>>();
   readonly #tagQuestions = new Questions<SchedulerLink, readonly TagRecord[]>();
+  /** Look for a stream whenever one has come. */
+  readonly #awaiting = new Set<() => void>();
   readonly #recentTags = new LRUCache<string, TagRecord>({ max: MAX_RECENT_TAGS });
   /** Gathered until the next flush. */
   #vouched = new Map<string, VoucherBatch[]>();
@@ -109,6 +111,19 @@ export class SwarmLinks implements SwarmLink, TagDirectory, AsyncDisposable {
   /** Where downloads are registered with a scheduler; undefined while no stream with it stands. */
   peersAt(address: string): LinkedPeers | undefined {
     return this.#links.get(address)?.peers;
+  }
+
+  async opened(address: string, timeoutMs: number): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const look = (): void => {
+      if (this.peersAt(address) !== undefined) resolve();
+    };
+    const timer = setTimeout(resolve, timeoutMs);
+    this.#awaiting.add(look);
+    look();
+    await promise;
+    this.#awaiting.delete(look);
+    clearTimeout(timer);
   }
 
   /** Tells that this daemon is about to stop, so that nobody is sent to it any more. */
@@ -271,6 +286,7 @@ export class SwarmLinks implements SwarmLink, TagDirectory, AsyncDisposable {
             this.#tagQuestions.gone(changed);
           }
           this.#tellEverythingAgain();
+          for (const look of this.#awaiting) look();
         },
         onBroken: () => schedulers.doubt(address),
         onMessage: (from, response) => this.#hear(from, response),

@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { create } from '@bufbuild/protobuf';
 import { common } from '@d7y/api';
-import type { Announcement, PeerRegistration, SchedulerClient } from '@d7y/peer-protocol';
+import type { Announcement, Instruction, LinkedPeers, PeerRegistration, SchedulerClient } from '@d7y/peer-protocol';
+import { PieceSet } from '@d7y/piece';
 import { schedulerRing } from '@d7y/swarm';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { silentLogger } from '../_silent-logger.ts';
@@ -23,6 +24,8 @@ class FakeScheduler {
   left = 0;
   seeds: string[] = [];
   isStock = false;
+  features: string[] = [];
+  conversations = 0;
   conversationError: unknown;
 
   client(address: string): SchedulerClient {
@@ -32,12 +35,17 @@ class FakeScheduler {
       address,
       checkHealth: () => Promise.resolve(this.isUp),
       hello: () =>
-        check(this.isStock ? undefined : { instanceId: address, version: '1', features: [], pieceTlsPort: undefined }),
+        check(
+          this.isStock
+            ? undefined
+            : { instanceId: address, version: '1', features: this.features, pieceTlsPort: undefined },
+        ),
       announceHost: () => check(void this.announced++),
       deleteHost: () => check(void this.left++),
       listHosts: () =>
         check(this.seeds.map((id) => create(common.HostSchema, { id, ip: '10.0.0.1', port: 4000, type: 1 }))),
       announcePeer: () => {
+        this.conversations++;
         const error = this.conversationError;
         const instructions = (async function* () {
           if (error !== undefined) throw error as Error;
@@ -181,4 +189,35 @@ describe('SchedulerDirectory', () => {
     await seeds.flush();
     expect(await readFile(join(dir, 'seeds.json'), 'utf8')).toContain('x-seed');
   });
+
+  it('has downloads wait for the stream with a scheduler of ours that has just been found, and no longer than that', async () => {
+    const { directory, schedulers, clock } = await setUp(['10.0.0.1:8002']);
+    const scheduler = schedulers.get('10.0.0.1:8002') as FakeScheduler;
+    scheduler.features = ['peers'];
+    const opening = Promise.withResolvers<void>();
+    const hotPieces = new PieceSet([3]);
+    const linked = { announcePeer: () => ({ instructions: offering(), hotPieces }) } as unknown as LinkedPeers;
+    let peers: LinkedPeers | undefined;
+    directory.registerOver({ peersAt: () => peers, opened: () => opening.promise });
+    await directory.refresh();
+    const announce = () =>
+      directory.candidates(TASK)[0]?.announcePeer({} as PeerRegistration, { signal: new AbortController().signal });
+    const late = announce();
+    const instruction = late?.instructions[Symbol.asyncIterator]().next();
+    peers = linked;
+    opening.resolve();
+    expect(await instruction).toMatchObject({ value: { kind: 'parents' } });
+    expect(late?.hotPieces).toBe(hotPieces);
+    expect(scheduler.conversations).toBe(0);
+
+    peers = undefined;
+    clock.ms = 1001;
+    const other = announce();
+    expect(await other?.instructions[Symbol.asyncIterator]().next()).toMatchObject({ value: { kind: 'empty' } });
+    expect(scheduler.conversations).toBe(1);
+  });
 });
+
+async function* offering(): AsyncGenerator<Instruction> {
+  yield { kind: 'parents', parents: [] };
+}

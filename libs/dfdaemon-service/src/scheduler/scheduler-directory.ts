@@ -4,6 +4,7 @@ import type { LinkedPeers, SchedulerClient } from '@d7y/peer-protocol';
 import { delay, type Logger } from '@d7y/service-kit';
 import type { OwnSchedulers } from '../link/own-schedulers.ts';
 import { type SchedulerRing, schedulerRing } from '@d7y/swarm';
+import { LateAnnouncement } from './late-announcement.ts';
 import type { PersistentSeedMemory } from './seed-memory.ts';
 import { watchedAnnouncement } from './watched-announcement.ts';
 
@@ -37,9 +38,19 @@ export interface SchedulerDirectoryOptions {
   readonly logger: Logger;
 }
 
+/** How long a download waits for the stream with a scheduler that was found, or may have been restarted, a moment ago. */
+const LINK_WAIT_MS = 1_000;
 /** A scheduler that went down is looked at again after about this, for some time. */
 const RETRY_MS = 1_000;
 const RETRY_FOR_MS = 60_000;
+
+/** The streams of this daemon with schedulers of ours. */
+export interface StreamsWithSchedulers {
+  /** Where downloads are registered with a scheduler; undefined while no stream with it stands. */
+  peersAt(address: string): LinkedPeers | undefined;
+  /** Resolves when a stream with it stands, or after this time. Never rejects. */
+  opened(address: string, timeoutMs: number): Promise<void>;
+}
 
 /** A scheduler this daemon knows. `down` → `up` when it serves and has taken our announcement; back when it does not. */
 interface Entry {
@@ -70,7 +81,7 @@ export class SchedulerDirectory implements Schedulers, OwnSchedulers, AsyncDispo
   readonly #stopping = new AbortController();
   readonly #listeners = new Set<() => void>();
   #ring: SchedulerRing = schedulerRing([]);
-  #peersAt: ((address: string) => LinkedPeers | undefined) | undefined;
+  #streams: StreamsWithSchedulers | undefined;
   #running: Promise<void> | undefined;
 
   constructor(options: SchedulerDirectoryOptions) {
@@ -84,8 +95,8 @@ export class SchedulerDirectory implements Schedulers, OwnSchedulers, AsyncDispo
   }
 
   /** From now on downloads are registered over the stream with a scheduler, where one stands. */
-  registerOver(peersAt: (address: string) => LinkedPeers | undefined): void {
-    this.#peersAt = peersAt;
+  registerOver(streams: StreamsWithSchedulers): void {
+    this.#streams = streams;
   }
 
   candidates(taskId: string): readonly SchedulerConnection[] {
@@ -297,13 +308,22 @@ export class SchedulerDirectory implements Schedulers, OwnSchedulers, AsyncDispo
     for (const listener of this.#listeners) listener();
   }
 
+  #isLinkExpected({ isSuspect, checking, announcedAtMs }: Entry): boolean {
+    return isSuspect || checking !== undefined || this.#now() - announcedAtMs < LINK_WAIT_MS;
+  }
+
   #connectionOf(entry: Entry): SchedulerConnection {
     const { client } = entry;
     return {
       address: client.address,
       announcePeer: (registration, options) => {
-        const linked = entry.takesPeers ? this.#peersAt?.(client.address) : undefined;
-        const announcement = (linked ?? client).announcePeer(registration, options);
+        const streams = entry.takesPeers ? this.#streams : undefined;
+        const begin = () => (streams?.peersAt(client.address) ?? client).announcePeer(registration, options);
+        // A scheduler that has just come back does not know the host on any other way yet, or what its downloads hold.
+        const announcement =
+          streams !== undefined && streams.peersAt(client.address) === undefined && this.#isLinkExpected(entry)
+            ? new LateAnnouncement(streams.opened(client.address, LINK_WAIT_MS), begin)
+            : begin();
         return watchedAnnouncement(announcement, () => this.doubt(client.address));
       },
     };

@@ -4,6 +4,9 @@ import type { Announcement, Instruction } from '@d7y/peer-protocol';
 export function watchedAnnouncement(inner: Announcement, onBroken: (error: unknown) => void): Announcement {
   return {
     instructions: watched(inner.instructions, onBroken),
+    get hotPieces() {
+      return inner.hotPieces;
+    },
     started: () => inner.started(),
     backToSourceStarted: (reason) => inner.backToSourceStarted(reason),
     pieceFinished: (piece) => inner.pieceFinished(piece),
