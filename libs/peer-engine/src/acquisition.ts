@@ -5,12 +5,13 @@ import { Conversation } from './conversation.ts';
 import { TaskUnavailableError } from './errors.ts';
 import { Inbox } from './inbox.ts';
 import type { Journal } from './journal.ts';
+import { type LateEvent, LateHelp } from './late-help.ts';
 import type { OriginFetcher } from './origin-fetcher.ts';
 import type { PeerFetcher } from './peer-fetcher.ts';
 import { OriginStatusError } from './ports/origin.ts';
 import type { Parents } from './ports/parents.ts';
 import type { RememberedSeed, SchedulerConnection, Schedulers, SeedMemory } from './ports/schedulers.ts';
-import type { OriginLease, SwarmLink } from './ports/swarm-link.ts';
+import type { SwarmLink } from './ports/swarm-link.ts';
 import type { Progress } from './progress.ts';
 import type { OpenedConversation } from './resolve-task.ts';
 import { seedAsParent } from './seed-parent.ts';
@@ -39,9 +40,8 @@ const MAX_SEEDS = 2;
 type Event =
   | { readonly kind: 'instruction'; readonly conversation: Conversation; readonly instruction: Instruction }
   | { readonly kind: 'conversationEnded'; readonly conversation: Conversation; readonly error: unknown }
-  | { readonly kind: 'exhausted' | 'late' | 'starved' | 'silent' | 'progress' | 'reconnect' }
-  | { readonly kind: 'leaseAnswered'; readonly lease: OriginLease | 'unlinked' | undefined }
-  | { readonly kind: 'originEnded'; readonly error: unknown }
+  | { readonly kind: 'exhausted' | 'starved' | 'silent' | 'progress' | 'reconnect' }
+  | LateEvent
   | { readonly kind: 'seedAnswered'; readonly seed: RememberedSeed; readonly error: unknown }
   | { readonly kind: 'storeFailed'; readonly error: unknown };
 
@@ -78,15 +78,11 @@ export class Acquisition {
   readonly #init: AcquisitionInit;
   #fetcher: PeerFetcher | undefined;
   readonly #inbox = new Inbox<Event>();
+  readonly #lateHelp: LateHelp;
   #conversation: Conversation | undefined;
   readonly #triedSchedulers = new Set<string>();
   readonly #triedSeeds = new Set<string>();
   #seedPending = false;
-  #leasePending = false;
-  /** When leave may be asked for again after a refusal. */
-  #leaseDueAtMs = 0;
-  /** Late pieces for which others were asked, for lack of anybody who gives leave. */
-  readonly #reportedLate = new Set<number>();
   #originFailure: unknown;
   #originGranted = false;
   #hasBegun = false;
@@ -97,6 +93,19 @@ export class Acquisition {
 
   constructor(init: AcquisitionInit) {
     this.#init = init;
+    this.#lateHelp = new LateHelp({
+      ...init,
+      taskId: init.registration.taskId,
+      peers: () => this.#peers,
+      isWaiting: () => this.#seedPending || this.#conversation?.isWaiting === true,
+      origin: () => {
+        if (this.#originGranted) return 'granted';
+        return init.mayAskOrigin && this.#originFailure === undefined ? 'onLease' : 'closed';
+      },
+      startOrigin: () => this.#startOrigin(),
+      askOthers: () => this.#moveOn('pieces are late', { isLate: true }),
+      push: (event) => this.#inbox.push(event),
+    });
   }
 
   /** The fetcher reports through `handlers`; it is given once, before `run`. */
@@ -114,7 +123,7 @@ export class Acquisition {
       this.#conversation?.pieceFailed(pieceNumber, parent.peerId);
     },
     onExhausted: (): void => this.#inbox.push({ kind: 'exhausted' }),
-    onLate: (): void => this.#late(),
+    onLate: (): void => this.#lateHelp.notice(),
     onStoreFailure: (error: unknown): void => this.#inbox.push({ kind: 'storeFailed', error }),
   };
 
@@ -234,10 +243,10 @@ export class Acquisition {
         if (!this.#isGettingSomething()) this.#moveOn('no parent is left');
         return;
       case 'late':
-        this.#getHelp();
+        this.#lateHelp.ask();
         return;
       case 'leaseAnswered':
-        this.#leaseAnswered(event.lease);
+        this.#lateHelp.answered(event.lease);
         return;
       case 'starved':
         this.#init.logger.info({ taskId: this.#init.registration.taskId }, 'parents have given nothing for a while');
@@ -334,71 +343,11 @@ export class Acquisition {
     this.#withoutScheduler({ haveStarved, isLate });
   }
 
-  /** What the parents at hand do not bring in time, though they may bring it yet. */
-  #latePieces(): readonly number[] {
-    const late = this.#peers.latePieces();
-    if (this.#peers.idleMs() < this.#init.timeouts.lateMs) return late;
-    return [...late, ...this.#init.progress.missing()].sort((a, b) => a - b);
-  }
-
-  /** Said often while something is late: only what makes a difference becomes an event. */
-  #late(): void {
-    const { originFetcher, clock } = this.#init;
-    const isAtIt = this.#leasePending || this.#seedPending || this.#conversation?.isWaiting === true;
-    if (isAtIt || originFetcher.isRunning || clock() < this.#leaseDueAtMs) return;
-    this.#inbox.push({ kind: 'late' });
-  }
-
-  /** Somebody else has to bring what is late: the origin, with the leave of a scheduler or seed of ours, else whoever a stock one names. */
-  #getHelp(): void {
-    const { link, mayAskOrigin, registration, signal, originFetcher } = this.#init;
-    if (this.#leasePending || originFetcher.isRunning || this.#latePieces().length === 0) return;
-    if (this.#originGranted) return this.#startOrigin();
-    if (link === undefined || !mayAskOrigin || this.#originFailure !== undefined) return this.#helpUnlinked();
-    this.#leasePending = true;
-    link.requestLease(registration.taskId, { signal }).then(
-      (lease) => this.#inbox.push({ kind: 'leaseAnswered', lease }),
-      () => this.#inbox.push({ kind: 'leaseAnswered', lease: undefined }),
-    );
-  }
-
-  #leaseAnswered(lease: OriginLease | 'unlinked' | undefined): void {
-    this.#leasePending = false;
-    if (lease === 'unlinked') return this.#helpUnlinked();
-    this.#leaseDueAtMs = this.#init.clock() + this.#init.timeouts.leaseRetryMs;
-    this.#init.journal.note(
-      lease === undefined
-        ? 'leave to ask the origin for late pieces is refused'
-        : 'the origin may be asked for late pieces',
-    );
-    if (lease === undefined) return this.#watch();
-    this.#startLate(lease);
-  }
-
-  /** Each late piece is a reason to ask for others once: a stock scheduler bears few questions, and does not name a parent again. */
-  #helpUnlinked(): void {
-    const late = this.#peers.latePieces().filter((number) => !this.#reportedLate.has(number));
-    for (const number of late) this.#reportedLate.add(number);
-    // Parents that are there and wait for pieces themselves get more time.
-    if (late.length > 0 || !this.#peers.parents.isHeard) this.#moveOn('pieces are late', { isLate: true });
-    else this.#leaseDueAtMs = this.#init.clock() + this.#init.timeouts.leaseRetryMs;
-  }
-
-  #startLate(lease: OriginLease | undefined): void {
-    const { originFetcher, signal } = this.#init;
-    const fetching = originFetcher.fetchLate(() => this.#latePieces(), { signal });
-    fetching.then(
-      () => this.#inbox.push({ kind: 'originEnded', error: undefined }),
-      (error: unknown) => this.#inbox.push({ kind: 'originEnded', error: error ?? new Error('the origin failed') }),
-    );
-    void fetching.catch(() => undefined).finally(() => lease?.[Symbol.dispose]());
-  }
-
   #withoutScheduler({ haveStarved = false, isLate = false } = {}): void {
     if (!this.#init.isSeed && !this.#init.isPrivate && this.#askSeed()) return;
     if (this.#init.mayAskOrigin && this.#originFailure === undefined) {
       // Parents that bring the rest go on with it.
-      if (isLate && this.#peers.isLive) this.#startLate(undefined);
+      if (isLate && this.#peers.isLive) this.#lateHelp.fetch(undefined);
       else this.#startOrigin();
       return;
     }
@@ -528,7 +477,7 @@ export class Acquisition {
         () => {
           const nowIdleMs = this.#peers.idleMs();
           if (nowIdleMs >= timeouts.starvationMs) return this.#inbox.push({ kind: 'starved' });
-          if (nowIdleMs >= timeouts.lateMs) this.#late();
+          if (nowIdleMs >= timeouts.lateMs) this.#lateHelp.notice();
           this.#watch();
         },
         Math.max(nextMs - idleMs, 1),
