@@ -7,7 +7,7 @@ import type { Behaviour } from './_swarm.ts';
 import { FakeCluster, MIB, requestOf } from './_swarm.ts';
 import type { Engine, OriginLease, SwarmLink } from './index.ts';
 import { taskIdOfRequest } from './index.ts';
-import { MemoryOrigin } from './testing/index.ts';
+import { MemoryOrigin, MemorySwarm } from './testing/index.ts';
 
 const signal = new AbortController().signal;
 let origin: MemoryOrigin;
@@ -221,6 +221,27 @@ describe('when nobody else has what is late,', () => {
     const { result, ms } = await virtually(pull(cluster.add('child'), url, { concurrentPieceCount: 2 }));
     expect(result.equals(bytes)).toBe(true);
     expect(ms).toBeLessThan(30_000);
+  });
+
+  it('one of several who have nothing but each other brings all that is missing without a pause', async () => {
+    const { url, bytes } = blob(60 * MIB);
+    // A piece in 40 ms, so that the others have told of a piece before the next one is here.
+    origin.onChunk = (call, position) =>
+      position % (4 * MIB) === 0 ? new Promise((resolve) => setTimeout(resolve, 40)) : undefined;
+    const names = ['one', 'two', 'three'];
+    cluster.swarm = new MemorySwarm();
+    cluster.scheduler.answer = ({ hostId }) => ({
+      kind: 'parents',
+      parents: names
+        .filter((name) => hostId !== `127.0.0.1-${name}`)
+        .map((name) => cluster.asParent(name, `127.0.0.1-${name}-${name}-0`, bytes.length)),
+    });
+    const engines = names.map((name) => cluster.add(name));
+    const { result, ms } = await virtually(Promise.all(engines.map((engine) => pull(engine, url))));
+    for (const got of result) expect(got.equals(bytes)).toBe(true);
+    expect(served(url)).toBe(bytes.length);
+    // The wait for others comes once, not for every few pieces.
+    expect(ms).toBeLessThan(8_000);
   });
 
   it('a transfer that outlives all its bounds is ended, and the download with it where nobody else may be asked', async () => {

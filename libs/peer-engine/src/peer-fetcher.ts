@@ -103,7 +103,7 @@ export class PeerFetcher implements ClaimHolder {
     return this.parents.states.some((state) => state.isSyncing || this.parents.choice.hasAnyOf(state, missing));
   }
 
-  /** Time since a parent announced or delivered anything, in ms; 0 while pieces are on their way. */
+  /** Time since a parent announced what is not here, or delivered anything, in ms; 0 while pieces are on their way. */
   idleMs(): number {
     return this.#inFlight > 0 ? 0 : this.#init.clock() - this.parents.lastNewsMs;
   }

@@ -82,7 +82,7 @@ export class TaskParents {
     return this.#offered;
   }
 
-  /** When a parent last announced or delivered anything, in ms of the clock. */
+  /** When a parent last announced something that was not here, or delivered anything, in ms of the clock. */
   get lastNewsMs(): number {
     return this.#lastNewsMs;
   }
@@ -276,7 +276,8 @@ export class TaskParents {
     }
     state.address = { ip, tcpPort, keepsAlive };
     this.#init.standings.learnedPieceServer(state.parent, state.address);
-    this.#lastNewsMs = this.#init.clock();
+    // What we have already is no news: who got it from us gives us nothing.
+    if (!this.#init.progress.stored.finishedPieces.has(number)) this.#lastNewsMs = this.#init.clock();
     if (!this.choice.learned(state, number)) return false;
     this.#init.journal.announced(state.parent);
     return true;
