@@ -10,6 +10,7 @@ import { heldTaskFacts, toLinkedFacts, toLinkedTaskRecord } from '../messages/li
 import type { Records } from '../messages/records.ts';
 import { safeNumber } from '../messages/registration-facts.ts';
 import type { PeerReports } from '../scheduling/peer-reports.ts';
+import { QuestionTrace } from '../scheduling/question-trace.ts';
 import type { SwarmDriver } from '../scheduling/swarm-driver.ts';
 import { MAX_DOWNLOAD_LENGTH } from '../messages/download.ts';
 import { LinkedPeer } from './linked-peer.ts';
@@ -110,11 +111,12 @@ export class PeerDesk implements LinkedPeerOwner {
     const facts = toLinkedFacts(this.#hostId, message);
     this.#peers.set(peerNumber, linked);
     this.#ask(linked);
-    if (trace !== undefined) this.#traceRegistration(linked, facts.taskId, trace);
+    const question = trace === undefined ? undefined : this.#traceRegistration(linked, facts.taskId, trace);
     linked.peer = reports.registered(linked, facts, {
       ...{ application: message.source?.application || undefined, url: message.source?.url ?? '' },
       task: () => toLinkedTaskRecord(message.source),
     });
+    question?.evaluated();
   }
 
   #report(
@@ -141,8 +143,11 @@ export class PeerDesk implements LinkedPeerOwner {
         if (parentNumbers.length + parentIds.length > MAX_RESCHEDULED_PARENTS)
           throw new ConversationError('reschedule: too many parents');
         this.#ask(linked);
+        const { trace } = linked;
+        const question = trace === undefined ? undefined : this.#traceQuestion(linked, 'reschedule', trace);
         const named = parentNumbers.flatMap((number) => linked.parentIdOf(number) ?? []);
         reports.rescheduled(peer, [...named, ...parentIds]);
+        question?.evaluated();
         return;
       }
       case 'finished':
@@ -219,17 +224,27 @@ export class PeerDesk implements LinkedPeerOwner {
 
   readonly #onAnswer = (askedAtMs: number): void => this.#parts.reports.answered(askedAtMs);
 
-  #traceRegistration(linked: LinkedPeer, taskId: string, trace: Context): void {
+  /** Times the answer to a question of a peer that is traced. */
+  #traceQuestion(
+    linked: LinkedPeer,
+    cause: 'register' | 'reschedule',
+    trace: Context,
+    then?: () => void,
+  ): QuestionTrace {
+    const question = new QuestionTrace(this.#parts.telemetry.tracer, cause, trace);
+    linked.onAnswer = (askedAtMs, kind, parentCount) => {
+      this.#onAnswer(askedAtMs);
+      question.answered(kind, parentCount);
+      then?.();
+    };
+    return question;
+  }
+
+  #traceRegistration(linked: LinkedPeer, taskId: string, trace: Context): QuestionTrace {
     const { tracer } = this.#parts.telemetry;
     const attributes = { 'd7y.task_id': taskId, 'd7y.peer_id': linked.peerId, 'd7y.host_id': this.#hostId };
     const registering = tracer.startSpan('register peer', { attributes }, trace);
-    const scheduling = tracer.startSpan('schedule', { attributes: { 'd7y.cause': 'register' } }, trace);
-    linked.onAnswer = (askedAtMs, kind, parentCount) => {
-      this.#onAnswer(askedAtMs);
-      scheduling.setAttributes({ 'd7y.answer': kind, 'd7y.parents': parentCount });
-      scheduling.end();
-      registering.end();
-    };
+    return this.#traceQuestion(linked, 'register', trace, () => registering.end());
   }
 }
 

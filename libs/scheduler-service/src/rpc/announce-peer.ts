@@ -17,6 +17,7 @@ import type { SchedulerMetrics } from '../metrics.ts';
 import type { Admission } from './admission.ts';
 import { checkDownloadSize, type StreamQuota } from './overload.ts';
 import { Conversation } from '../scheduling/conversation.ts';
+import { QuestionTrace } from '../scheduling/question-trace.ts';
 import type { PeerReports } from '../scheduling/peer-reports.ts';
 import type { SwarmDriver } from '../scheduling/swarm-driver.ts';
 
@@ -135,13 +136,14 @@ class PeerRequests {
       { attributes: { 'd7y.task_id': ids.taskId, 'd7y.peer_id': ids.peerId, 'd7y.host_id': ids.hostId } },
       this.conversation.trace,
     );
-    this.#openQuestion('register', () => span.end());
+    const question = this.#openQuestion('register', () => span.end());
     const concurrentPieceCount = download.concurrentPieceCount ?? DEFAULT_CONCURRENT_PIECES;
     this.#peer = reports.registered(this.conversation, toRegistrationFacts(ids, download), {
       ...{ application: download.application, url: download.url },
       peer: { concurrentPieceCount, seedDownload: toSeedDownload(download) },
       task: () => toTaskRecord(download),
     });
+    question.evaluated();
   }
 
   #report(peerId: string, request: Exclude<Request['request'], { case: undefined | 'registerPeerRequest' }>): void {
@@ -155,13 +157,15 @@ class PeerRequests {
       case 'downloadPeerBackToSourceStartedRequest':
         reports.startedAtOrigin(peer);
         return;
-      case 'reschedulePeerRequest':
-        this.#openQuestion('reschedule');
+      case 'reschedulePeerRequest': {
+        const question = this.#openQuestion('reschedule');
         reports.rescheduled(
           peer,
           request.value.candidateParents.map(({ id }) => id),
         );
+        question.evaluated();
         return;
+      }
       case 'downloadPeerFinishedRequest':
       case 'downloadPeerBackToSourceFinishedRequest':
         this.#isOver = true;
@@ -209,19 +213,15 @@ class PeerRequests {
   }
 
   /** Times the answer to a question of the peer, in a span below that of the call. */
-  #openQuestion(cause: 'register' | 'reschedule', then?: () => void): void {
+  #openQuestion(cause: 'register' | 'reschedule', then?: () => void): QuestionTrace {
     const { reports, telemetry, driver } = this.#parts;
     const startedMs = driver.now();
-    const span = telemetry.tracer.startSpan(
-      'schedule',
-      { attributes: { 'd7y.cause': cause } },
-      this.conversation.trace,
-    );
+    const question = new QuestionTrace(telemetry.tracer, cause, this.conversation.trace);
     this.conversation.onAnswer = (answer, parentCount) => {
       reports.answered(startedMs);
-      span.setAttributes({ 'd7y.answer': answer, 'd7y.parents': parentCount });
-      span.end();
+      question.answered(answer, parentCount);
       then?.();
     };
+    return question;
   }
 }
