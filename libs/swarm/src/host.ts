@@ -76,6 +76,8 @@ export interface HostView {
   readonly isLinked: boolean;
   /** It is about to leave, or its own stream is gone for good: nobody's parent. */
   readonly isLeaving: boolean;
+  /** Uploads far slower than others do, by what several of its children report. */
+  readonly isSlow: boolean;
   readonly announcedAtMs: number;
   readonly uploads: UploadEstimate;
   readonly peers: ReadonlySmallSet<PeerView>;

@@ -105,7 +105,7 @@ export class MeshAnswering implements Answering {
     for (const delivery of deliveries) {
       const parent = delivery.parentId === undefined ? undefined : this.#roster.peers.get(delivery.parentId);
       if (parent === undefined || parent.host === peer.host) continue;
-      if (this.#health.report(parent.host, delivery)) this.#roster.reindexHost(parent.host);
+      if (this.#health.report(parent.host, peer.host.id, delivery)) this.#roster.reindexHost(parent.host);
     }
   }
 

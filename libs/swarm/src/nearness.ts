@@ -20,7 +20,7 @@ export const byRank = (a: Rank, b: Rank): number =>
 export function rankOf(parent: PeerView, child: PeerView, lot: number): Rank {
   const others = parent.children.size - (parent.children.has(child) ? 1 : 0);
   return {
-    doubt: parent.host.state.kind === 'suspect' ? 1 : 0,
+    doubt: parent.host.state.kind === 'suspect' ? 2 : parent.host.isSlow ? 1 : 0,
     // In steps of powers of two (0, 1–2, 3–6 …), so that nearness decides between loads that differ by little.
     load: Math.floor(Math.log2(others + 1)),
     distance: distanceBetween(parent.host, child.host),
