@@ -8,7 +8,7 @@ interface Definition {
   readonly shape?: Readonly<Record<string, z.ZodType>>;
   readonly defaultValue?: unknown;
 }
-const definitionOf = (schema: z.ZodType): Definition => schema._zod.def as Definition;
+const definitionOf = (schema: z.ZodType): Definition => schema._zod.def;
 
 /** Every key of the configuration with its default and meaning, other names, and what has no effect, as Markdown tables. */
 export function configurationTables(): string {

@@ -36,14 +36,14 @@ describe('WaitingRequests', () => {
   it('lets a registration wait while others go on, and what concerns it wait with it', async () => {
     const { requests, heard } = waiting();
     const [first, second] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
-    requests.take(register(1));
-    requests.take(register(2), first.promise);
-    requests.take(register(3), second.promise);
-    requests.take(started(1));
-    requests.take(started(2));
-    requests.take(leave(3));
+    void requests.take(register(1));
+    void requests.take(register(2), first.promise);
+    void requests.take(register(3), second.promise);
+    void requests.take(started(1));
+    void requests.take(started(2));
+    void requests.take(leave(3));
     // Its turn came at once, and yet not before those that came first.
-    requests.take(register(4));
+    void requests.take(register(4));
     expect(heard).toEqual(['register 1', 'started 1']);
     second.resolve();
     await soon();
@@ -51,7 +51,7 @@ describe('WaitingRequests', () => {
     first.resolve();
     await soon();
     expect(heard.slice(2)).toEqual(['register 2', 'register 3', 'started 2', 'leave 3', 'register 4']);
-    requests.take(leave(2));
+    void requests.take(leave(2));
     expect(heard.at(-1)).toBe('leave 2');
   });
 
@@ -77,8 +77,8 @@ describe('WaitingRequests', () => {
     ['there will be no turn', Promise.reject(new Error('the link is gone')), 5],
   ])('tells, and hears no more, when %s', async (_, turn, peerNumber) => {
     const { requests, heard, errors } = waiting();
-    requests.take(register(peerNumber), turn);
-    requests.take(register(6));
+    void requests.take(register(peerNumber), turn);
+    void requests.take(register(6));
     await soon();
     expect(errors).toHaveLength(1);
     expect(heard).toEqual([]);
