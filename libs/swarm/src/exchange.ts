@@ -88,8 +88,17 @@ export class Exchange {
   /** Whether a child may be sent to this parent, whatever else they are to each other. */
   mayServe(parent: Peer, child: Peer, nowMs: number): boolean {
     if (parent.task !== child.task || parent.host === child.host || child.parents.has(parent)) return false;
-    if (child.refuses(parent) || this.#blame.isOnProbation(parent.host, nowMs)) return false;
+    if (child.refuses(parent) || this.isBarred(parent, nowMs)) return false;
     return parent.host.uploads.children < this.hostLimit(parent);
+  }
+
+  /** Whoever alone has, or fetches, everything is there for all however badly it serves: without it nobody gets anything. */
+  isBarred({ host, task, isSource }: Peer, nowMs: number): boolean {
+    if (!this.#blame.isOnProbation(host, nowMs)) return false;
+    if (!isSource || this.#blame.isDistrusted(host, nowMs)) return true;
+    return task.anchors
+      .sample(GATEWAY_SAMPLE, this.#random)
+      .some((anchor) => anchor.host !== host && !this.#blame.isOnProbation(anchor.host, nowMs));
   }
 
   /** Children of all peers of the host together, never to be exceeded. */

@@ -295,7 +295,9 @@ export class MeshAnswering implements Answering {
     }
     if (askRemembered(this.#roster, task.peers, child.host)) return;
     if (this.#mayTriggerSeed(child, nowMs)) {
-      const seed = this.#roster.seeds.forTask(task.id).find((host) => this.#canSeedFetch(host, child, nowMs));
+      const seeds = this.#roster.seeds.forTask(task.id).filter((host) => this.#canSeedFetch(host, child, nowMs));
+      // One that serves badly, as all do that are overrun, is still better than an origin that sends everything to one more host.
+      const seed = seeds.find((host) => !this.#blame.isOnProbation(host, nowMs)) ?? seeds[0];
       if (seed !== undefined) {
         task.fetch = { kind: 'seedTriggered', seedHostId: seed.id, sinceMs: nowMs };
         task.progressAtMs = nowMs;
@@ -329,7 +331,7 @@ export class MeshAnswering implements Answering {
     return (
       seed !== child.host &&
       nowMs - failedAtMs >= this.#roster.options.seedFailureMemoryMs &&
-      !this.#blame.isOnProbation(seed, nowMs)
+      !this.#blame.isDistrusted(seed, nowMs)
     );
   }
 
@@ -344,7 +346,7 @@ export class MeshAnswering implements Answering {
     ]);
     const ranked = [...candidates]
       .filter((parent) => {
-        if (!parent.isSharer || child.refuses(parent) || this.#blame.isOnProbation(parent.host, nowMs)) return false;
+        if (!parent.isSharer || child.refuses(parent) || this.#exchange.isBarred(parent, nowMs)) return false;
         if (descendants === undefined ? parent.parents.size > 0 : descendants.has(parent)) return false;
         return child.parents.has(parent) || this.#exchange.mayServe(parent, child, nowMs);
       })

@@ -144,6 +144,24 @@ describe('seeds', () => {
     expect(kinds(register('a'))).toEqual(['grantOrigin']);
   });
 
+  it('fetch though children complain of them, and are offered meanwhile, unless others are better', () => {
+    announceSeed('overrun');
+    for (const id of ['a', 'b', 'c']) {
+      announce(id);
+      swarm.hostBlamed('overrun', id, 'stalled', 0);
+    }
+    announce('d');
+    expect(register('d', { taskId: 'other' })).toMatchObject([{ kind: 'triggerSeed', seedHostId: 'overrun' }]);
+    const fetching = [
+      ...register('overrun', { taskId: 'other', peerId: 'overrun-other', needBackToSource: true }),
+      ...swarm.backToSourceStarted('overrun-other', 0),
+    ];
+    expect(offered(fetching, 'd-peer')).toEqual(['overrun-other']);
+    announceSeed('rested');
+    announce('e');
+    expect(register('e', { taskId: 'third' })).toMatchObject([{ kind: 'triggerSeed', seedHostId: 'rested' }]);
+  });
+
   it('are triggered again for a task whose copies are all gone', () => {
     announceSeed('seed');
     copyAt('a');
