@@ -128,6 +128,19 @@ describe('Steering', () => {
     expect(toldTo('a')).toEqual([0, 1]);
   });
 
+  it('tells one child at a time what was sent already, and only while nothing is being sent', () => {
+    const { take, steering, toldTo, send } = setUp(6, ['a', 'b', 'c'], 3);
+    send('a', 0);
+    send('b', 1);
+    send('c', 2);
+    take(steering.tick(1_000, { isIdle: false }));
+    expect([toldTo('a'), toldTo('b'), toldTo('c')]).toEqual([[0], [1], [2]]);
+    take(steering.tick(1_001));
+    expect([toldTo('a'), toldTo('b'), toldTo('c')]).toEqual([[0, 1, 2], [1], [2]]);
+    take(steering.tick(1_002));
+    expect(toldTo('b')).toEqual([0, 1, 2]);
+  });
+
   it('tells a child one piece more when it was told nothing for long, though it waits for others', () => {
     const { take, steering, toldTo } = setUp(6, ['a', 'b']);
     for (const piece of [0, 2]) steering.pieceAsked('a', piece, 0);

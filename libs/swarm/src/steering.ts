@@ -11,7 +11,7 @@ export interface SteeringOptions {
   readonly pieceCount: number;
   /** Pieces revealed to one child and not sent yet: enough that it always has one to ask for, few enough that others get theirs. */
   readonly ahead: number;
-  /** A child that asks for nothing of what it was told for so long loses it to others; one that could be told nothing so long is told all. */
+  /** A child that asks for nothing of what it was told for so long loses it to others; one that could be told nothing so long is told all while nothing else is sent. */
   readonly patienceMs: number;
   /** A child that was told nothing for so long is told one piece more, where there is one: stock daemons take longer silence for death. */
   readonly silenceMs: number;
@@ -170,8 +170,12 @@ export class Steering<Child> {
     return this.#deal(nowMs);
   }
 
-  /** To be called a few times in `patienceMs` while there are children. */
-  tick(nowMs: number): readonly Reveal<Child>[] {
+  /**
+   * To be called a few times in `patienceMs` while there are children.
+   * @param options.isIdle nothing is being sent: only then a child is told of what others have already, and only one at a time, for
+   * whatever it asks for keeps fresh pieces waiting
+   */
+  tick(nowMs: number, { isIdle = true } = {}): readonly Reveal<Child>[] {
     if (this.isDone || this.#children.size < 2) return [];
     const idle: ChildState<Child>[] = [];
     for (const state of this.#children.values()) {
@@ -182,8 +186,16 @@ export class Steering<Child> {
     if (this.isDone) return this.#revealAll(nowMs);
     const dealt = this.#deal(nowMs);
     const starving = idle.filter(({ owed }) => owed.size === 0);
-    const all = starving.flatMap((state) => listed(this.#reveal(state, this.#held, nowMs)));
+    const all = isIdle ? this.#feedOne(starving, nowMs) : [];
     return [...dealt, ...all, ...this.#breakSilence(nowMs)];
+  }
+
+  #feedOne(starving: readonly ChildState<Child>[], nowMs: number): Reveal<Child>[] {
+    for (const state of starving) {
+      const reveal = this.#reveal(state, this.#held, nowMs);
+      if (reveal.pieces.length > 0) return [reveal];
+    }
+    return [];
   }
 
   #breakSilence(nowMs: number): Reveal<Child>[] {

@@ -7,6 +7,8 @@ import type { UploadObserver } from './uploads.ts';
 
 /** How often children are looked at that could be told nothing, in ms. */
 const TICK_MS = 250;
+/** Nothing was sent for so long, in ms: this host has nothing better to do than to send again what others have already. */
+const IDLE_MS = 500;
 
 /** A daemon that follows a task here. */
 interface Child {
@@ -33,6 +35,9 @@ export class SteeredTasks implements UploadObserver {
   readonly #clock: () => number;
   /** What has left this host is forgotten with the task. */
   readonly #tasks = new WeakMap<StoredTask, TaskState>();
+  /** Pieces that are being sent, or wait for their turn. */
+  #uploads = 0;
+  #idleSinceMs = -Infinity;
 
   /** @param clock monotonic, in ms */
   constructor(store: Pick<TaskStore, 'get'>, clock: () => number) {
@@ -55,10 +60,16 @@ export class SteeredTasks implements UploadObserver {
   asked(taskId: string, pieceNumber: number, from: { readonly ip: string; readonly packetId: number }) {
     const stored = this.#store.get(taskId);
     const state = stored && this.#tasks.get(stored);
-    if (state === undefined) return () => undefined;
+    this.#uploads++;
+    const ended = (): void => {
+      this.#idleSinceMs = this.#clock();
+      this.#uploads--;
+    };
+    if (state === undefined) return ended;
     const child = childOf(state.children, from);
     state.steering.pieceAsked(child, pieceNumber, this.#clock());
     return (isSent: boolean) => {
+      ended();
       const now = this.#clock();
       const { steering } = state;
       tell(isSent ? steering.pieceSent(child, pieceNumber, now) : steering.pieceNotSent(child, pieceNumber, now));
@@ -124,7 +135,9 @@ export class SteeredTasks implements UploadObserver {
   }
 
   #tick(state: TaskState): void {
-    tell(state.steering.tick(this.#clock()));
+    const nowMs = this.#clock();
+    const isIdle = this.#uploads === 0 && nowMs - this.#idleSinceMs >= IDLE_MS;
+    tell(state.steering.tick(nowMs, { isIdle }));
     this.#settle(state);
   }
 
