@@ -4,6 +4,7 @@ import { crc32 } from 'node:zlib';
 import type { ByteRange, PieceRecord } from '@d7y/piece';
 import { pieceDigest, pieceRange } from '@d7y/piece';
 import type { ByteLimiter } from '@d7y/service-kit';
+import { OriginWidth } from './origin-width.ts';
 import type { Origin, OriginRequest } from './ports/origin.ts';
 import { OriginUnreachableError } from './ports/origin.ts';
 import type { ClaimHolder, Progress } from './progress.ts';
@@ -95,18 +96,31 @@ export class OriginFetcher {
   async #fetch(signal: AbortSignal): Promise<void> {
     const failure = new AbortController();
     const either = AbortSignal.any([signal, failure.signal]);
-    const worker = async (): Promise<void> => {
-      try {
-        for (let run = this.#nextRun(); run !== undefined; run = this.#nextRun()) await this.#fetchRun(run, either);
-      } catch (error) {
-        failure.abort(error);
-        throw error;
+    const width = new OriginWidth(this.#wholeOnly ? 1 : this.#init.concurrency);
+    const { promise: settled, resolve } = Promise.withResolvers<void>();
+    let running = 0;
+    const begin = (): void => {
+      while (running < width.width && !either.aborted) {
+        // A trial is to be over soon: nothing that was asked for is cut off.
+        const run = this.#nextRun(width.isTrying && running > 0 ? 1 : MAX_RUN_PIECES);
+        if (run === undefined) break;
+        running++;
+        this.#fetchRun(run, either, onBytes)
+          .catch((error: unknown) => failure.abort(error))
+          .finally(() => {
+            running--;
+            begin();
+          });
       }
+      if (running === 0) resolve();
     };
-    const workers = Array.from({ length: this.#wholeOnly ? 1 : this.#init.concurrency }, worker);
-    const results = await Promise.allSettled(workers);
+    const onBytes = (bytes: number): void => {
+      if (width.received(bytes, this.#init.clock())) begin();
+    };
+    begin();
+    await settled;
     signal.throwIfAborted();
-    if (results.some(({ status }) => status === 'rejected')) throw failure.signal.reason;
+    if (failure.signal.aborted) throw failure.signal.reason;
   }
 
   async #help(numbers: () => readonly number[], signal: AbortSignal): Promise<void> {
@@ -116,13 +130,13 @@ export class OriginFetcher {
   }
 
   /** Claims the next missing pieces that follow one another; where none is left, late ones. An origin without ranges is read once, from its first byte. */
-  #nextRun(): Run | undefined {
+  #nextRun(maxPieces: number): Run | undefined {
     const { progress, late } = this.#init;
     const numbers: number[] = [];
     const owned = new OwnedPieces();
     for (const number of progress.missing()) {
       const last = numbers.at(-1);
-      if (!this.#wholeOnly && last !== undefined && (number !== last + 1 || numbers.length >= MAX_RUN_PIECES)) break;
+      if (!this.#wholeOnly && last !== undefined && (number !== last + 1 || numbers.length >= maxPieces)) break;
       if (!progress.claim(number, owned)) continue;
       numbers.push(number);
       owned.numbers.add(number);
@@ -142,7 +156,11 @@ export class OriginFetcher {
     return numbers.length === 0 ? undefined : { numbers, isLate: true, owned: new OwnedPieces() };
   }
 
-  async #fetchRun({ numbers, isLate, owned }: Run, signal: AbortSignal): Promise<void> {
+  async #fetchRun(
+    { numbers, isLate, owned }: Run,
+    signal: AbortSignal,
+    onBytes: (bytes: number) => void = () => undefined,
+  ): Promise<void> {
     const { progress, origin, request, takeOver, limitersFor } = this.#init;
     const first = numbers[0] ?? 0;
     const last = numbers.at(-1) ?? first;
@@ -162,6 +180,7 @@ export class OriginFetcher {
         signal.throwIfAborted();
         for (const limiter of limitersFor(writer.number)) await limiter.take(chunk.length, { signal });
         await writer.take(chunk);
+        onBytes(chunk.length);
         if (writer.number > last) break;
       }
       if (writer.number <= last) throw new OriginUnreachableError(request.url, 'the body ended early');

@@ -1,0 +1,40 @@
+import { describe, expect, it } from '@jest/globals';
+import { OriginWidth } from './origin-width.ts';
+
+/** Lets bytes come for a while, at a rate that depends on how many requests there are. @returns the widths that there were */
+function flow(width: OriginWidth, bytesPerMs: (width: number) => number, forMs = 10_000): readonly number[] {
+  const widths = [width.width];
+  for (let nowMs = 0; nowMs <= forMs; nowMs += 10) {
+    width.received(bytesPerMs(width.width) * 10, nowMs);
+    if (width.width !== widths.at(-1)) widths.push(width.width);
+  }
+  return widths;
+}
+
+describe('OriginWidth', () => {
+  it('goes back to one request where a second one shares the link of the first', () => {
+    expect(flow(new OriginWidth(4), () => 100)).toEqual([1, 2, 1]);
+  });
+
+  it('goes up as long as that brings more', () => {
+    expect(flow(new OriginWidth(4), (width) => 100 * width)).toEqual([1, 2, 3, 4]);
+    expect(flow(new OriginWidth(8), (width) => 100 * Math.min(width, 3))).toEqual([1, 2, 3, 4, 3]);
+  });
+
+  it('tries nothing where one is all there may be', () => {
+    expect(flow(new OriginWidth(1), (width) => 100 * width)).toEqual([1]);
+  });
+
+  it('tries a second one only when the first one has shown its rate', () => {
+    expect(flow(new OriginWidth(4), () => 100, 500)).toEqual([1]);
+  });
+
+  it('says when a request is a trial', () => {
+    const width = new OriginWidth(4);
+    expect(width.isTrying).toBe(false);
+    flow(width, (count) => 100 * count, 700);
+    expect(width.isTrying).toBe(true);
+    flow(width, (count) => 100 * count);
+    expect(width.isTrying).toBe(false);
+  });
+});
