@@ -282,9 +282,10 @@ export class PeerFetcher implements ClaimHolder {
     }
   }
 
-  /** Somebody else brought the piece: that says something of a parent that was late. */
+  /** Somebody else brought the piece: that says something of a parent that was late, unless we were in its queue all the time. */
   #lost({ state, meter, isLate: wasLate }: PeerRunner): void {
-    if (!wasLate) return;
+    const isQueued = meter.bytes === 0 && meter.elapsedMs < this.#init.latePolicy.originSilenceMs;
+    if (!wasLate || isQueued) return;
     this.#init.standings.failed(state.parent.hostId, meter.bytes, meter.elapsedMs);
     if (++state.lates < MAX_LATE) return;
     this.#init.onPieceFailed(undefined, state.parent);

@@ -1,7 +1,7 @@
 import type { TaskLayout } from '@d7y/piece';
 
 /** Pieces from where a reader waits that come before all others: few, or all hosts would fetch in the same order and have nothing to trade. */
-const WINDOW_PIECES = 4;
+const WINDOW_PIECES = 1;
 /** Readers that are looked at; the others get their bytes all the same. */
 const MAX_READERS = 8;
 
