@@ -136,6 +136,7 @@ export class FakeCluster {
   link: SwarmLink | undefined;
   readonly seeds: RememberedSeed[] = [];
   readonly blamed: string[] = [];
+  readonly prefetches = { started: 0, failed: 0 };
   /** Longest a child waits for a silent parent's header, in ms. */
   headerTimeoutMs = 20;
   readonly #origin: MemoryOrigin;
@@ -174,6 +175,8 @@ export class FakeCluster {
           taskStarted: () => undefined,
           taskEnded: () => undefined,
           pieceReceived: () => undefined,
+          prefetchStarted: () => void this.prefetches.started++,
+          prefetchFailed: () => void this.prefetches.failed++,
           parentBlamed: (blamed, reason) => void this.blamed.push(`${blamed}: ${reason}`),
         },
         clock: () => Date.now(),

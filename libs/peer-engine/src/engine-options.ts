@@ -10,6 +10,7 @@ import type { Parents } from './ports/parents.ts';
 import type { Schedulers, SeedMemory } from './ports/schedulers.ts';
 import type { SwarmLink } from './ports/swarm-link.ts';
 import type { TaskStore } from './ports/task-store.ts';
+import type { TaskRequest } from './task-request.ts';
 import type { StallPolicy } from './reader-buffers.ts';
 import { DEFAULT_STALL_POLICY } from './reader-buffers.ts';
 
@@ -45,6 +46,9 @@ export interface EngineEvents {
     durationMs: number,
     contentLength: number,
   ): void;
+  /** The rest of a task is fetched behind a range of it. */
+  prefetchStarted(request: TaskRequest): void;
+  prefetchFailed(request: TaskRequest): void;
   pieceReceived(trafficType: TrafficType, bytes: number, costMs: number): void;
   parentBlamed(hostId: string, reason: string): void;
 }

@@ -179,6 +179,7 @@ describe('a range', () => {
     origin.onCall = () => undefined;
     await pull(engine, { ...range, prefetch: true });
     while (storedBy('a')?.isComplete !== true) await later();
+    expect(cluster.prefetches).toEqual({ started: 2, failed: 1 });
   });
 
   it('does not wait for the limit of what is fetched ahead', async () => {

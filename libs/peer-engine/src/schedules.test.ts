@@ -299,6 +299,8 @@ async function downloadOf(seed: number): Promise<string[]> {
         taskStarted: () => undefined,
         taskEnded: () => undefined,
         pieceReceived: () => undefined,
+        prefetchStarted: () => undefined,
+        prefetchFailed: () => undefined,
         parentBlamed: () => undefined,
       },
       clock,

@@ -173,7 +173,12 @@ export class Task {
     if (progress === undefined || this.#isPrefetching || this.#isOver || this.#abort.signal.aborted) return;
     this.#isPrefetching = true;
     this.enter();
-    void this.ended.then(() => this.leave());
+    const { events } = this.#components;
+    events.prefetchStarted(this.#request);
+    void this.ended.then(() => {
+      if (!progress.isWhole) events.prefetchFailed(this.#request);
+      this.leave();
+    });
     progress.want({ start: 0, length: progress.layout.contentLength }, { isPrefetch: true });
     this.#download?.acquisition.kick();
   }

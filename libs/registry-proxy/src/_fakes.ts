@@ -133,6 +133,7 @@ export class CountingMetrics implements ProxyMetrics {
   received = 0;
   failed = 0;
   viaDfdaemon = 0;
+  blocked = 0;
   bytes = 0;
   requestReceived(): void {
     this.received++;
@@ -142,6 +143,9 @@ export class CountingMetrics implements ProxyMetrics {
   }
   requestViaDfdaemon(): void {
     this.viaDfdaemon++;
+  }
+  downloadBlocked(): void {
+    this.blocked++;
   }
   bytesSent(bytes: number): void {
     this.bytes += bytes;

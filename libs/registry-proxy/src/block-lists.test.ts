@@ -56,4 +56,5 @@ it('answers 403 to what is blocked, without asking engine or upstream', async ()
     expect([status, headers['x-dragonfly-error-type']]).toEqual([403, 'proxy']);
   expect(proxy.engine.requests).toHaveLength(0);
   expect((await ask(proxy.port, blob)).status).toBe(200);
+  expect(proxy.metrics.blocked).toBe(2);
 });

@@ -6,6 +6,8 @@ export interface ProxyMetrics {
   requestFailed(): void;
   /** Requests that went through the engine. */
   requestViaDfdaemon(): void;
+  /** Requests refused by a block list. */
+  downloadBlocked(): void;
   /** Body bytes sent to clients. */
   bytesSent(bytes: number): void;
 }

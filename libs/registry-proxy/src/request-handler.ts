@@ -178,7 +178,9 @@ export class RequestHandler implements AsyncDisposable {
   #checkBlocked(url: string, { application, tag, priority }: DragonflyHeaders): void {
     const list = this.#options.blockLists?.current();
     const reason = list && blockedBy({ url, application, tag, priority }, list);
-    if (reason !== undefined) throw new ProxyRequestError(403, reason);
+    if (reason === undefined) return;
+    this.#options.metrics.downloadBlocked();
+    throw new ProxyRequestError(403, reason);
   }
 
   async #carry(

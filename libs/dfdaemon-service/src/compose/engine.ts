@@ -47,6 +47,8 @@ export function createEngine(
           taskStarted: () => undefined, // callers are counted, not downloads: see CountedEngine
           taskEnded: (taskId, outcome, durationMs, contentLength) =>
             logger.debug({ taskId, outcome, durationMs, contentLength }, 'download task ended'),
+          prefetchStarted: (request) => metrics.prefetchStarted(request),
+          prefetchFailed: (request) => metrics.prefetchFailed(request),
           pieceReceived: (trafficType, bytes) => metrics.bytesReceived(trafficType, bytes),
           parentBlamed: (parentHostId, reason) =>
             logger.warn({ parent: parentHostId, reason }, 'a peer is not trusted any more'),

@@ -32,10 +32,11 @@ export async function serveLocalSocket(
     readonly status: () => Promise<DaemonStatus>;
     readonly explain: (url: string) => Explanation;
     readonly blockLists: BlockListSource;
+    readonly onBlocked: () => void;
   },
 ): Promise<string> {
   const { config } = runtime;
-  const { status, explain, blockLists } = parts;
+  const { status, explain, blockLists, onBlocked } = parts;
   const { socketPath, socketMode } = config.download.server;
   const outputRoots = new OutputRoots(config.download.outputRoots);
   await makeDirectory(dirname(socketPath));
@@ -52,6 +53,7 @@ export async function serveLocalSocket(
             ...rpc,
             outputRoots,
             blockLists,
+            onBlocked,
             pieceLength: config.download.pieceSize,
             leave: (options) => directory.leave(options),
           }),

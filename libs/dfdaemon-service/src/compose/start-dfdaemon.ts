@@ -140,7 +140,10 @@ export async function startDfdaemon(
       schedulers: (taskId) => swarm.directory.statusFor(taskId),
       seeds: (taskId) => swarm.seeds.ordered(taskId),
     });
-  const socketPath = await serveLocalSocket(runtime, parts, swarm, { status, explain, blockLists });
+  const socketPath = await serveLocalSocket(runtime, parts, swarm, {
+    ...{ status, explain, blockLists },
+    onBlocked: () => metrics.downloadBlocked(),
+  });
 
   // Health comes last: whoever sees it may use all the rest.
   for (const service of [dfdaemon.DfdaemonUpload, dfdaemon.DfdaemonDownload])

@@ -3,6 +3,8 @@ import type { CountedCall, DaemonMetrics } from '../observe/daemon-metrics.ts';
 
 /** Methods of both services that are counted by name, whichever family of tasks they concern. */
 const CALLS: Readonly<Record<string, CountedCall>> = {
+  UpdatePersistentTask: 'update_task',
+  UpdatePersistentCacheTask: 'update_task',
   StatTask: 'stat_task',
   StatLocalTask: 'stat_local_task',
   ListLocalTasks: 'list_local_tasks',

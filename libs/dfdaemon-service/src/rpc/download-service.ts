@@ -13,6 +13,7 @@ export interface DownloadServicePorts extends DownloadTaskPorts {
   readonly pieceLength?: number | undefined;
   /** @see DownloadRights.blockLists */
   readonly blockLists?: BlockListSource | undefined;
+  readonly onBlocked?: (() => void) | undefined;
   /** Takes this host out of all schedulers. */
   readonly leave: (options: { signal: AbortSignal }) => Promise<void>;
 }
@@ -25,6 +26,7 @@ export const downloadService = (
     outputRoots: ports.outputRoots,
     pieceLength: ports.pieceLength,
     blockLists: ports.blockLists,
+    onBlocked: ports.onBlocked,
     outlivesCaller: undefined,
   }),
   statTask: ({ taskId }, { signal }) => ports.admin.stat(taskId, { signal }),

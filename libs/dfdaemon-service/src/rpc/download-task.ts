@@ -54,6 +54,8 @@ export interface DownloadRights {
   readonly pieceLength?: number | undefined;
   /** Downloads that are refused to them; none unless given. */
   readonly blockLists?: BlockListSource | undefined;
+  /** A download was refused by them. */
+  readonly onBlocked?: (() => void) | undefined;
   /**
    * What was begun goes on although the caller has gone, until this signal: a scheduler that dies after it told a seed to fetch
    * must not make the seed throw away what is under way.
@@ -73,7 +75,10 @@ export const downloadTask = (ports: DownloadTaskPorts, rights: DownloadRights) =
     if (download === undefined) throw new InvalidDownloadError('the request names no download');
     const { outputRoots, blockLists } = rights;
     const reason = blockLists && blockedBy(download, blockLists.current());
-    if (reason !== undefined) throw new DownloadRefusedError(reason);
+    if (reason !== undefined) {
+      rights.onBlocked?.();
+      throw new DownloadRefusedError(reason);
+    }
     if (download.outputPath !== undefined && outputRoots === undefined) {
       throw new DownloadRefusedError('a file is only written for callers on the unix socket of this daemon');
     }

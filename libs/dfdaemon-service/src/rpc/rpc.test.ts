@@ -239,12 +239,14 @@ describe('DownloadTask', () => {
       ...{ protocolName: 'grpc', requestMethod: 'POST', url: 'http://local/' },
     });
     const blockLists = { current: () => parseBlockList({ blockList: { task: { download: { tags: ['slow'] } } } }) };
-    const rights = { outputRoots: undefined, outlivesCaller: undefined, blockLists };
+    let blocked = 0;
+    const rights = { outputRoots: undefined, outlivesCaller: undefined, blockLists, onBlocked: () => void blocked++ };
     const request = create(dfdaemon.DownloadTaskRequestSchema, { download: { url: URL_OF_FILE, tag: 'slow' } });
     await expect(downloadTask(ports, rights)(request, context).next()).rejects.toMatchObject({
       code: 'PERMISSION_DENIED',
     });
     expect(engine.requests).toEqual([]);
+    expect(blocked).toBe(1);
   });
 
   it('says what the origin said in the form of stock daemons', async () => {
