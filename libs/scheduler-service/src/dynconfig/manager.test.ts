@@ -62,7 +62,7 @@ host: { idc: east, location: 'a|b' }`,
     manager.clusterConfig = { candidate_parent_limit: 2 };
     await eventually(async () => (await offered(rig, 'child')) === 2);
     expect(await metric(rig, 'dynconfig_age_seconds')).toBeLessThan(5);
-    manager.clusterConfig = { candidate_parent_limit: 20 };
+    manager.clusterConfig = { candidate_parent_limit: 9 };
     await rig.announce('staying');
     await eventually(async () => (await offered(rig, 'child')) === 9);
     await using staying = rig.register('staying');
