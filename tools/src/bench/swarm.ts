@@ -37,6 +37,8 @@ interface Crowd {
   /** What the seed sent, and what each daemon sent, by the length of the blob. */
   readonly seedSent: number;
   readonly daemonsSent: readonly number[];
+  /** What all daemons received beyond one blob each, by as much: pieces that came twice, and headers. */
+  readonly excess: number;
   /** Share of the machine's processor time that was used. */
   readonly cpu: number;
   readonly cpuSeconds: Readonly<Record<string, number>>;
@@ -128,11 +130,16 @@ async function pullTogether(rig: Rig, blob: Blob): Promise<Crowd> {
   const { lab, origin, cluster } = rig;
   const all = [cluster.seed, ...cluster.daemons];
   const sent = () => Promise.all(all.map(async ({ host }) => (await lab.traffic(host)).sentBytes));
+  const received = async () => {
+    const traffic = await Promise.all(cluster.daemons.map(({ host }) => lab.traffic(host)));
+    return traffic.reduce((sum, { receivedBytes }) => sum + receivedBytes, 0);
+  };
   const pids = Object.fromEntries(
     [...all.map(({ node }) => node), cluster.scheduler].map(({ name, program }) => [name, program.pid]),
   );
-  const [before, originBefore, cpu, machine] = [
+  const [before, receivedBefore, originBefore, cpu, machine] = [
     await sent(),
+    await received(),
     await origin.sentBytes(),
     startCpuMeter(pids),
     cpuTimes(),
@@ -153,6 +160,7 @@ async function pullTogether(rig: Rig, blob: Blob): Promise<Crowd> {
     lastSeconds: Math.max(...seconds),
     origin: ((await origin.sentBytes()) - originBefore) / blob.sizeBytes,
     ...{ seedSent, daemonsSent, cpuSeconds: cpu() },
+    excess: ((await received()) - receivedBefore) / (cluster.daemons.length * blob.sizeBytes) - 1,
     cpu: (machineNow.busy - machine.busy) / (machineNow.all - machine.all),
   };
 }
@@ -205,10 +213,13 @@ function cpuTimes(): { readonly busy: number; readonly all: number } {
   return { busy, all };
 }
 
-function toLine({ lastSeconds, seconds, origin, seedSent, daemonsSent, cpu }: Crowd, leastSeconds: number): string {
+function toLine(
+  { lastSeconds, seconds, origin, seedSent, daemonsSent, excess, cpu }: Crowd,
+  leastSeconds: number,
+): string {
   const list = (values: readonly number[]) => values.map((value) => value.toFixed(2)).join(' ');
   return [
     `last ${lastSeconds.toFixed(2)} s, ${(lastSeconds / leastSeconds).toFixed(3)} of T*; each ${list(seconds)}`,
-    `origin ${origin.toFixed(3)}; sent by seed ${seedSent.toFixed(2)}, by others ${list(daemonsSent)}; CPU ${(cpu * 100).toFixed(0)} %`,
+    `origin ${origin.toFixed(3)}; sent by seed ${seedSent.toFixed(2)}, by others ${list(daemonsSent)}; received in excess ${(excess * 100).toFixed(1)} %; CPU ${(cpu * 100).toFixed(0)} %`,
   ].join('\n  ');
 }
