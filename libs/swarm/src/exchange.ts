@@ -4,6 +4,8 @@ import type { Blame } from './blame.ts';
 import type { Peer } from './peer.ts';
 import type { Roster } from './roster.ts';
 import type { Task } from './task.ts';
+import { coversWish, isSharedWish, placeOf, placesNear } from './wish.ts';
+import type { Pool } from './zone.ts';
 import { Zone, zoneKeyOf } from './zone.ts';
 
 /** Parents that a peer gets at first; it is left with room for those who come after it. */
@@ -20,6 +22,8 @@ const MANY_HUNGRY = 40;
 const SMALL_ZONE = 50;
 /** Candidates for a gateway looked at. */
 const GATEWAY_SAMPLE = 8;
+/** Candidates looked at for one that wants all that a peer does which wants a range. */
+const ALIKE_SAMPLE = 64;
 /** Children of a peer whose host uploads slowly. */
 const SLOW_CHILDREN = 3;
 /** Other zones tried for a remote parent. */
@@ -88,6 +92,7 @@ export class Exchange {
   /** Whether a child may be sent to this parent, whatever else they are to each other. */
   mayServe(parent: Peer, child: Peer, nowMs: number): boolean {
     if (parent.task !== child.task || parent.host === child.host || child.parents.has(parent)) return false;
+    if (!isSharedWish(parent, child)) return false;
     if (child.refuses(parent) || this.isBarred(parent, nowMs)) return false;
     return parent.host.uploads.children < this.hostLimit(parent);
   }
@@ -121,7 +126,7 @@ export class Exchange {
   hasPath(peer: Peer): boolean {
     let node: Peer | undefined = peer;
     for (let step = 0; node !== undefined && step < MAX_CHAIN; step++) {
-      if (node.isAnchor) return true;
+      if (node.isSpring) return true;
       if (node !== peer && !node.isFeeding) return false;
       node = node.feeder;
     }
@@ -156,10 +161,12 @@ export class Exchange {
       let zone = task.zones.get(key);
       if (zone === undefined) task.zones.set(key, (zone = new Zone(key)));
       peer.zone = zone;
+      peer.pool = peer.range === undefined ? zone.whole : zone.enter(placeOf(peer.range, task.size.contentLength));
+      peer.pool.members++;
       zone.members++;
     }
-    const { zone } = peer;
-    if (zone !== undefined) {
+    const { zone, pool } = peer;
+    if (zone !== undefined && pool !== undefined) {
       const isCopy = takesPart && peer.isAnchor;
       if (isCopy !== peer.isCopy) {
         peer.isCopy = isCopy;
@@ -167,9 +174,11 @@ export class Exchange {
       }
       if (!takesPart) {
         zone.members--;
-        peer.zone = undefined;
-        zone.open.delete(peer);
-        zone.hungry.delete(peer);
+        pool.members--;
+        peer.zone = peer.pool = undefined;
+        pool.open.delete(peer);
+        pool.hungry.delete(peer);
+        if (pool.members === 0) zone.tidy();
         if (zone.members === 0) task.zones.delete(zone.key);
       }
       if ((!takesPart || peer.state === 'Succeeded') && zone.gateways.delete(peer)) this.#elect(zone);
@@ -181,8 +190,8 @@ export class Exchange {
   /** One of those between whom pieces are exchanged: it gives, and is one of ours or has everything. */
   #takesPart(peer: Peer): boolean {
     if (!peer.host.isFit || this.#isAside(peer)) return false;
-    if (peer.state === 'Succeeded') return peer.range === undefined;
-    if (!peer.host.isOwn || peer.link.kind !== 'attached' || peer.range !== undefined) return false;
+    if (peer.state === 'Succeeded') return true;
+    if (!peer.host.isOwn || peer.link.kind !== 'attached') return false;
     return peer.offeredAtMs > -Infinity && (peer.state === 'ReceivedNormal' || peer.state === 'Running');
   }
 
@@ -192,12 +201,12 @@ export class Exchange {
   }
 
   #updateRoom(peer: Peer): void {
-    const { zone } = peer;
-    if (zone === undefined) return;
-    if (peer.children.size < this.peerLimit(peer)) zone.open.add(peer);
-    else zone.open.delete(peer);
-    if (this.#wantsMore(peer)) zone.hungry.add(peer);
-    else zone.hungry.delete(peer);
+    const { pool } = peer;
+    if (pool === undefined) return;
+    if (peer.children.size < this.peerLimit(peer)) pool.open.add(peer);
+    else pool.open.delete(peer);
+    if (this.#wantsMore(peer)) pool.hungry.add(peer);
+    else pool.hungry.delete(peer);
   }
 
   #wantsMore(peer: Peer): boolean {
@@ -238,7 +247,7 @@ export class Exchange {
     }
     if (isGateway) this.#openGateway(child, zone);
     else if (!isAlone) child.fallback ??= this.#takeRemote(child, false);
-    this.#draw(child, zone, target);
+    for (const pool of poolsFor(child, zone)) this.#draw(child, pool, target);
   }
 
   /** Parents in other zones, for which some of those in its own make room. */
@@ -266,8 +275,8 @@ export class Exchange {
     return false;
   }
 
-  /** Neighbours out of one zone, until the child has so many parents. */
-  #draw(child: Peer, { hungry, open }: Zone, target: number): void {
+  /** Neighbours out of one pool, until the child has so many parents. */
+  #draw(child: Peer, { hungry, open }: Pool, target: number): void {
     if (child.parents.size >= target) return;
     const missing = target - child.parents.size;
     const isCrowd = hungry.size >= MANY_HUNGRY;
@@ -295,7 +304,7 @@ export class Exchange {
       const zone = zones[Math.floor(this.#random() * zones.length)];
       if (zone === undefined || zone === child.zone) continue;
       const gateways = isForGateway ? this.#shuffled([...zone.gateways]) : [];
-      for (const parent of [...gateways, ...zone.open.sample(REMOTE_SAMPLE, this.#random)]) {
+      for (const parent of [...gateways, ...zone.whole.open.sample(REMOTE_SAMPLE, this.#random)]) {
         if (parent === child || (!isForGateway && zone.gateways.has(parent))) continue;
         const isRoom = parent.children.size < this.peerLimit(parent);
         if (isRoom && this.#link(child, parent, isForGateway && zone.gateways.has(parent))) return parent;
@@ -353,7 +362,7 @@ export class Exchange {
       const peer = open[index];
       if (peer === undefined || !peer.isFeeding) continue;
       for (const child of peer.children) {
-        if (child.feeder !== undefined || child.isAnchor || !child.isActive) continue;
+        if (child.feeder !== undefined || child.isAnchor || !child.isActive || !coversWish(peer, child)) continue;
         setFeeder(child, peer);
         child.task.pathless.delete(child);
         open.push(child);
@@ -361,12 +370,13 @@ export class Exchange {
     }
   }
 
-  /** Whether the chain from this parent reaches an anchor, and not through the child. */
+  /** Whether the chain from this parent reaches somebody who has all that the child wants, and not through the child. */
   #leadsFrom(parent: Peer, child: Peer): boolean {
+    if (!coversWish(parent, child)) return false;
     let node: Peer | undefined = parent;
     for (let step = 0; node !== undefined && step < MAX_CHAIN; step++) {
       if (node === child || !node.isFeeding) return false;
-      if (node.isAnchor) return true;
+      if (node.isSpring) return true;
       node = node.feeder;
     }
     return false;
@@ -380,9 +390,11 @@ export class Exchange {
       child.removeParent(parent);
     }
     const isPossible = (parent: Peer): boolean => this.#leadsFrom(parent, child) && this.#link(child, parent, false);
-    const near = child.zone?.open.sample(GATEWAY_SAMPLE, this.#random) ?? [];
+    const { zone, pool } = child;
+    const near = zone?.whole.open.sample(GATEWAY_SAMPLE, this.#random) ?? [];
+    const alike = pool === zone?.whole ? [] : (pool?.open.sample(ALIKE_SAMPLE, this.#random) ?? []);
     const far = task.anchors.sample(GATEWAY_SAMPLE, this.#random);
-    for (const parent of [...near, ...far]) {
+    for (const parent of [...near, ...alike, ...far]) {
       if (parent.isSource || !isPossible(parent)) continue;
       setFeeder(child, parent);
       return true;
@@ -400,7 +412,9 @@ export class Exchange {
   #elect(zone: Zone): void {
     const wanted = zone.copies > 0 || zone.members === 0 ? 0 : zone.members < SMALL_ZONE ? 1 : 2;
     if (zone.gateways.size >= wanted) return;
-    const candidates = zone.open.sample(GATEWAY_SAMPLE, this.#random).filter((peer) => this.#isElectable(peer, zone));
+    const candidates = zone.whole.open
+      .sample(GATEWAY_SAMPLE, this.#random)
+      .filter((peer) => this.#isElectable(peer, zone));
     this.#shuffled(candidates)
       .toSorted((a, b) => (b.host.facts.uploadBitsPerSecond ?? 0) - (a.host.facts.uploadBitsPerSecond ?? 0))
       .slice(0, wanted - zone.gateways.size)
@@ -426,6 +440,17 @@ export class Exchange {
     }
     return shuffled;
   }
+}
+
+/** Where to look for neighbours: those who want much the same first. */
+function* poolsFor(child: Peer, zone: Zone): Generator<Pool> {
+  if (child.range !== undefined) {
+    for (const place of placesNear(placeOf(child.range, child.task.size.contentLength))) {
+      const pool = zone.part(place);
+      if (pool !== undefined) yield pool;
+    }
+  }
+  yield zone.whole;
 }
 
 const depthOf = (peer: Peer): number => (peer.feeder === undefined ? 0 : peer.depth);

@@ -101,6 +101,8 @@ export class Host implements HostView {
   /** Uploads far slower than others do. */
   isSlow = false;
   announcedAtMs: number;
+  /** When one of its peers last said that parents brought something. */
+  receivedAtMs = -Infinity;
   /** The last sign of life of any kind. */
   heardAtMs: number;
   readonly uploads = { children: 0, bitsPerSecond: 0, pieces: 0, contentLength: 0 };

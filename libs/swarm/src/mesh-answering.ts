@@ -11,9 +11,11 @@ import { askRemembered } from './memory.ts';
 import { byRank, rankOf } from './nearness.ts';
 import { leaseKindFor } from './origin-leases.ts';
 import type { Peer } from './peer.ts';
+import { bestPlaced, scarcePieces } from './rescue.ts';
 import type { Roster } from './roster.ts';
 import type { Task } from './task.ts';
 import { UploadHealth } from './upload-health.ts';
+import { coversWish } from './wish.ts';
 
 /** Sharers looked at for a stock child: enough for good ones out of thousands, few enough to stay constant in their number. */
 const SAMPLE_SIZE = 32;
@@ -75,6 +77,10 @@ export class MeshAnswering implements Answering {
         this.#roster.toWake.delete(task);
         this.#serveAll(task, nowMs);
       }
+      for (const task of this.#roster.toRescue) {
+        this.#roster.toRescue.delete(task);
+        this.#rescue(task, nowMs);
+      }
     } while (this.#joining.size > 0);
     const reminderMs = this.#agenda.reminder(nowMs);
     if (reminderMs !== undefined) this.#roster.decisions.push({ kind: 'tickAt', atMs: reminderMs });
@@ -84,6 +90,7 @@ export class MeshAnswering implements Answering {
   tick(nowMs: number): void {
     for (const task of this.#roster.waitingTasks) if (task.starting.size > 0) this.#roster.wake(task);
     for (const task of this.#roster.waitingTasks) this.#enforceDeadline(task, nowMs);
+    for (const task of this.#roster.orphaned) this.#rescue(task, nowMs);
     for (const task of this.#roster.refreshable) this.#refreshOffers(task, nowMs);
     this.#roster.decisions.push(...this.#hotPieces.tick(nowMs));
   }
@@ -310,7 +317,26 @@ export class MeshAnswering implements Answering {
       )
         return;
     }
+    if (this.#mayComeBack(task, nowMs)) return;
     if (task.leases.isFree) this.#grant(child, 'no parent and no seed has the task', nowMs);
+  }
+
+  /** The swarm began a moment ago, and finds a download half-way: whoever has, or fetches, everything may be about to say so. */
+  #mayComeBack(task: Task, nowMs: number): boolean {
+    return nowMs < this.#settledAtMs && task.isTakenUp && !task.hasBeenAnchored;
+  }
+
+  /** Has one of those who fetch from each other fetch from the origin what none of them has. */
+  #rescue(task: Task, nowMs: number): void {
+    if (this.#mayComeBack(task, nowMs) || !task.leases.isFree || task.fetch.kind === 'seedTriggered') return;
+    const { orphaned } = this.#roster;
+    // Those who wait are served by themselves.
+    const best = bestPlaced(task, this.#random);
+    if (best === undefined) {
+      if (task.waiting.size === 0) orphaned.delete(task);
+      return;
+    }
+    this.#grant(best, 'nobody is left who has everything', nowMs, scarcePieces(task, this.#random));
   }
 
   #mayTriggerSeed({ host, priority, task, finishedPieces }: Peer, nowMs: number): boolean {
@@ -357,7 +383,7 @@ export class MeshAnswering implements Answering {
       }))
       .sort((a, b) => Number(a.isFull) - Number(b.isFull) || byRank(a, b));
     const parents = ranked.slice(0, candidateParentLimit).map(({ parent }) => parent);
-    const isSafe = (parent: Peer): boolean => this.#exchange.hasPath(parent);
+    const isSafe = (parent: Peer): boolean => coversWish(parent, child) && this.#exchange.hasPath(parent);
     if (parents.some(isSafe)) return parents;
     const safe = ranked.find(({ parent }) => isSafe(parent))?.parent;
     return safe === undefined ? parents : [...parents.slice(0, candidateParentLimit - 1), safe];
@@ -405,13 +431,16 @@ export class MeshAnswering implements Answering {
     this.#roster.reindex(child);
   }
 
-  #grant(child: Peer, reason: string, nowMs: number): void {
+  #grant(child: Peer, reason: string, nowMs: number, scarce?: readonly number[]): void {
     const { task } = child;
     this.#roster.answered(child);
     task.leases.grant(child, leaseKindFor(child), nowMs);
     task.progressAtMs = nowMs;
     child.dropParents();
-    this.#roster.decisions.push({ kind: 'grantOrigin', peerId: child.id, reason });
+    this.#roster.decisions.push({
+      ...{ kind: 'grantOrigin', peerId: child.id, reason },
+      ...(scarce !== undefined && { scarcePieces: scarce }),
+    });
     this.#roster.reindex(child);
   }
 

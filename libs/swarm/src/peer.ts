@@ -8,7 +8,7 @@ import { NOWHERE } from './sample-set.ts';
 import type { Task, TaskView } from './task.ts';
 import { nextState } from './transition-table.ts';
 import type { TransitionTable } from './transition-table.ts';
-import type { Zone } from './zone.ts';
+import type { Pool, Zone } from './zone.ts';
 
 /** States of a peer under the names that the published protocol puts on the wire. */
 export type PeerState =
@@ -115,6 +115,8 @@ export class Peer implements PeerView {
   fallback: Peer | undefined;
   /** Where it stands for exchange; undefined when it does not. */
   zone: Zone | undefined;
+  /** Those of the zone with whom it is. */
+  pool: Pool | undefined;
   /** Counted among the copies of its zone. */
   isCopy = false;
   // Its places in the sets of its task and its zone.
@@ -172,6 +174,11 @@ export class Peer implements PeerView {
   get isAnchor(): boolean {
     if (this.range !== undefined || !this.isSharer) return false;
     return this.state === 'Succeeded' || (this.state === 'BackToSource' && this.task.leases.isHeldBy(this));
+  }
+
+  /** Has every byte that it wants, and gives it, or is an anchor: where a chain of parents may end. */
+  get isSpring(): boolean {
+    return (this.state === 'Succeeded' && this.isSharer) || this.isAnchor;
   }
 
   /** @returns whether the event was possible */

@@ -29,6 +29,10 @@ export class Roster {
   readonly leasedToHosts = new Set<Task>();
   /** Tasks in which something changed that those who wait may have waited for. */
   readonly toWake = new Set<Task>();
+  /** Tasks that nobody has, or fetches, all of, although there are pieces. */
+  readonly orphaned = new Set<Task>();
+  /** Those of them of which something changed that may end it. */
+  readonly toRescue = new Set<Task>();
   /** Peers with a question that has not been looked at yet. */
   readonly toServe = new Set<Peer>();
   /** Tasks in which peers have lost their path to everything. */
@@ -99,6 +103,8 @@ export class Roster {
     this.refreshable.delete(task);
     this.leasedToHosts.delete(task);
     this.broken.delete(task);
+    this.orphaned.delete(task);
+    this.toRescue.delete(task);
     this.waitingTasks.delete(task);
   }
 
@@ -168,6 +174,7 @@ export class Roster {
 
   /** Those who wait in this task are to be looked at again. */
   wake(task: Task): void {
+    if (this.orphaned.has(task)) this.toRescue.add(task);
     if (task.waiting.size > 0) this.toWake.add(task);
   }
 
@@ -177,6 +184,7 @@ export class Roster {
     const isSharer = peer.isSharer;
     const sharersChanged = isSharer ? task.sharers.add(peer) : task.sharers.delete(peer);
     const anchorsChanged = peer.isAnchor ? task.anchors.add(peer) : task.anchors.delete(peer);
+    if (anchorsChanged) this.#anchorsChanged(task);
     if (sharersChanged || anchorsChanged) this.wake(task);
     if (anchorsChanged && task.pathless.size > 0) this.broken.add(task);
     if (!peer.isNoted && peer.state === 'Succeeded' && peer.range === undefined) {
@@ -184,6 +192,20 @@ export class Roster {
       this.watcher?.holderCame(peer);
     }
     this.onReindex(peer);
+  }
+
+  #anchorsChanged(task: Task): void {
+    if (task.anchors.size === 0) return this.orphan(task);
+    task.hasBeenAnchored = true;
+    this.orphaned.delete(task);
+    this.toRescue.delete(task);
+  }
+
+  /** Nobody has, or fetches, everything, and nobody may ask for it. */
+  orphan(task: Task): void {
+    if (task.anchors.size > 0 || this.tasks.get(task.id) !== task) return;
+    this.orphaned.add(task);
+    this.toRescue.add(task);
   }
 
   reindexHost(host: Host): void {

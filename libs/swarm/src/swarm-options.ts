@@ -16,6 +16,8 @@ export interface SwarmOptions {
    * fetching them: a machine that is busy for a moment must not make the origin send its bytes twice.
    */
   readonly leasePatienceMs: number;
+  /** The same for a host that gets pieces of other tasks meanwhile: its link is shared by many, and this task's turn is still to come. */
+  readonly busyLeasePatienceMs: number;
   /** How long a lease outlives the conversation of its holder, which may be reconnecting. */
   readonly leaseGraceMs: number;
   /** How long any other peer outlives its conversation. */
@@ -93,6 +95,7 @@ export const DEFAULT_SWARM_OPTIONS: SwarmOptions = {
   waitDeadlineMs: 10 * SECOND,
   maxWaitMs: 30 * SECOND,
   leasePatienceMs: 2 * SECOND,
+  busyLeasePatienceMs: 60 * SECOND,
   leaseGraceMs: 5 * SECOND,
   linkGraceMs: 30 * SECOND,
   peerGraceMs: 30 * SECOND,

@@ -129,7 +129,7 @@ describe('a death', () => {
     cluster.kill(holder);
     cluster.run(60_000);
     expect(allDone(daemons.filter((daemon) => daemon !== holder))).toBe(true);
-    expect(cluster.grants).toHaveLength(2);
+    expect(new Set(cluster.grants).size).toBe(2);
   });
 
   it('of a scheduler makes the next one take leaseholders and copies as they are', () => {

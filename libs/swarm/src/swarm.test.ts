@@ -248,9 +248,9 @@ describe('parents that had nothing more to give', () => {
       swarm.peerStarted(`${id}-peer`, 0);
       swarm.pieceFinished(`${id}-peer`, 0, 'seed-like-peer', 0);
     }
-    swarm.hostLeft('seed-like', 0);
     const all = ['seed-like-peer', 'a-peer', 'b-peer'];
-    expect(kinds(swarm.rescheduleRequested('a-peer', all, 0))).toEqual(['grantOrigin']);
+    swarm.pieceFinished('a-peer', 1, 'seed-like-peer', 0);
+    expect(swarm.hostLeft('seed-like', 0)).toMatchObject([{ kind: 'grantOrigin', peerId: 'a-peer' }]);
     expect(kinds(swarm.rescheduleRequested('b-peer', all, 0))).toEqual([]);
     expect(offered(swarm.backToSourceStarted('a-peer', 0), 'b-peer')).toEqual(['a-peer']);
     expect(kinds(swarm.rescheduleRequested('b-peer', all, 0))).toEqual([]);

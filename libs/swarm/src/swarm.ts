@@ -1,6 +1,7 @@
 // Who owns what: the swarm owns all hosts, tasks and peers, kept in its roster, and is the only one to change them. Facts
 // come in through its methods, each with the time at which it became known, and every method returns what is to be done
 // about it. There is no clock, no timer and no randomness in here but what is passed in.
+import type { ByteRange } from '@d7y/piece';
 import type { Answering } from './answering.ts';
 import { Blame } from './blame.ts';
 import { refusal } from './decision.ts';
@@ -41,6 +42,8 @@ export class Swarm {
   readonly #expiry: Expiry;
   readonly #blame: Blame;
   readonly #ownHostIds = new Set<string>();
+  /** Hosts whose own stream is open, announced or not. */
+  readonly #linkedHostIds = new Set<string>();
   readonly #random: () => number;
   readonly #settledAtMs: number;
   #isSettled = false;
@@ -134,6 +137,7 @@ export class Swarm {
     if (host === undefined) {
       if (this.#roster.hosts.size >= this.#roster.options.maxHosts) return undefined;
       host = new Host(facts, this.#ownHostIds.has(facts.id), nowMs);
+      host.isLinked = this.#linkedHostIds.has(facts.id);
       this.#roster.hosts.set(facts.id, host);
       if (host.isSeed) this.#roster.seeds.add(host);
     } else {
@@ -214,11 +218,19 @@ export class Swarm {
     this.#roster.lost.delete(peer);
     peer.link = ATTACHED;
     peer.priority = facts.priority;
-    peer.range = facts.range;
+    if (!isSameRange(peer.range, facts.range)) {
+      peer.dropParents();
+      this.#roster.dropChildren(peer);
+      peer.range = facts.range;
+    }
     peer.needBackToSource = facts.needBackToSource;
     if (facts.priority === 3) task.isPrivate = true;
     task.learnSize(facts);
     for (const pieceNumber of facts.heldPieces ?? []) addPiece(peer, pieceNumber);
+    if (peer.finishedPieces.size > 0 && known === undefined && !task.hasBeenAnchored) {
+      task.isTakenUp = true;
+      this.#roster.orphan(task);
+    }
     if (facts.metadataOnly) {
       task.apply('download', nowMs);
       peer.apply('registerNormal', nowMs);
@@ -264,6 +276,7 @@ export class Swarm {
       peer.updatedAtMs = peer.task.updatedAtMs = nowMs;
       for (const pieceNumber of pieces) addPiece(peer, pieceNumber);
       if (hadNone && peer.finishedPieces.size > 0) this.#roster.reindex(peer);
+      if (deliveries.length > 0) peer.host.receivedAtMs = nowMs;
       for (const { parentId } of deliveries) {
         const parent = parentId === undefined ? undefined : this.#roster.peers.get(parentId);
         if (parent === undefined) continue;
@@ -308,19 +321,21 @@ export class Swarm {
     const host = this.#roster.hosts.get(hostId);
     if (task === undefined || host === undefined) return false;
     this.#roster.heard(host, nowMs);
-    if (!task.leases.isHeldByHost(hostId) && this.#mustWait(task, hostId, nowMs)) return false;
+    if (!task.leases.isHeldByHost(hostId) && this.#mustWait(task, host, nowMs)) return false;
     const isGranted = task.leases.grantHost(hostId, nowMs + this.#roster.options.hostLeaseMs);
     if (isGranted) task.leasePatience.forget(hostId);
     if (task.leases.hasHostLeases) this.#roster.leasedToHosts.add(task);
     return isGranted;
   }
 
-  /** Somebody who can be trusted to deliver has the content, and the host has not asked for long. */
-  #mustWait(task: Task, hostId: string, nowMs: number): boolean {
-    const { leasePatienceMs } = this.#roster.options;
+  /** Somebody who can be trusted to deliver has the content, and the host has not asked for long, or is busy with other tasks. */
+  #mustWait(task: Task, { id: hostId, receivedAtMs }: Host, nowMs: number): boolean {
+    const { leasePatienceMs, busyLeasePatienceMs } = this.#roster.options;
+    const isBusy = nowMs - receivedAtMs < leasePatienceMs;
+    const patienceMs = isBusy ? busyLeasePatienceMs : leasePatienceMs;
     for (const { host } of task.anchors.sample(ANCHORS_LOOKED_AT, this.#random)) {
       if (!host.isLinked || host.id === hostId || host.state.kind !== 'alive') continue;
-      return !task.leasePatience.hasWaited(hostId, leasePatienceMs, nowMs);
+      return !task.leasePatience.hasWaited(hostId, patienceMs, nowMs);
     }
     return false;
   }
@@ -334,6 +349,7 @@ export class Swarm {
   /** The host's own stream is open. */
   linkOpened(hostId: string, nowMs: number): Decision[] {
     this.hostRecognised(hostId);
+    if (this.#linkedHostIds.size < this.#roster.options.maxHosts) this.#linkedHostIds.add(hostId);
     const host = this.#roster.hosts.get(hostId);
     if (host !== undefined) {
       host.isLinked = true;
@@ -348,6 +364,7 @@ export class Swarm {
 
   /** The host's own stream broke: it is looked at, and its leases end soon unless it comes back and asks again. */
   linkLost(hostId: string, nowMs: number): Decision[] {
+    this.#linkedHostIds.delete(hostId);
     const host = this.#roster.hosts.get(hostId);
     if (host === undefined) return [];
     host.isLinked = false;
@@ -506,6 +523,9 @@ function addPiece({ task, finishedPieces }: Peer, pieceNumber: number): void {
   if (Number.isInteger(pieceNumber) && pieceNumber >= 0 && pieceNumber < limit && finishedPieces.add(pieceNumber))
     task.holders?.add(pieceNumber);
 }
+
+const isSameRange = (one: ByteRange | undefined, other: ByteRange | undefined): boolean =>
+  one?.start === other?.start && one?.length === other?.length;
 
 /** Statuses by which an origin turns the request down, not just this attempt. */
 const isRefusal = (status: number | undefined): boolean =>

@@ -80,6 +80,10 @@ export class Task implements TaskView {
   /** Registrations since `crowdSinceMs`. */
   crowd = 0;
   crowdSinceMs = -Infinity;
+  /** Somebody has had, or fetched, everything since the swarm began. */
+  hasBeenAnchored = false;
+  /** Peers came with pieces of which the swarm knew nothing: of downloads from before it began. */
+  isTakenUp = false;
   /** Seeds that were told to help a swarm that is hot. */
   readonly helpers = new Set<string>();
   /** Who holds how much of it; counted for tasks of many pieces with many peers alone. */
