@@ -1,11 +1,19 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { type BenchOptions, type Measurement, progressTo, toJsonLine, toText } from './measurement.ts';
+import {
+  type BenchOptions,
+  type Measurement,
+  PROTOCOLS,
+  type Protocol,
+  progressTo,
+  toJsonLine,
+  toText,
+} from './measurement.ts';
 import { benchCold } from './cold.ts';
 import { benchFanIn } from './fan-in.ts';
 import { benchMemory } from './memory.ts';
 import { benchPeer } from './peer.ts';
 import { benchProxy, benchProxy64 } from './proxy.ts';
-import { benchScheduler } from './scheduler.ts';
+import { benchScheduler, benchSchedulerCrowd } from './scheduler.ts';
 import { benchSmall } from './small.ts';
 import { benchSwarm } from './swarm.ts';
 
@@ -18,6 +26,7 @@ const BENCHES: Readonly<Record<string, (options: BenchOptions) => Promise<readon
   fanin: benchFanIn,
   memory: benchMemory,
   scheduler: benchScheduler,
+  schedulerCrowd: benchSchedulerCrowd,
   swarm: benchSwarm,
 };
 
@@ -42,6 +51,7 @@ interface Flags {
   readonly blobs: number;
   readonly rounds: number;
   readonly hosts?: number;
+  readonly protocol?: Protocol;
   readonly rate: number;
   readonly size: number;
   readonly killScheduler?: true;
@@ -55,6 +65,7 @@ await new Command('bench')
   .addOption(new Option('--blobs <n>', 'blobs at once, of memory').default(64).argParser(atLeast(1)))
   .addOption(new Option('--rounds <n>', 'of memory').default(5).argParser(atLeast(1)))
   .addOption(new Option('--hosts <n>', 'daemons, of scheduler (10000) and swarm (8)').argParser(atLeast(1)))
+  .addOption(new Option('--protocol <name>', 'of scheduler and schedulerCrowd; both by default').choices(PROTOCOLS))
   .addOption(
     new Option('--rate <rate>', 'of each link, of swarm')
       .default(200, '200mbit')
@@ -67,11 +78,11 @@ await new Command('bench')
   )
   .option('--kill-scheduler', 'of swarm: the scheduler dies in the middle of a pull, and comes back')
   .action(async (names: string[], flags: Flags, command: Command) => {
-    const { json, runs, sizeMib, blobs, rounds, hosts, rate, size, killScheduler = false } = flags;
+    const { json, runs, sizeMib, blobs, rounds, hosts, protocol, rate, size, killScheduler = false } = flags;
     const benches = names.map((name) => BENCHES[name] ?? command.error(`error: there is no benchmark "${name}"`));
     for (const bench of benches) {
       const progress = progressTo((line) => console.error(line));
-      const options = { runs, sizeBytes: sizeMib * 2 ** 20, blobCount: blobs, rounds, hosts, progress };
+      const options = { runs, sizeBytes: sizeMib * 2 ** 20, blobCount: blobs, rounds, hosts, protocol, progress };
       const lab = { mbitPerSec: rate, blobBytes: size, killScheduler };
       for (const measurement of await bench({ ...options, lab })) {
         console.error(toText(measurement));

@@ -25,6 +25,9 @@ export interface Progress {
   readonly pair: (run: number, ours: Transfer, theirs: Transfer) => void;
 }
 
+export const PROTOCOLS = ['stock', 'own'] as const;
+export type Protocol = (typeof PROTOCOLS)[number];
+
 export interface BenchOptions {
   /** Pairs that count. */
   readonly runs: number;
@@ -34,6 +37,8 @@ export interface BenchOptions {
   readonly rounds: number;
   /** Daemons that a scheduler serves. */
   readonly hosts: number | undefined;
+  /** How they register: over AnnouncePeer, or over the stream of our own daemons; both, if it does not say. */
+  readonly protocol: Protocol | undefined;
   readonly progress: Progress;
   /** Of the benchmark in a network lab. */
   readonly lab: {

@@ -2,6 +2,7 @@ import { mkdtemp } from 'node:fs/promises';
 import { join } from 'node:path';
 import { SchedulerNode, tempDir } from '@d7y/testkit';
 import type { BenchOptions, Measurement } from './measurement.ts';
+import { PROTOCOLS } from './measurement.ts';
 import { LoadProcess } from './scheduler/load-process.ts';
 
 const KIB = 2 ** 10;
@@ -26,22 +27,26 @@ const STOCK = { must: 2_000, aim: 5_000 };
 
 /**
  * A real scheduler and as many daemons as asked for, each with a connection of its own. A registration is a whole conversation: the
- * stream, the request, the answer with parents, the start, the last word and the end of the stream.
+ * request, the answer with parents, the start and the last word; over AnnouncePeer the stream and its end as well, over our own stream
+ * the answer to the last word.
  * @throws when a registration is turned down
  */
-export async function benchScheduler({ hosts = 10_000, progress }: BenchOptions): Promise<readonly Measurement[]> {
+export const benchScheduler = (options: BenchOptions): Promise<readonly Measurement[]> =>
+  overBoth(options, (bench) => bench.registrations(options.progress));
+
+/** The same daemons all ask for ten tasks at the same time. */
+export const benchSchedulerCrowd = (options: BenchOptions): Promise<readonly Measurement[]> =>
+  overBoth(options, (bench) => bench.crowd(options.progress));
+
+async function overBoth(
+  { hosts = 10_000, protocol }: BenchOptions,
+  measure: (bench: SchedulerBench) => Promise<Measurement[]>,
+): Promise<readonly Measurement[]> {
   await using scratch = await tempDir('d7y-bench');
   const measurements: Measurement[] = [];
-  for (const isOwn of [false, true]) {
-    try {
-      await using bench = await SchedulerBench.start(scratch.path, hosts, isOwn);
-      measurements.push(...(await bench.registrations(progress)));
-      await using another = await SchedulerBench.start(scratch.path, hosts, isOwn);
-      measurements.push(...(await another.crowd(progress)));
-    } catch (error) {
-      if (!isOwn) throw error;
-      progress(`nothing is measured over the own stream: ${String(error)}`);
-    }
+  for (const of of PROTOCOLS.filter((each) => protocol === undefined || each === protocol)) {
+    await using bench = await SchedulerBench.start(scratch.path, hosts, of === 'own');
+    measurements.push(...(await measure(bench)));
   }
   return measurements;
 }
