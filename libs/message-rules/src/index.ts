@@ -1,3 +1,3 @@
 export type { Check, Violation } from './check.ts';
-export { createRulesInterceptor } from './interceptor.ts';
+export { createRulesInterceptor, guardOf } from './interceptor.ts';
 export { checkOf, violationOf } from './violation.ts';

@@ -1,4 +1,4 @@
-import type { Message } from '@bufbuild/protobuf';
+import type { DescMessage, Message } from '@bufbuild/protobuf';
 import type { Interceptor } from '@connectrpc/connect';
 import { Code, ConnectError } from '@connectrpc/connect';
 import type { Check } from './check.ts';
@@ -17,6 +17,12 @@ export function createRulesInterceptor(): Interceptor {
     assertValid(request.message, check);
     return next(request);
   };
+}
+
+/** What throws InvalidArgument for a message of this type that breaks a rule; undefined where none can. */
+export function guardOf(type: DescMessage): ((message: Message) => void) | undefined {
+  const check = checkOf(type);
+  return check && ((message) => assertValid(message, check));
 }
 
 /** @throws {ConnectError} InvalidArgument */

@@ -1,4 +1,4 @@
-import { createRulesInterceptor } from '@d7y/message-rules';
+import { createRulesInterceptor, guardOf } from '@d7y/message-rules';
 import type { Logger, TlsIdentityFiles } from '@d7y/service-kit';
 import {
   createClientInterceptors,
@@ -24,6 +24,7 @@ import type { SchedulerConfig } from './config/read-scheduler-config.ts';
 import { LinkHub } from './link/link-hub.ts';
 import { createLinkMetrics } from './link/link-metrics.ts';
 import { MessageWriter } from './messages/message-writer.ts';
+import { OfferWriter } from './messages/offer-writer.ts';
 import { Records } from './messages/records.ts';
 import { createSchedulerMetrics, watchSwarm } from './metrics.ts';
 import { LONG_STREAMS, registerServices } from './rpc/index.ts';
@@ -141,6 +142,7 @@ export async function startScheduler(
   watchDynconfig(metrics.registry, dynconfig);
   const records = new Records();
   const writer = new MessageWriter(records);
+  const offers = new OfferWriter(writer);
   const prober = new HostProber({
     connectionTo: ({ kind }) => ({ tls: tlsSourceOf(kind === 'seed' ? clientIdentity : peerIdentity) }),
     timeoutMs: PROBE_TIMEOUT_MS,
@@ -213,7 +215,7 @@ export async function startScheduler(
       port: server.port,
       grpc: (router) =>
         registerServices(router, {
-          ...{ driver, reports, records, writer, telemetry, logger, metrics: counters, instanceId },
+          ...{ driver, reports, records, writer, offers, telemetry, logger, metrics: counters, instanceId },
           ...{ hub, linkMetrics },
           onHostAnnounced: (host) => memory?.hostAnnounced(host),
           access,
@@ -225,6 +227,7 @@ export async function startScheduler(
         }),
       http,
       interceptors: [createCallLimit(admission), createRulesInterceptor()],
+      guardOf,
       longStreams: LONG_STREAMS,
       tls: ownIdentity,
       logger,

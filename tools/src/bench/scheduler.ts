@@ -12,14 +12,17 @@ const TASKS = 200;
 const STRIDE = 7;
 /** Registrations that are under way while the processor time is counted. */
 const AT_ONCE = 256;
-/** Rounds of all hosts: those that warm the program up, and those that count. */
-const WARM_UP_ROUNDS = 1;
+/** Registrations that warm the program up: a scheduler runs for months. */
+const WARM_UP = 10_000;
+/** Rounds of all hosts that count, and as many registrations at the least. */
 const ROUNDS = 3;
+const LEAST = 10_000;
 const LATENCY_SECONDS = 8;
 const LAYERS = 10;
 /** In the program that is measured: SIGUSR2 collects its heap, so that what it holds is told from what it has not thrown away yet. */
 const COLLECT_ON_SIGNAL =
-  "import{setFlagsFromString}from'node:v8';import{runInNewContext}from'node:vm';setFlagsFromString('--expose-gc');const/**/gc=runInNewContext('gc');process.on('SIGUSR2',()=>{gc();gc()})";
+  "import{setFlagsFromString}from'node:v8';import{runInNewContext}from'node:vm';setFlagsFromString('--expose-gc');const/**/gc=runInNewContext('gc');process.on('SIGUSR2',()=>{gc();gc();const{heapUsed,external}=process.memoryUsage();console.error('held='+(heapUsed+external))})";
+const HELD = 'held=';
 const COLLECTED_AFTER_MS = 1_500;
 
 const OWN = { must: 8_000, aim: 20_000 };
@@ -85,16 +88,16 @@ class SchedulerBench implements AsyncDisposable {
     const suffix = this.#isOwn ? 'Own' : '';
     const target = this.#isOwn ? OWN : STOCK;
     const hosts = this.#hosts;
-    const idle = await this.#heldBytes();
+    const idle = await this.#held();
     const connecting = await this.#timed(() => this.#connect());
-    const connected = await this.#heldBytes();
+    const connected = await this.#held();
     progress(`${hosts} daemons connected: ${(hosts / connecting.cpuSeconds).toFixed(0)} per CPU second`);
     await this.#populate();
-    await this.#register(WARM_UP_ROUNDS * hosts);
-    const before = await this.#heldBytes();
-    const { result, cpuSeconds } = await this.#timed(() => this.#register(ROUNDS * hosts));
-    const after = await this.#heldBytes();
-    const count = ROUNDS * hosts;
+    await this.#register(WARM_UP);
+    const before = await this.#held();
+    const count = Math.max(ROUNDS * hosts, LEAST);
+    const { result, cpuSeconds } = await this.#timed(() => this.#register(count));
+    const after = await this.#held();
     const perCpuSecond = count / cpuSeconds;
     progress(`${perCpuSecond.toFixed(0)} registrations per CPU second`);
     const perSecond = Math.floor(perCpuSecond / 2);
@@ -127,17 +130,22 @@ class SchedulerBench implements AsyncDisposable {
       },
       {
         name: `schedulerPeer${suffix}`,
-        value: (after - before) / count,
+        value: (after.usedBytes - before.usedBytes) / count,
         unit: 'bytes',
         target: { must: 2 * KIB, aim: KIB },
-        details: { ...facts, peers: count },
+        details: { ...facts, peers: count, residentPerPeer: (after.rssBytes - before.rssBytes) / count },
       },
       {
         name: `schedulerDaemon${suffix}`,
-        value: (connected - idle) / hosts,
+        value: (connected.rssBytes - idle.rssBytes) / hosts,
         unit: 'bytes',
         target: { must: 100_000, aim: 50_000 },
-        details: { ...facts, idleBytes: idle, connectedBytes: connected, streamsPerDaemon: this.#isOwn ? 1 : 0 },
+        details: {
+          ...facts,
+          idleBytes: idle.rssBytes,
+          connectedBytes: connected.rssBytes,
+          streamsPerDaemon: this.#isOwn ? 1 : 0,
+        },
       },
     ];
   }
@@ -173,7 +181,7 @@ class SchedulerBench implements AsyncDisposable {
         value: peakRssBytes / MIB,
         unit: 'MiB',
         target: { must: 2048, aim: 1229 },
-        details: { ...facts, heldBytes: await this.#heldBytes() },
+        details: { ...facts, heldBytes: (await this.#held()).usedBytes },
       },
     ];
   }
@@ -215,10 +223,13 @@ class SchedulerBench implements AsyncDisposable {
     return { result, cpuSeconds: this.#scheduler.program.usage().cpuSeconds - before };
   }
 
-  /** Resident memory, what is garbage thrown away. */
-  async #heldBytes(): Promise<number> {
-    this.#scheduler.program.send('SIGUSR2');
+  /** What is held when garbage is thrown away: resident, and of it what the program's objects and buffers are. */
+  async #held(): Promise<{ rssBytes: number; usedBytes: number }> {
+    const { program } = this.#scheduler;
+    program.send('SIGUSR2');
     await new Promise((resolve) => setTimeout(resolve, COLLECTED_AFTER_MS));
-    return this.#scheduler.program.rssBytes();
+    const said = program.lines.findLast((line) => line.includes(HELD));
+    if (said === undefined) throw new Error('the scheduler does not say what it holds');
+    return { rssBytes: program.rssBytes(), usedBytes: Number(said.slice(said.indexOf(HELD) + HELD.length)) };
   }
 }

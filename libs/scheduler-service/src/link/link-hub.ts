@@ -11,6 +11,7 @@ import { ConversationError, HostNotFoundError } from '../errors.ts';
 import { VERSION } from '../version.ts';
 import { checkTagName, offenceOf, toTagMeaning, toTagRecord } from './link-messages.ts';
 import { LinkOutbox } from './link-outbox.ts';
+import type { OutboxCall } from './link-outbox.ts';
 import { PeerDesk } from './peer-desk.ts';
 import type { PeerDeskParts } from './peer-desk.ts';
 
@@ -68,7 +69,7 @@ export class LinkHub implements Disposable {
   }
 
   /** A daemon introduces itself. The link that its host had before is over. @throws {HostNotFoundError} before its announcement */
-  open({ hostId }: swarm.LinkOpen): Link {
+  open({ hostId }: swarm.LinkOpen, call: OutboxCall): Link {
     const { driver, instanceId } = this.#options;
     if (driver.swarm.host(hostId) === undefined) throw new HostNotFoundError(hostId);
     driver.tell((core, nowMs) => core.linkOpened(hostId, nowMs));
@@ -78,7 +79,7 @@ export class LinkHub implements Disposable {
       older.desk.close();
       older.outbox.end(new ConnectError(`host ${hostId} speaks on another stream`, Code.Aborted));
     }
-    const outbox = new LinkOutbox(hostId, (taskId) => this.#vouchersOf(taskId));
+    const outbox = new LinkOutbox(hostId, call, (taskId) => this.#vouchersOf(taskId));
     const link = { hostId, outbox, desk: new PeerDesk(hostId, this.#options, (peer) => outbox.tellPeer(peer)) };
     this.#links.set(hostId, link);
     link.outbox.answer({ case: 'opened', value: create(swarm.LinkOpenedSchema, { instanceId, version: VERSION }) });

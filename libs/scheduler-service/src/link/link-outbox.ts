@@ -1,7 +1,8 @@
-import { create } from '@bufbuild/protobuf';
+import { create, toBinary } from '@bufbuild/protobuf';
 import { Code, ConnectError } from '@connectrpc/connect';
 import { swarm } from '@d7y/api';
 import { toVoucherMessage } from '@d7y/peer-protocol';
+import type { MessageCall } from '@d7y/service-kit';
 import type { TaskVouchers } from '@d7y/swarm';
 import type { LinkedPeer } from './linked-peer.ts';
 import { ToldHosts } from './told-hosts.ts';
@@ -15,13 +16,16 @@ const MAX_VOUCHERS_PER_MESSAGE = 512;
 
 type Response = swarm.LinkResponse['response'];
 
+/** The stream that it goes out on. */
+export type OutboxCall = Pick<MessageCall, 'send' | 'end'>;
+
 /**
  * What goes to one daemon: answers in the order of its questions, what its peers are to hear, and the vouchers of the tasks it follows. Of
- * what a peer is to hear only the newest is kept. Vouchers are not queued but
- * read from the book, from where the daemon has got to, when its stream takes the next message: a daemon that reads slowly costs no memory,
- * and gets the more in one message. One that asks and does not read loses its stream.
+ * what a peer is to hear only the newest is kept. Vouchers are not queued but read from the book, from where the daemon has got to, when
+ * its stream takes the next message: a daemon that reads slowly costs no memory, and gets the more in one message. One that asks and does
+ * not read loses its stream. What is said in one go is written in one go, after it.
  */
-export class LinkOutbox implements AsyncIterable<swarm.LinkResponse> {
+export class LinkOutbox {
   readonly #hostId: string;
   readonly #vouchersOf: (taskId: string) => TaskVouchers | undefined;
   readonly #answers: Response[] = [];
@@ -32,12 +36,16 @@ export class LinkOutbox implements AsyncIterable<swarm.LinkResponse> {
   readonly #hosts = new ToldHosts();
   /** Followed tasks with vouchers that the daemon has not read. */
   readonly #due = new Set<string>();
-  #end: { readonly error: Error | undefined } | undefined;
-  #waiting: PromiseWithResolvers<void> | undefined;
+  readonly #call: OutboxCall;
+  #isOver = false;
+  /** Something will be sent as soon as this turn is over, or the daemon has read what it was sent. */
+  #isScheduled = false;
+  #isFull = false;
 
   /** @param hostId whose own vouchers are not told to it again */
-  constructor(hostId: string, vouchersOf: (taskId: string) => TaskVouchers | undefined) {
+  constructor(hostId: string, call: OutboxCall, vouchersOf: (taskId: string) => TaskVouchers | undefined) {
     this.#hostId = hostId;
+    this.#call = call;
     this.#vouchersOf = vouchersOf;
   }
 
@@ -46,7 +54,7 @@ export class LinkOutbox implements AsyncIterable<swarm.LinkResponse> {
   }
 
   answer(response: Response): void {
-    if (this.#end !== undefined) return;
+    if (this.#isOver) return;
     if (this.#answers.length >= MAX_QUEUED_ANSWERS) {
       this.end(new ConnectError('asks, and does not read the answers', Code.ResourceExhausted));
       return;
@@ -57,7 +65,7 @@ export class LinkOutbox implements AsyncIterable<swarm.LinkResponse> {
 
   /** The peer has something to hear. */
   tellPeer(peer: LinkedPeer): void {
-    if (this.#end !== undefined) return;
+    if (this.#isOver) return;
     this.#handOuts.add(peer);
     this.#wake();
   }
@@ -83,24 +91,32 @@ export class LinkOutbox implements AsyncIterable<swarm.LinkResponse> {
 
   /** Ends the stream at once, with what is not sent unsaid. */
   end(error?: Error): void {
-    this.#end ??= { error };
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#call.end(error);
+  }
+
+  /** The daemon has read what it was sent. */
+  drained(): void {
+    this.#isFull = false;
     this.#wake();
   }
 
-  async *[Symbol.asyncIterator](): AsyncGenerator<swarm.LinkResponse, void, undefined> {
-    for (;;) {
-      if (this.#end?.error !== undefined) throw this.#end.error;
-      if (this.#end !== undefined) return;
-      const response = this.#answers.shift() ?? this.#nextHandOut() ?? this.#nextVouchers();
-      if (response !== undefined) yield create(swarm.LinkResponseSchema, { response });
-      else await (this.#waiting = Promise.withResolvers<void>()).promise;
-    }
+  #wake(): void {
+    if (this.#isScheduled || this.#isFull || this.#isOver) return;
+    this.#isScheduled = true;
+    queueMicrotask(this.#flush);
   }
 
-  #wake(): void {
-    this.#waiting?.resolve();
-    this.#waiting = undefined;
-  }
+  readonly #flush = (): void => {
+    this.#isScheduled = false;
+    while (!this.#isOver && !this.#isFull) {
+      const response = this.#answers.shift() ?? this.#nextHandOut() ?? this.#nextVouchers();
+      if (response === undefined) return;
+      const message = toBinary(swarm.LinkResponseSchema, create(swarm.LinkResponseSchema, { response }));
+      this.#isFull = !this.#call.send(message);
+    }
+  };
 
   #nextHandOut(): Response | undefined {
     for (const peer of this.#handOuts) {

@@ -6,7 +6,12 @@ import type { Telemetry } from '@d7y/service-kit';
 import { contextFromTraceparent } from '@d7y/service-kit';
 import type { Context } from '@opentelemetry/api';
 import { ConversationError, HostNotFoundError } from '../errors.ts';
-import { heldTaskFacts, toLinkedFacts, toLinkedTaskRecord } from '../messages/linked-registration.ts';
+import {
+  heldTaskFacts,
+  linkedSeedDownloadOf,
+  toLinkedFacts,
+  toLinkedTaskRecord,
+} from '../messages/linked-registration.ts';
 import type { Records } from '../messages/records.ts';
 import { safeNumber } from '../messages/registration-facts.ts';
 import type { PeerReports } from '../scheduling/peer-reports.ts';
@@ -115,6 +120,7 @@ export class PeerDesk implements LinkedPeerOwner {
     linked.peer = reports.registered(linked, facts, {
       ...{ application: message.source?.application || undefined, url: message.source?.url ?? '' },
       task: () => toLinkedTaskRecord(message.source),
+      seedDownload: linkedSeedDownloadOf(message.source),
     });
     question?.evaluated();
   }
@@ -207,9 +213,7 @@ export class PeerDesk implements LinkedPeerOwner {
         const registered = core.peerRegistered(facts, nowMs);
         const peer = core.peer(facts.peerId);
         if (peer?.host !== host) return [];
-        // Enough for others, not for a seed: the next who registers says the rest.
-        if (records.task(peer.task) === undefined)
-          records.keepTask(peer.task, { ...toLinkedTaskRecord(held.source), seedDownload: undefined });
+        if (records.task(peer.task) === undefined) records.keepTask(peer.task, toLinkedTaskRecord(held.source));
         // Nobody is there to be told of the registration; what it means to others is.
         const others = registered.filter((decision) => !('peerId' in decision) || decision.peerId !== peer.id);
         return [...others, ...core.peerFinished(peer.id, { fromOrigin: false }, nowMs)];

@@ -1,6 +1,6 @@
-import { clone } from '@bufbuild/protobuf';
+import { clone, create } from '@bufbuild/protobuf';
 import { common } from '@d7y/api';
-import type { TaskRecord } from './records.ts';
+import type { SeedDownloadOf, TaskRecord } from './records.ts';
 
 /** Header names, lower-case, that carry a credential … */
 const SECRET_HEADERS: ReadonlySet<string> = new Set(['authorization', 'proxy-authorization', 'cookie', 'set-cookie']);
@@ -24,21 +24,33 @@ export function publicUrl(text: string): string {
 }
 
 /** The part of a registration that describes the task to others. */
-export function toTaskRecord(download: common.Download): TaskRecord {
-  return {
-    url: publicUrl(download.url),
-    digest: download.digest,
-    tag: download.tag,
-    application: download.application,
-    filteredQueryParams: download.filteredQueryParams,
+export function toTaskRecord({ url, digest, tag, application, filteredQueryParams }: common.Download): TaskRecord {
+  return { url: publicUrl(url), digest, tag, application, filteredQueryParams };
+}
+
+/** Makes what a seed is asked for a peer of the task from how any peer of it registered. */
+export function seedDownloadOf(registered: common.Download): SeedDownloadOf {
+  // Credentials go now, not when somebody asks: this is kept for as long as the registration is the newest of its task.
+  const asked = { ...registered, requestHeader: publicHeaders(registered.requestHeader) };
+  return ({ range }) => {
+    const download = toSeedDownload(asked);
+    if (range === undefined) delete download.range;
+    else download.range = create(common.RangeSchema, { start: BigInt(range.start), length: BigInt(range.length) });
+    return download;
   };
+}
+
+function publicHeaders(headers: Readonly<Record<string, string>>): Record<string, string> {
+  const kept: Record<string, string> = {};
+  for (const name in headers) if (isPublicHeader(name)) kept[name] = headers[name] ?? '';
+  return kept;
 }
 
 /**
  * What a seed is asked to download on behalf of a peer: the same content, for the swarm instead of a file, and without
  * the credentials of the peer's user.
  */
-export function toSeedDownload(registered: common.Download): common.Download {
+function toSeedDownload(registered: common.Download): common.Download {
   const download = clone(common.DownloadSchema, registered);
   download.needBackToSource = true;
   download.metadataOnly = false;
@@ -49,8 +61,5 @@ export function toSeedDownload(registered: common.Download): common.Download {
   delete download.hdfs;
   if (download.huggingFace !== undefined) delete download.huggingFace.token;
   if (download.modelScope !== undefined) delete download.modelScope.token;
-  download.requestHeader = Object.fromEntries(
-    Object.entries(download.requestHeader).filter(([name]) => isPublicHeader(name)),
-  );
   return download;
 }

@@ -6,7 +6,7 @@ import { createLayout } from '@d7y/piece';
 import type { RegistrationFacts } from '@d7y/swarm';
 import { ConversationError } from '../errors.ts';
 import { isPublicHeader, publicUrl } from './download.ts';
-import type { TaskRecord } from './records.ts';
+import type { SeedDownloadOf, TaskRecord } from './records.ts';
 import { safeNumber, toPriority } from './registration-facts.ts';
 
 const MAX_ID_LENGTH = 512;
@@ -37,9 +37,9 @@ export function heldTaskFacts(hostId: string, held: swarm.HeldTask): Registratio
   };
 }
 
-/** The part of a registration that describes the task to others, and to the seed that may have to fetch it. */
+/** The part of a registration that describes the task to others. */
 export function toLinkedTaskRecord(source: swarm.TaskSource | undefined): TaskRecord {
-  if (source === undefined || lengthOf(source) > MAX_SOURCE_LENGTH)
+  if (!isUsable(source))
     return { url: '', digest: undefined, tag: undefined, application: undefined, filteredQueryParams: [] };
   return {
     url: publicUrl(source.url),
@@ -47,9 +47,15 @@ export function toLinkedTaskRecord(source: swarm.TaskSource | undefined): TaskRe
     tag: source.tag || undefined,
     application: source.application || undefined,
     filteredQueryParams: source.filteredQueryParams,
-    seedDownload: () => toSeedDownload(source),
   };
 }
+
+/** Makes what a seed is asked for any peer of the task; undefined where nobody could be asked. */
+export const linkedSeedDownloadOf = (source: swarm.TaskSource | undefined): SeedDownloadOf | undefined =>
+  isUsable(source) ? () => toSeedDownload(source) : undefined;
+
+const isUsable = (source: swarm.TaskSource | undefined): source is swarm.TaskSource =>
+  source !== undefined && lengthOf(source) <= MAX_SOURCE_LENGTH;
 
 function toSeedDownload(source: swarm.TaskSource): common.Download {
   return create(common.DownloadSchema, {

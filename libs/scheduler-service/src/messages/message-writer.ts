@@ -17,18 +17,6 @@ export class MessageWriter {
     this.#records = records;
   }
 
-  /** The peers of one task as candidate parents: they share one message of the task. */
-  candidates(parents: readonly PeerView[]): common.Peer[] {
-    const [first] = parents;
-    if (first === undefined) return [];
-    const task = this.task(first.task);
-    return parents.map((parent) => this.#peer(parent, task, this.#candidateHost(parent.host)));
-  }
-
-  peer(peer: PeerView): common.Peer {
-    return this.#peer(peer, this.task(peer.task), this.host(peer.host));
-  }
-
   task(task: TaskView): common.Task {
     const record = this.#records.task(task);
     const { contentLength = 0, pieceCount = 0 } = task.size;
@@ -55,36 +43,32 @@ export class MessageWriter {
     return this.#records.host(host)?.message ?? create(common.HostSchema, { id: host.id, ip: host.facts.ip });
   }
 
-  /** Without what no child needs to know of its parent. */
-  #candidateHost(host: HostView): common.Host {
-    const {
-      name: _name,
-      schedulerClusterId: _cluster,
-      disableShared: _shared,
-      $typeName: _type,
-      ...rest
-    } = this.host(host);
-    return create(common.HostSchema, rest);
-  }
-
-  #peer(peer: PeerView, task: common.Task, host: common.Host): common.Peer {
+  peer(peer: PeerView): common.Peer {
     return create(common.PeerSchema, {
       id: peer.id,
       priority: peer.priority,
       ...(peer.range === undefined
         ? {}
         : { range: { start: BigInt(peer.range.start), length: BigInt(peer.range.length) } }),
-      cost: durationFromMs(Math.floor(Math.max(0, peer.updatedAtMs - peer.createdAtMs))),
+      cost: durationFromMs(costMsOf(peer)),
       state: peer.state,
-      task,
-      host,
+      task: this.task(peer.task),
+      host: this.host(peer.host),
       needBackToSource: peer.needBackToSource,
       createdAt: timestampFromMs(Math.floor(peer.createdAtMs)),
       updatedAt: timestampFromMs(Math.floor(peer.updatedAtMs)),
-      concurrentPieceCount: this.#records.peer(peer)?.concurrentPieceCount ?? DEFAULT_CONCURRENT_PIECES,
+      concurrentPieceCount: this.concurrentPieceCount(peer),
     });
   }
+
+  /** How many pieces the peer fetches at once. */
+  concurrentPieceCount(peer: PeerView): number {
+    return this.#records.peer(peer)?.concurrentPieceCount ?? DEFAULT_CONCURRENT_PIECES;
+  }
 }
+
+/** How long it has taken so far. */
+export const costMsOf = (peer: PeerView): number => Math.floor(Math.max(0, peer.updatedAtMs - peer.createdAtMs));
 
 function sizeScopeOf({ size: { contentLength, pieceLength } }: TaskView): common.SizeScope {
   if (contentLength === undefined) return common.SizeScope.UNKNOW;

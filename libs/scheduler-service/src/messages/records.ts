@@ -13,16 +13,15 @@ export interface TaskRecord {
   readonly tag: string | undefined;
   readonly application: string | undefined;
   readonly filteredQueryParams: readonly string[];
-  /** Makes what a seed would be asked, where all peers ask for the same. Without credentials. */
-  readonly seedDownload?: (() => common.Download) | undefined;
 }
 
-/** How a peer registered. */
+/** How a peer registered, where that is not what all do. */
 export interface PeerRecord {
   readonly concurrentPieceCount: number;
-  /** What a seed would be asked on this peer's behalf. Without credentials. */
-  readonly seedDownload: common.Download;
 }
+
+/** Makes what a seed is asked on behalf of a peer. Without credentials. */
+export type SeedDownloadOf = (peer: Pick<PeerView, 'range'>) => common.Download;
 
 /**
  * Messages behind the swarm's hosts, tasks and peers. They live exactly as long as those: what the swarm forgets, this
@@ -32,6 +31,8 @@ export class Records {
   readonly #hosts = new WeakMap<HostView, HostRecord>();
   readonly #tasks = new WeakMap<TaskView, TaskRecord>();
   readonly #peers = new WeakMap<PeerView, PeerRecord>();
+  /** As the newest registration of each task has it: addresses and their signatures grow old. */
+  readonly #seedDownloads = new WeakMap<TaskView, SeedDownloadOf>();
 
   host(host: HostView): HostRecord | undefined {
     return this.#hosts.get(host);
@@ -47,7 +48,7 @@ export class Records {
 
   /** What a seed would be asked on behalf of this peer. */
   seedDownload(peer: PeerView): common.Download | undefined {
-    return this.#peers.get(peer)?.seedDownload ?? this.#tasks.get(peer.task)?.seedDownload?.();
+    return this.#seedDownloads.get(peer.task)?.(peer);
   }
 
   keepHost(host: HostView, record: HostRecord): void {
@@ -56,6 +57,10 @@ export class Records {
 
   keepTask(task: TaskView, record: TaskRecord): void {
     this.#tasks.set(task, record);
+  }
+
+  keepSeedDownload(task: TaskView, makes: SeedDownloadOf): void {
+    this.#seedDownloads.set(task, makes);
   }
 
   keepPeer(peer: PeerView, record: PeerRecord): void {

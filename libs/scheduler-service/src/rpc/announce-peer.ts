@@ -1,15 +1,14 @@
 import type { ServiceImpl } from '@connectrpc/connect';
 import { durationMs } from '@bufbuild/protobuf/wkt';
-import { common } from '@d7y/api';
-import type { scheduler } from '@d7y/api';
-import type { Telemetry } from '@d7y/service-kit';
-import { untilAborted } from '@d7y/service-kit';
+import { common, scheduler } from '@d7y/api';
+import type { MessageCall, MessageHandler, Telemetry } from '@d7y/service-kit';
+import { messageStream } from '@d7y/service-kit';
 import type { PeerView } from '@d7y/swarm';
-import { context } from '@opentelemetry/api';
-import type { Access, CallContext } from '../access/access.ts';
+import type { Context, Span } from '@opentelemetry/api';
+import type { Access } from '../access/access.ts';
 import { ConversationError, PeerNotFoundError } from '../errors.ts';
-import { toSeedDownload, toTaskRecord } from '../messages/download.ts';
-import type { MessageWriter } from '../messages/message-writer.ts';
+import { seedDownloadOf, toTaskRecord } from '../messages/download.ts';
+import type { OfferWriter } from '../messages/offer-writer.ts';
 import { DEFAULT_CONCURRENT_PIECES } from '../messages/message-writer.ts';
 import { safeNumber, toRegistrationFacts } from '../messages/registration-facts.ts';
 import { trafficLabel } from '../metrics.ts';
@@ -26,7 +25,7 @@ type Request = scheduler.AnnouncePeerRequest;
 export interface AnnouncePeerContext {
   readonly driver: SwarmDriver;
   readonly reports: PeerReports;
-  readonly writer: MessageWriter;
+  readonly offers: OfferWriter;
   readonly metrics: SchedulerMetrics;
   readonly telemetry: Telemetry;
   readonly access: Access;
@@ -35,36 +34,17 @@ export interface AnnouncePeerContext {
 }
 
 /** One download of one peer: its requests are handled in the order in which they come, its answers sent as they are decided. */
-export const announcePeer = (parts: AnnouncePeerContext) =>
-  ({
-    async *announcePeer(requests, call) {
-      const { signal } = call;
-      const { metrics } = parts;
-      const handler = new PeerRequests(parts, call);
-      metrics.announcePeer.attempt();
-      metrics.openStreams.inc();
-      const reading = handler.read(untilAborted(requests, signal));
-      try {
-        yield* untilAborted(handler.conversation.answers, signal);
-        // Cut off is not ended: a peer that is told so tries elsewhere.
-        signal.throwIfAborted();
-      } catch (error) {
-        metrics.announcePeer.failure();
-        throw error;
-      } finally {
-        metrics.openStreams.dec();
-        handler.leave();
-        // The reader ends with the signal; whatever it still throws has its answer already.
-        reading.catch(() => undefined);
-      }
-    },
-  }) satisfies Partial<ServiceImpl<typeof scheduler.Scheduler>>;
+export const announcePeer = (
+  parts: AnnouncePeerContext,
+): Pick<ServiceImpl<typeof scheduler.Scheduler>, 'announcePeer'> => ({
+  announcePeer: messageStream(scheduler.Scheduler.method.announcePeer, (call) => new PeerRequests(parts, call)),
+});
 
-/** Reads one stream. Knows its peer from the registration on. */
-class PeerRequests {
-  readonly conversation: Conversation;
+/** One stream. Knows its peer from the registration on. */
+class PeerRequests implements MessageHandler<Request> {
+  readonly #conversation: Conversation;
   readonly #parts: AnnouncePeerContext;
-  readonly #call: CallContext & { readonly signal: AbortSignal };
+  readonly #call: MessageCall;
   /** Its place among the streams of its host. */
   #stream: Disposable | undefined;
   #peer: PeerView | undefined;
@@ -73,33 +53,39 @@ class PeerRequests {
   #originStatus: number | undefined;
   #isOver = false;
 
-  constructor(parts: AnnouncePeerContext, call: CallContext & { readonly signal: AbortSignal }) {
+  constructor(parts: AnnouncePeerContext, call: MessageCall) {
     this.#parts = parts;
     this.#call = call;
-    this.conversation = new Conversation(context.active(), parts.writer);
+    this.#conversation = new Conversation(call, parts.offers);
+    parts.metrics.announcePeer.attempt();
+    parts.metrics.openStreams.inc();
   }
 
-  /** Handles requests until the peer has said its last word, the stream ends, or one of them is wrong. */
-  async read(requests: AsyncIterable<Request>): Promise<void> {
-    try {
-      for await (const request of requests) {
-        if (request.request.case === 'registerPeerRequest') await this.#admit(request.hostId);
-        this.#handle(request);
-        if (this.#isOver) break;
-      }
-      this.conversation.end();
-    } catch (error) {
-      this.conversation.fail(error);
-    }
+  message(request: Request): Promise<void> | undefined {
+    const admitted = request.request.case === 'registerPeerRequest' ? this.#admit(request.hostId) : undefined;
+    if (admitted !== undefined) return admitted.then(() => this.#take(request));
+    this.#take(request);
+    return undefined;
+  }
+
+  ended(): void {
+    this.#conversation.end();
   }
 
   /** The stream is gone. */
-  leave(): void {
+  closed(error: unknown): void {
+    const { metrics, reports } = this.#parts;
+    metrics.openStreams.dec();
+    if (error !== undefined) metrics.announcePeer.failure();
     this.#stream?.[Symbol.dispose]();
-    this.#stream = undefined;
-    this.conversation.end();
-    const ids = this.#ids;
-    if (ids !== undefined) this.#parts.reports.left(ids.peerId, this.conversation, { isOver: this.#isOver });
+    this.#conversation.closed(error);
+    if (this.#ids !== undefined) reports.left(this.#ids.peerId, this.#conversation, { isOver: this.#isOver });
+  }
+
+  #take(request: Request): void {
+    this.#handle(request);
+    // The peer has said its last word.
+    if (this.#isOver) this.#conversation.end();
   }
 
   /** Waits until the registration may be looked at. Only then is it known who speaks. */
@@ -126,24 +112,20 @@ class PeerRequests {
   }
 
   #register(ids: { hostId: string; taskId: string; peerId: string }, download: common.Download): void {
-    const { reports, telemetry } = this.#parts;
+    const { reports } = this.#parts;
     checkDownloadSize(download);
     if (this.#ids !== undefined)
       throw new ConversationError(`peer ${this.#ids.peerId} has registered on this stream already`);
     this.#ids = ids;
-    const span = telemetry.tracer.startSpan(
-      'register peer',
-      { attributes: { 'd7y.task_id': ids.taskId, 'd7y.peer_id': ids.peerId, 'd7y.host_id': ids.hostId } },
-      this.conversation.trace,
-    );
-    const question = this.#openQuestion('register', () => span.end());
-    const concurrentPieceCount = download.concurrentPieceCount ?? DEFAULT_CONCURRENT_PIECES;
-    this.#peer = reports.registered(this.conversation, toRegistrationFacts(ids, download), {
+    const question = this.#openQuestion('register');
+    const { concurrentPieceCount = DEFAULT_CONCURRENT_PIECES } = download;
+    this.#peer = reports.registered(this.#conversation, toRegistrationFacts(ids, download), {
       ...{ application: download.application, url: download.url },
-      peer: { concurrentPieceCount, seedDownload: toSeedDownload(download) },
+      ...(concurrentPieceCount !== DEFAULT_CONCURRENT_PIECES && { concurrentPieceCount }),
       task: () => toTaskRecord(download),
+      seedDownload: seedDownloadOf(download),
     });
-    question.evaluated();
+    question?.evaluated();
   }
 
   #report(peerId: string, request: Exclude<Request['request'], { case: undefined | 'registerPeerRequest' }>): void {
@@ -163,7 +145,7 @@ class PeerRequests {
           peer,
           request.value.candidateParents.map(({ id }) => id),
         );
-        question.evaluated();
+        question?.evaluated();
         return;
       }
       case 'downloadPeerFinishedRequest':
@@ -212,16 +194,24 @@ class PeerRequests {
     this.#parts.reports.piecesFinished(peer, { pieces: [piece.number], deliveries: [delivery] });
   }
 
-  /** Times the answer to a question of the peer, in a span below that of the call. */
-  #openQuestion(cause: 'register' | 'reschedule', then?: () => void): QuestionTrace {
+  /** Times the answer to a question of the peer, in spans below that of the call. */
+  #openQuestion(cause: 'register' | 'reschedule'): QuestionTrace | undefined {
     const { reports, telemetry, driver } = this.#parts;
+    const { trace } = this.#conversation;
     const startedMs = driver.now();
-    const question = new QuestionTrace(telemetry.tracer, cause, this.conversation.trace);
-    this.conversation.onAnswer = (answer, parentCount) => {
+    const registering = cause === 'register' && trace !== undefined ? this.#registrationSpan(trace) : undefined;
+    const question = trace === undefined ? undefined : new QuestionTrace(telemetry.tracer, cause, trace);
+    this.#conversation.onAnswer = (answer, parentCount) => {
       reports.answered(startedMs);
-      question.answered(answer, parentCount);
-      then?.();
+      question?.answered(answer, parentCount);
+      registering?.end();
     };
     return question;
+  }
+
+  #registrationSpan(trace: Context): Span {
+    const { taskId, peerId, hostId } = this.#ids ?? {};
+    const attributes = { 'd7y.task_id': taskId, 'd7y.peer_id': peerId, 'd7y.host_id': hostId };
+    return this.#parts.telemetry.tracer.startSpan('register peer', { attributes }, trace);
   }
 }

@@ -1,6 +1,7 @@
 import type { ServiceImpl } from '@connectrpc/connect';
-import type { swarm } from '@d7y/api';
-import { untilAborted } from '@d7y/service-kit';
+import { swarm } from '@d7y/api';
+import type { MessageCall, MessageHandler } from '@d7y/service-kit';
+import { messageStream } from '@d7y/service-kit';
 import type { Access } from '../access/access.ts';
 import type { Admission } from './admission.ts';
 import { ConversationError } from '../errors.ts';
@@ -8,62 +9,62 @@ import type { Link, LinkHub } from '../link/link-hub.ts';
 import { isOfPeer } from '../link/peer-desk.ts';
 import { WaitingRequests } from '../link/waiting-requests.ts';
 
-/** The stream of a daemon of ours: it introduces itself first, then says and asks things in any order. */
-export const link = ({
-  hub,
-  linkMetrics,
-  access,
-  admission,
-}: {
-  hub: LinkHub;
-  linkMetrics: { request(kind: string): void };
-  access: Access;
-  admission: Admission;
-}) =>
-  ({
-    async *link(requests, call) {
-      const { signal } = call;
-      const incoming = untilAborted(requests, signal);
-      const { value: first, done = false } = await incoming.next();
-      if (done) return;
-      if (first?.request.case !== 'open') throw new ConversationError('a link begins with open');
-      access.checkHost(call, first.request.value.hostId);
-      const opened = hub.open(first.request.value);
-      const reading = read(hub, opened, incoming, { linkMetrics, turn: () => admission.turn(call) });
-      try {
-        yield* untilAborted(opened.outbox, signal);
-        // Cut off is not ended: a daemon that is told so comes back.
-        signal.throwIfAborted();
-      } finally {
-        hub.close(opened);
-        // The reader ends with the signal; whatever it still throws has its answer already.
-        reading.catch(() => undefined);
-      }
-    },
-  }) satisfies Partial<ServiceImpl<typeof swarm.SwarmService>>;
+interface LinkContext {
+  readonly hub: LinkHub;
+  readonly linkMetrics: { request(kind: string): void };
+  readonly access: Access;
+  readonly admission: Admission;
+}
 
-async function read(
-  hub: LinkHub,
-  opened: Link,
-  requests: AsyncIterable<swarm.LinkRequest>,
-  { linkMetrics, turn }: { linkMetrics: { request(kind: string): void }; turn: () => Promise<void> | undefined },
-): Promise<void> {
-  const waiting = new WaitingRequests(
-    (request) => hub.handle(opened, request),
-    (error) => opened.outbox.end(error as Error),
-  );
-  try {
-    for await (const { request } of requests) {
-      // A kind that a newer daemon knows is none of ours: it is passed over.
-      if (request.case === undefined) continue;
-      if (request.case === 'open') throw new ConversationError('a link is opened once');
-      linkMetrics.request(request.case);
-      // A crowd is slowed down, nobody is turned away; only the registrations wait.
-      if (isOfPeer(request)) await waiting.take(request, request.case === 'register' ? turn() : undefined);
-      else hub.handle(opened, request);
+/** The stream of a daemon of ours: it introduces itself first, then says and asks things in any order. */
+export const link = (parts: LinkContext): Pick<ServiceImpl<typeof swarm.SwarmService>, 'link'> => ({
+  link: messageStream(swarm.SwarmService.method.link, (call) => new LinkRequests(parts, call)),
+});
+
+class LinkRequests implements MessageHandler<swarm.LinkRequest> {
+  readonly #parts: LinkContext;
+  readonly #call: MessageCall;
+  #link: Link | undefined;
+  #waiting: WaitingRequests | undefined;
+
+  constructor(parts: LinkContext, call: MessageCall) {
+    this.#parts = parts;
+    this.#call = call;
+  }
+
+  message({ request }: swarm.LinkRequest): Promise<void> | undefined {
+    const { hub, access, admission, linkMetrics } = this.#parts;
+    const link = this.#link;
+    if (link === undefined) {
+      if (request.case !== 'open') throw new ConversationError('a link begins with open');
+      access.checkHost(this.#call, request.value.hostId);
+      const opened = (this.#link = hub.open(request.value, this.#call));
+      this.#waiting = new WaitingRequests(
+        (waited) => hub.handle(opened, waited),
+        (error) => opened.outbox.end(error as Error),
+      );
+      return undefined;
     }
-    opened.outbox.end();
-  } catch (error) {
-    opened.outbox.end(error as Error);
+    // A kind that a newer daemon knows is none of ours: it is passed over.
+    if (request.case === undefined) return undefined;
+    if (request.case === 'open') throw new ConversationError('a link is opened once');
+    linkMetrics.request(request.case);
+    // A crowd is slowed down, nobody is turned away; only the registrations wait.
+    if (isOfPeer(request))
+      return this.#waiting?.take(request, request.case === 'register' ? admission.turn(this.#call) : undefined);
+    hub.handle(link, request);
+    return undefined;
+  }
+
+  ended(): void {
+    this.#call.end();
+  }
+
+  drained(): void {
+    this.#link?.outbox.drained();
+  }
+
+  closed(): void {
+    if (this.#link !== undefined) this.#parts.hub.close(this.#link);
   }
 }

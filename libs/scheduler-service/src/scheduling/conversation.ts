@@ -1,16 +1,13 @@
-import { create } from '@bufbuild/protobuf';
+import { create, toBinary } from '@bufbuild/protobuf';
 import { Code, ConnectError } from '@connectrpc/connect';
 import { scheduler } from '@d7y/api';
-import { AsyncQueue } from '@d7y/service-kit';
+import type { MessageCall } from '@d7y/service-kit';
 import type { RefusalCode } from '@d7y/swarm';
 import type { Context } from '@opentelemetry/api';
-import type { MessageWriter } from '../messages/message-writer.ts';
+import type { OfferWriter } from '../messages/offer-writer.ts';
 import type { ParentToOffer, PeerChannel } from './peer-channel.ts';
 
 type Response = scheduler.AnnouncePeerResponse;
-
-/** Answers that may wait for a peer that does not read: it gets one per question, and now and then further parents. */
-const MAX_QUEUED_ANSWERS = 256;
 
 /** How the refusals of the swarm are told to callers. */
 const REFUSAL_CODES: Readonly<Record<RefusalCode, Code>> = {
@@ -21,16 +18,19 @@ const REFUSAL_CODES: Readonly<Record<RefusalCode, Code>> = {
 
 /** The scheduler's half of one AnnouncePeer stream: what is to be sent on it, and the trace it belongs to. */
 export class Conversation implements PeerChannel {
-  readonly answers = new AsyncQueue<Response>(MAX_QUEUED_ANSWERS);
-  /** The caller's trace; what is done on behalf of the peer joins it. */
-  readonly trace: Context;
   /** Called when the question that is open has its answer, or is turned down. */
   onAnswer: ((kind: string, parentCount: number) => void) | undefined;
-  readonly #writer: MessageWriter;
+  readonly #call: MessageCall;
+  readonly #offers: OfferWriter;
 
-  constructor(trace: Context, writer: MessageWriter) {
-    this.trace = trace;
-    this.#writer = writer;
+  constructor(call: MessageCall, offers: OfferWriter) {
+    this.#call = call;
+    this.#offers = offers;
+  }
+
+  /** The caller's trace; what is done on behalf of the peer joins it. */
+  get trace(): Context | undefined {
+    return this.#call.trace;
   }
 
   answerEmpty(): void {
@@ -42,9 +42,8 @@ export class Conversation implements PeerChannel {
   }
 
   offerParents(parents: readonly ParentToOffer[]): void {
-    const candidateParents = this.#writer.candidates(parents.map(({ peer }) => peer));
-    const value = create(scheduler.NormalTaskResponseSchema, { candidateParents });
-    this.#send({ case: 'normalTaskResponse', value }, 'parents', candidateParents.length);
+    this.#closeQuestion('parents', parents.length);
+    this.#call.send(this.#offers.offer(parents));
   }
 
   grantOrigin(description: string): void {
@@ -62,26 +61,28 @@ export class Conversation implements PeerChannel {
 
   /** Ends the stream with an error. */
   fail(error: unknown): void {
-    this.#closeQuestion('refused', 0);
-    this.answers.fail(error);
+    this.#closeQuestion('refused');
+    this.#call.end(error);
   }
 
   /** Ends the stream as it should. */
   end(): void {
-    this.#closeQuestion('ended', 0);
-    this.answers.close();
+    this.#closeQuestion('ended');
+    this.#call.end();
   }
 
-  #send(response: Response['response'], kind: string, parentCount = 0): void {
-    this.#closeQuestion(kind, parentCount);
-    try {
-      this.answers.push(create(scheduler.AnnouncePeerResponseSchema, { response }));
-    } catch (error) {
-      this.answers.fail(error);
-    }
+  /** The stream is gone. */
+  closed(error: unknown): void {
+    this.#closeQuestion(error === undefined ? 'ended' : 'refused');
   }
 
-  #closeQuestion(kind: string, parentCount: number): void {
+  #send(response: Response['response'], kind: string): void {
+    this.#closeQuestion(kind);
+    const message = create(scheduler.AnnouncePeerResponseSchema, { response });
+    this.#call.send(toBinary(scheduler.AnnouncePeerResponseSchema, message));
+  }
+
+  #closeQuestion(kind: string, parentCount = 0): void {
     const { onAnswer } = this;
     this.onAnswer = undefined;
     onAnswer?.(kind, parentCount);

@@ -1,8 +1,7 @@
 import type { Logger } from '@d7y/service-kit';
 import type { ApplicationPriorities } from '../dynconfig/application-priorities.ts';
 import type { DeliveryFacts, PeerView, RegistrationFacts } from '@d7y/swarm';
-import type { Records, TaskRecord } from '../messages/records.ts';
-import type { PeerRecord } from '../messages/records.ts';
+import type { Records, SeedDownloadOf, TaskRecord } from '../messages/records.ts';
 import { peerLabels, sizeLevelOf } from '../metrics.ts';
 import type { SchedulerMetrics } from '../metrics.ts';
 import type { PeerChannel } from './peer-channel.ts';
@@ -51,8 +50,10 @@ export class PeerReports {
     described: {
       readonly application: string | undefined;
       readonly url: string;
-      readonly peer?: PeerRecord;
+      /** Unless it is what all do. */
+      readonly concurrentPieceCount?: number | undefined;
       readonly task: () => TaskRecord;
+      readonly seedDownload: SeedDownloadOf | undefined;
     },
   ): PeerView | undefined {
     const { peerId, hostId, taskId } = facts;
@@ -65,11 +66,10 @@ export class PeerReports {
       const peer = swarm.peer(peerId);
       if (peer?.host.id === hostId && peer.task.id === taskId) {
         registered = peer;
-        if (described.peer !== undefined) this.#records.keepPeer(peer, described.peer);
-        // Where peers do not say by themselves what a seed would be asked, the task does.
-        const known = this.#records.task(peer.task);
-        if (known === undefined || (described.peer === undefined && known.seedDownload === undefined))
-          this.#records.keepTask(peer.task, described.task());
+        const { concurrentPieceCount, seedDownload } = described;
+        if (concurrentPieceCount !== undefined) this.#records.keepPeer(peer, { concurrentPieceCount });
+        if (this.#records.task(peer.task) === undefined) this.#records.keepTask(peer.task, described.task());
+        if (seedDownload !== undefined) this.#records.keepSeedDownload(peer.task, seedDownload);
         this.#metrics.registerPeer.attempt(peerLabels(peer));
       }
       return decisions;

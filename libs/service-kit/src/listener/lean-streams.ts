@@ -1,35 +1,49 @@
 import type { ServerHttp2Stream, IncomingHttpHeaders } from 'node:http2';
 import { constants } from 'node:http2';
-import type { DescMessage, DescMethod, DescMethodBiDiStreaming, Message } from '@bufbuild/protobuf';
-import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
-import type { ContextValues, HandlerContext, Interceptor, MethodImpl, StreamRequest } from '@connectrpc/connect';
+import type { DescMessage, DescMethod, Message } from '@bufbuild/protobuf';
+import { fromBinary } from '@bufbuild/protobuf';
+import type { ContextValues } from '@connectrpc/connect';
 import { Code, ConnectError, createContextValues } from '@connectrpc/connect';
 import { setTrailerStatus } from '@connectrpc/connect/protocol-grpc';
-import type { Logger } from '../observe/logger.ts';
+import { context } from '@opentelemetry/api';
+import type { Context } from '@opentelemetry/api';
+import type { BeginCall, Call } from '../rpc/interceptors.ts';
+import type { MessageCall, MessageHandler, OpenMessageStream } from '../rpc/message-stream.ts';
+import { openerOf } from '../rpc/message-stream.ts';
 import { grpcEnvelope, GrpcMessages } from './grpc-messages.ts';
 
-type Method = DescMethodBiDiStreaming<DescMessage, DescMessage>;
-type AnyFn = Parameters<Interceptor>[0];
-const END: IteratorReturnResult<undefined> = { done: true, value: undefined };
+/** Messages that may wait for their turn before no more are read. */
+const MAX_WAITING = 64;
+/** Of one call whose caller does not read. */
+const MAX_UNSENT_BYTES = 4 * 2 ** 20;
+const DONE = { 'grpc-status': '0' };
 
 export interface LeanStreamsOptions {
-  readonly interceptors: Interceptor[];
-  /** Ends the signals of all calls when it is aborted. */
+  /** Begins what counts, traces and logs a call. */
+  readonly begin: BeginCall;
+  /** Checks messages of a type; throws what callers are told. */
+  readonly guardOf: (type: DescMessage) => ((message: Message) => void) | undefined;
+  /** Ends all calls when it is aborted. */
   readonly shutdown: AbortSignal;
   /** Values that handlers find in the context of a call on this stream. */
   readonly valuesOf: (stream: ServerHttp2Stream) => ContextValues | undefined;
-  readonly logger: Logger;
+}
+
+interface Registered {
+  readonly method: DescMethod;
+  readonly open: OpenMessageStream<unknown>;
+  readonly guard: ((message: Message) => void) | undefined;
+  readonly maxBytes: number | undefined;
 }
 
 /**
- * gRPC calls with streams in both directions, straight on Node's HTTP/2 streams. Handlers and interceptors are those that Connect would
- * run, and see no difference; but between them and the wire there are no web streams, no request and response objects and no
- * transformations of iterables, which cost several times what the calls themselves do. Whatever is not plain gRPC in the binary format is
- * left to Connect. Headers go out at once and `grpc-timeout` is not heeded: see `openEarly`.
+ * gRPC calls with streams in both directions, straight on Node's HTTP/2 streams: of methods that are implemented in terms of messages
+ * (`messageStream`), when they are called in plain gRPC. Everything else is left to Connect, and so are interceptors: these calls are
+ * counted, traced and checked here. Headers go out at once and `grpc-timeout` is not heeded: see `openEarly`.
  */
 export class LeanStreams {
   readonly #options: LeanStreamsOptions;
-  readonly #methods = new Map<string, { method: Method; invoke: AnyFn; maxBytes: number | undefined }>();
+  readonly #methods = new Map<string, Registered>();
   readonly #calls = new Set<LeanCall>();
 
   constructor(options: LeanStreamsOptions) {
@@ -37,7 +51,7 @@ export class LeanStreams {
     options.shutdown.addEventListener(
       'abort',
       () => {
-        for (const call of this.#calls) call.abort(options.shutdown.reason);
+        for (const call of this.#calls) call.end(options.shutdown.reason);
       },
       { once: true },
     );
@@ -48,30 +62,11 @@ export class LeanStreams {
     return this.#calls.size;
   }
 
-  /** Takes the method over, if it has streams in both directions. */
-  register(
-    path: string,
-    described: DescMethod,
-    handler: MethodImpl<DescMethod>,
-    { readMaxBytes }: { readonly readMaxBytes?: number | undefined } = {},
-  ): void {
-    if (described.methodKind !== 'bidi_streaming') return;
-    const method = described as Method;
-    const implementation = handler as MethodImpl<Method>;
-    const { interceptors } = this.#options;
-    const innermost: AnyFn = (request) => {
-      const { call, ...seen } = request as StreamRequest & { readonly call: LeanCall };
-      const message = implementation(seen.message, call.contextOf(seen));
-      return Promise.resolve({
-        ...{ stream: true, method, service: method.parent, message: message as AsyncIterable<Message> },
-        ...{ header: call.responseHeader, trailer: call.responseTrailer },
-      });
-    };
-    this.#methods.set(path, {
-      method,
-      maxBytes: readMaxBytes,
-      invoke: interceptors.reduceRight((next, run) => run(next), innermost),
-    });
+  /** Takes the method over, if it is implemented in terms of messages. */
+  register(path: string, method: DescMethod, implementation: unknown, maxBytes: number | undefined): void {
+    const open = openerOf(implementation);
+    if (open === undefined) return;
+    this.#methods.set(path, { method, open, maxBytes, guard: this.#options.guardOf(method.input) });
   }
 
   /** @returns whether the call is one of those; otherwise nothing was done to the stream */
@@ -80,135 +75,162 @@ export class LeanStreams {
     const type = headers['content-type'];
     if (registered === undefined || (type !== 'application/grpc' && type !== 'application/grpc+proto')) return false;
     if (headers[':method'] !== 'POST' || headers['grpc-encoding'] === 'gzip') return false;
-    const { shutdown, valuesOf, logger } = this.#options;
-    const call = new LeanCall(stream, headers, registered, valuesOf(stream));
+    const { shutdown, valuesOf, begin } = this.#options;
+    const call = new LeanCall(stream, registered, valuesOf(stream), (isOver) =>
+      begin({ service: registered.method.parent, method: registered.method, header: readerOf(headers), isOver }),
+    );
     this.#calls.add(call);
-    if (shutdown.aborted) call.abort(shutdown.reason);
-    call
-      .answer(registered.invoke)
-      .catch((error: unknown) => {
-        logger.warn({ err: error, rpc: headers[':path'] }, 'rpc: response not sent');
-        stream.close(constants.NGHTTP2_INTERNAL_ERROR);
-      })
-      .finally(() => this.#calls.delete(call));
+    stream.once('close', () => this.#calls.delete(call));
+    stream.respond({ ':status': 200, 'content-type': type }, { waitForTrailers: true, endStream: false });
+    call.start();
+    if (shutdown.aborted) call.end(shutdown.reason);
     return true;
   }
 }
 
-/** One call. */
-class LeanCall {
+/** One call. Owner of its stream. */
+class LeanCall implements MessageCall {
+  readonly values: ContextValues;
   readonly #stream: ServerHttp2Stream;
-  readonly #headers: IncomingHttpHeaders;
-  readonly #method: Method;
-  readonly #values: ContextValues;
-  readonly #requests: GrpcMessages;
-  readonly #controller = new AbortController();
-  readonly responseHeader = new Headers();
-  readonly responseTrailer = new Headers();
-  #drained: PromiseWithResolvers<void> | undefined;
+  readonly #registered: Registered;
+  readonly #watch: Call;
+  readonly #incoming: GrpcMessages;
+  #handler: MessageHandler<unknown> | undefined;
+  /** Messages that came while the handler was busy with an earlier one. */
+  #waiting: Buffer[] | undefined;
+  #isBusy = false;
+  #hasEnded = false;
+  #isOver = false;
+  #controller: AbortController | undefined;
 
   constructor(
     stream: ServerHttp2Stream,
-    headers: IncomingHttpHeaders,
-    { method, maxBytes }: { readonly method: Method; readonly maxBytes: number | undefined },
+    registered: Registered,
     values: ContextValues | undefined,
+    begin: (isOver: () => boolean) => Call,
   ) {
     this.#stream = stream;
-    this.#headers = headers;
-    this.#method = method;
-    this.#values = values ?? createContextValues();
-    this.#requests = new GrpcMessages(stream, maxBytes);
+    this.#registered = registered;
+    this.values = values ?? createContextValues();
+    this.#incoming = new GrpcMessages(registered.maxBytes);
+    this.#watch = begin(() => stream.destroyed);
+  }
+
+  get trace(): Context | undefined {
+    return this.#watch.active;
+  }
+
+  get signal(): AbortSignal {
+    this.#controller ??= new AbortController();
+    if (this.#isOver) this.#controller.abort();
+    return this.#controller.signal;
+  }
+
+  start(): void {
+    const stream = this.#stream;
     stream.on('error', () => undefined); // told by the close that follows
     stream.once('close', () => {
-      const error = new ConnectError('the caller has gone', Code.Canceled);
-      this.#requests.fail(error);
-      this.#drained?.resolve();
-      this.abort(error);
+      if (!this.#isOver) this.#finish(new ConnectError('the caller has gone', Code.Canceled));
     });
-    stream.on('drain', () => this.#drained?.resolve());
-    const type = headers['content-type'] ?? 'application/grpc';
-    stream.respond({ ':status': 200, 'content-type': type }, { waitForTrailers: true, endStream: false });
-  }
-
-  abort(reason: unknown): void {
-    if (!this.#controller.signal.aborted) this.#controller.abort(reason);
-  }
-
-  contextOf({ signal, header, contextValues, url }: Omit<StreamRequest, 'message'>): HandlerContext {
-    return {
-      ...{ method: this.#method, service: this.#method.parent, signal, requestHeader: header, url },
-      ...{ requestMethod: 'POST', protocolName: 'grpc', timeoutMs: () => undefined, values: contextValues },
-      ...{ responseHeader: this.responseHeader, responseTrailer: this.responseTrailer },
-    };
-  }
-
-  /** Runs the call to its end. */
-  async answer(invoke: AnyFn): Promise<void> {
-    const request = {
-      ...{ stream: true, method: this.#method, service: this.#method.parent, requestMethod: 'POST' },
-      ...{ url: `http://${this.#headers[':authority'] ?? ''}${this.#headers[':path'] ?? ''}`, call: this },
-      ...{ signal: this.#controller.signal, header: toHeaders(this.#headers), contextValues: this.#values },
-      message: this.#messages(),
-    } as unknown as StreamRequest;
-    let failure: ConnectError | undefined;
-    try {
-      const response = await invoke(request);
-      if (!response.stream) throw new ConnectError('not a stream', Code.Internal);
-      for await (const message of response.message) {
-        if (this.#stream.destroyed) break;
-        if (!this.#stream.write(grpcEnvelope(this.#encode(message)))) await this.#drain();
-      }
-    } catch (error) {
-      failure = ConnectError.from(error);
-    }
-    this.abort(new ConnectError('the call is over', Code.Canceled));
-    this.#requests.fail(undefined);
-    this.#end(failure);
-  }
-
-  #encode(message: Message): Uint8Array {
-    const { output } = this.#method;
-    return toBinary(output, message.$typeName === output.typeName ? message : create(output, message as never));
-  }
-
-  #messages(): AsyncIterable<Message> {
-    const { input } = this.#method;
-    const source = this.#requests;
-    return {
-      [Symbol.asyncIterator]: () => ({
-        async next() {
-          const bytes = await source.next();
-          return bytes === undefined ? END : { done: false, value: parse(input, bytes) };
-        },
-        return() {
-          source.fail(undefined);
-          return Promise.resolve(END);
-        },
+    stream.on('drain', () => this.#guarded(() => this.#handler?.drained?.()));
+    this.#guarded(() => {
+      this.#handler = this.#registered.open(this);
+    });
+    stream.on('data', (chunk: Buffer) => {
+      if (!this.#isOver) this.#guarded(() => this.#incoming.push(chunk, this.#take));
+    });
+    stream.once('end', () =>
+      this.#guarded(() => {
+        this.#incoming.end();
+        this.#hasEnded = true;
+        if (!this.#isBusy) this.#handler?.ended();
       }),
-    };
+    );
   }
 
-  async #drain(): Promise<void> {
-    if (this.#stream.destroyed) return;
-    this.#drained = Promise.withResolvers<void>();
-    await this.#drained.promise;
+  send(message: Uint8Array): boolean {
+    const stream = this.#stream;
+    if (this.#isOver || stream.destroyed) return false;
+    this.#watch.responseMessage();
+    if (stream.write(grpcEnvelope(message))) return true;
+    if (stream.writableLength > MAX_UNSENT_BYTES)
+      this.end(new ConnectError('answers are not read', Code.ResourceExhausted));
+    return false;
   }
 
-  #end(failure: ConnectError | undefined): void {
+  end(error?: unknown): void {
+    if (this.#isOver) return;
+    const told = this.#finish(error);
     const stream = this.#stream;
     if (stream.destroyed) return;
     stream.once('wantTrailers', () => {
-      stream.sendTrailers(
-        failure === undefined
-          ? { ...Object.fromEntries(this.responseTrailer), 'grpc-status': '0' }
-          : Object.fromEntries(setTrailerStatus(new Headers(this.responseTrailer), failure)),
-      );
+      stream.sendTrailers(told === undefined ? DONE : Object.fromEntries(setTrailerStatus(new Headers(), told)));
       // As `resetAfterTrailers` does: stock clients never end their half.
       setImmediate(() => {
         if (!stream.destroyed) stream.close(constants.NGHTTP2_NO_ERROR);
       });
     });
     stream.end();
+  }
+
+  /** @returns what the caller is to be told */
+  #finish(error: unknown): ConnectError | undefined {
+    if (this.#isOver) return undefined;
+    this.#isOver = true;
+    this.#waiting = undefined;
+    const told = error === undefined ? undefined : ConnectError.from(this.#watch.fail(error));
+    if (error === undefined) this.#watch.end();
+    this.#controller?.abort(error);
+    if (!this.#stream.destroyed) this.#stream.resume(); // what still comes is dropped
+    // Whoever ended the call may be in the midst of something that the handler is part of.
+    queueMicrotask(() => this.#handler?.closed(error));
+    return told;
+  }
+
+  readonly #take = (bytes: Buffer): void => {
+    if (this.#isOver) return;
+    if (!this.#isBusy) return this.#handle(bytes);
+    (this.#waiting ??= []).push(bytes);
+    if (this.#waiting.length >= MAX_WAITING) this.#stream.pause();
+  };
+
+  #handle(bytes: Buffer): void {
+    const { method, guard } = this.#registered;
+    const message = parse(method.input, bytes);
+    this.#watch.requestMessage();
+    guard?.(message);
+    const active = this.#watch.active;
+    const handled =
+      active === undefined
+        ? this.#handler?.message(message)
+        : context.with(active, () => this.#handler?.message(message));
+    if (handled === undefined) return;
+    this.#isBusy = true;
+    handled.then(
+      () => this.#guarded(() => this.#next()),
+      (error: unknown) => this.end(error),
+    );
+  }
+
+  #next(): void {
+    this.#isBusy = false;
+    while (!this.#isBusy && !this.#isOver) {
+      const bytes = this.#waiting?.shift();
+      if (bytes === undefined) break;
+      this.#handle(bytes);
+    }
+    if (this.#isOver || this.#isBusy) return;
+    if (this.#stream.isPaused()) this.#stream.resume();
+    if (this.#hasEnded) this.#handler?.ended();
+  }
+
+  #guarded(run: () => void): void {
+    if (this.#isOver) return;
+    try {
+      run();
+    } catch (error) {
+      this.end(error);
+    }
   }
 }
 
@@ -226,12 +248,9 @@ function parse(schema: DescMessage, bytes: Uint8Array): Message {
   }
 }
 
-function toHeaders(from: IncomingHttpHeaders): Headers {
-  const headers = new Headers();
-  for (const name in from) {
-    const value = from[name];
-    if (name.startsWith(':') || value === undefined) continue;
-    headers.set(name, typeof value === 'string' ? value : value.join(', '));
-  }
-  return headers;
-}
+const readerOf = (headers: IncomingHttpHeaders): { get(name: string): string | null } => ({
+  get: (name) => {
+    const value = headers[name];
+    return typeof value === 'string' ? value : null;
+  },
+});

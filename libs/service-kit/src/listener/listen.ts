@@ -5,6 +5,7 @@ import { createSecureServer, createServer as createHttp2Server } from 'node:http
 import type { Http2Server, IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from 'node:http2';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import type { DescMessage, Message } from '@bufbuild/protobuf';
 import type { ConnectRouter, Interceptor } from '@connectrpc/connect';
 import { delay } from '../async/delay.ts';
 import { describeSystemError, StartError } from '../lifecycle/start-error.ts';
@@ -12,7 +13,7 @@ import type { Logger } from '../observe/logger.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import type { Telemetry } from '../observe/telemetry.ts';
 import type { Health } from '../rpc/health.ts';
-import { createServerInterceptors } from '../rpc/interceptors.ts';
+import { createServerCalls } from '../rpc/interceptors.ts';
 import type { HttpHandler } from './http-handler.ts';
 import { sendLine } from './http-handler.ts';
 import { createRpcHandler } from './rpc-handler.ts';
@@ -37,8 +38,10 @@ export interface ListenOptions {
   readonly http?: HttpHandler;
   /** Takes over CONNECT requests of HTTP/1. Without it they are refused. */
   readonly connect?: (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
-  /** Run inside of those that map errors, trace and count. */
+  /** Run inside of those that map errors, trace and count. Streams of messages (`messageStream`) do without them. */
   readonly interceptors?: Interceptor[];
+  /** Checks what comes on streams of messages, by its type; throws what callers are told. */
+  readonly guardOf?: (type: DescMessage) => ((message: Message) => void) | undefined;
   /** Paths (`/package.Service/Method`) of response streams that stock clients keep open for hours, headers first. */
   readonly longStreams?: readonly string[];
   /** With an identity clients must have a certificate that it trusts, and its files may change. */
@@ -83,10 +86,9 @@ export async function listen(options: ListenOptions): Promise<Listener> {
       options.health?.register(router);
       options.grpc?.(router);
     },
-    interceptors: [
-      ...createServerInterceptors({ logger, telemetry: options.telemetry, metrics: options.metrics }),
-      ...(options.interceptors ?? []),
-    ],
+    begin: createServerCalls({ logger, telemetry: options.telemetry, metrics: options.metrics }),
+    interceptors: options.interceptors ?? [],
+    guardOf: options.guardOf ?? (() => undefined),
     longStreams: options.longStreams ?? [],
     fallback: options.http ?? ((_request, response) => sendLine(response, 404, 'not found')),
     logger,

@@ -11,12 +11,19 @@ import type { Logger } from '../observe/logger.ts';
 import { CALLER, type Caller, callerOf } from '../rpc/caller.ts';
 import type { HttpHandler } from './http-handler.ts';
 import { sendLine } from './http-handler.ts';
+import type { BeginCall } from '../rpc/interceptors.ts';
+import { serverInterceptor } from '../rpc/interceptors.ts';
+import { openerOf } from '../rpc/message-stream.ts';
 import { LeanStreams } from './lean-streams.ts';
+import type { LeanStreamsOptions } from './lean-streams.ts';
 import { openEarly, resetAfterTrailers } from './stock-streams.ts';
 
 export interface RpcHandlerOptions {
   readonly routes: (router: ConnectRouter) => void;
+  /** Run inside of those that map errors, trace and count. Streams of messages (`messageStream`) do without them. */
   readonly interceptors: Interceptor[];
+  readonly begin: BeginCall;
+  readonly guardOf: LeanStreamsOptions['guardOf'];
   /** Paths (`/package.Service/Method`) of streams that stock clients keep open for long. */
   readonly longStreams: readonly string[];
   /** Gets what is no RPC. */
@@ -43,7 +50,7 @@ export function createRpcHandler(options: RpcHandlerOptions): RpcHandler {
   const unary = new AbortController();
   setMaxListeners(0, streams.signal, unary.signal); // one listener per call under way is no leak
   const lean = new LeanStreams({
-    ...{ interceptors: options.interceptors, shutdown: streams.signal, logger },
+    ...{ begin: options.begin, guardOf: options.guardOf, shutdown: streams.signal },
     valuesOf: (stream) => (stream.session === undefined ? undefined : contextOf(stream.session)),
   });
   const handlers = collectHandlers(options, { streams: streams.signal, unary: unary.signal }, lean);
@@ -116,17 +123,17 @@ function contextOf(connection: Connection): ContextValues | undefined {
 
 /** Registers the routes so that streams and single calls hear of a shutdown at different times. */
 function collectHandlers(
-  { routes, interceptors, longStreams }: RpcHandlerOptions,
+  { routes, interceptors, begin }: RpcHandlerOptions,
   shutdown: { streams: AbortSignal; unary: AbortSignal },
   lean: LeanStreams,
 ): Map<string, UniversalHandler> {
-  const router = createConnectRouter({ interceptors });
+  const router = createConnectRouter({ interceptors: [serverInterceptor(begin), ...interceptors] });
   const signalFor = (method: DescMethod) => (method.methodKind === 'unary' ? shutdown.unary : shutdown.streams);
   const facade: ConnectRouter = {
     handlers: router.handlers,
     rpc(method, implementation, options) {
       const path = `/${method.parent.typeName}/${method.name}`;
-      if (longStreams.includes(path)) lean.register(path, method, implementation as MethodImpl<DescMethod>, options);
+      lean.register(path, method, implementation, options?.readMaxBytes);
       router.rpc(method, implementation, { shutdownSignal: signalFor(method), ...options });
       return facade;
     },
@@ -135,7 +142,7 @@ function collectHandlers(
         const implemented = (implementation as Record<string, unknown>)[method.localName];
         // One that is missing is answered like an unknown path: Unimplemented.
         if (typeof implemented === 'function')
-          facade.rpc(method, implemented.bind(implementation) as MethodImpl<DescMethod>, options);
+          facade.rpc(method, boundTo(implementation, implemented) as MethodImpl<DescMethod>, options);
       }
       return facade;
     },
@@ -143,6 +150,10 @@ function collectHandlers(
   routes(facade);
   return new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
 }
+
+/** A stream of messages needs no `this`, and would not be known for one any more. */
+const boundTo = (owner: unknown, method: CallableFunction): unknown =>
+  openerOf(method) === undefined ? method.bind(owner) : method;
 
 const isGrpc = (request: IncomingMessage): boolean =>
   request.headers['content-type']?.startsWith('application/grpc') === true &&

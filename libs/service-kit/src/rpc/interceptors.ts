@@ -1,3 +1,4 @@
+import type { DescMethod } from '@bufbuild/protobuf';
 import { Code } from '@connectrpc/connect';
 import type { ConnectError, Interceptor, StreamRequest, UnaryRequest } from '@connectrpc/connect';
 import { context, SpanKind, trace } from '@opentelemetry/api';
@@ -25,19 +26,39 @@ export interface ClientInterceptorOptions {
 
 type AnyRequest = UnaryRequest | StreamRequest;
 
+/** What is to be known of a call when it begins. */
+export interface CallFacts {
+  readonly service: { readonly typeName: string };
+  readonly method: Pick<DescMethod, 'name' | 'methodKind'>;
+  readonly header: { get(name: string): string | null };
+  /** The caller has gone: whatever fails then is nobody's fault. */
+  readonly isOver: () => boolean;
+}
+
+export type BeginCall = (facts: CallFacts) => Call;
+
 /** Everything every call of a server gets: errors mapped to codes, a span below the caller's, counters, a line at debug. */
-export function createServerInterceptors(options: ServerInterceptorOptions): Interceptor[] {
+export const createServerInterceptors = (options: ServerInterceptorOptions): Interceptor[] => [
+  serverInterceptor(createServerCalls(options)),
+];
+
+/** The same for calls through Connect, by what begins calls of any kind. */
+export const serverInterceptor = (begin: BeginCall): Interceptor =>
+  callInterceptor(({ service, method, header, signal }) =>
+    begin({ service, method, header, isOver: () => signal.aborted }),
+  );
+
+export function createServerCalls(options: ServerInterceptorOptions): BeginCall {
   const { logger, telemetry } = options;
   const codes = { ...RPC_CODES, ...options.codes };
   const metricsOf = options.metrics && createCallMetrics(options.metrics.registry, 'server');
-  const begin = (request: AnyRequest): Call => {
+  return (facts) => {
     const parent = telemetry?.enabled
-      ? (contextFromTraceparent(request.header.get('traceparent'), request.header.get('tracestate')) ??
-        context.active())
+      ? (contextFromTraceparent(facts.header.get('traceparent'), facts.header.get('tracestate')) ?? context.active())
       : undefined;
-    return new Call(request, parent, telemetry, SpanKind.SERVER, metricsOf, (call, error) => {
+    return new Call(facts, parent, telemetry, SpanKind.SERVER, metricsOf, (call, error) => {
       const mapped = error === undefined ? undefined : toConnectError(error, codes);
-      if (mapped?.code === Code.Internal && !request.signal.aborted)
+      if (mapped?.code === Code.Internal && !facts.isOver())
         logger.error({ err: error, rpc: call.name }, `rpc ${call.name} failed`);
       if (logger.isLevelEnabled('debug'))
         logger.debug(
@@ -47,7 +68,6 @@ export function createServerInterceptors(options: ServerInterceptorOptions): Int
       return mapped;
     });
   };
-  return [callInterceptor(begin)];
 }
 
 /** What calls of a client get: a span, whose context travels with the call, and counters. None when both are off. */
@@ -95,7 +115,7 @@ function callInterceptor(begin: (request: AnyRequest) => Call): Interceptor {
 }
 
 /** One RPC from its first to its last message; ends exactly once. */
-class Call {
+export class Call {
   readonly name: string;
   /** The context with the span of this call; undefined with tracing off. */
   readonly active: Context | undefined;
@@ -107,23 +127,22 @@ class Call {
   #isOver = false;
 
   constructor(
-    request: AnyRequest,
+    { service: { typeName }, method }: Pick<CallFacts, 'service' | 'method'>,
     parent: Context | undefined,
     telemetry: Telemetry | undefined,
     kind: SpanKind,
     metricsOf: ReturnType<typeof createCallMetrics> | undefined,
     ended: (call: Call, error: unknown) => ConnectError | undefined,
   ) {
-    const { typeName } = request.service;
-    this.name = `${typeName}/${request.method.name}`;
+    this.name = `${typeName}/${method.name}`;
     this.#isServer = kind === SpanKind.SERVER;
     this.#ended = ended;
     if (telemetry?.enabled && parent !== undefined) {
-      const attributes = { 'rpc.system': 'grpc', 'rpc.service': typeName, 'rpc.method': request.method.name };
+      const attributes = { 'rpc.system': 'grpc', 'rpc.service': typeName, 'rpc.method': method.name };
       this.#span = telemetry.tracer.startSpan(`rpc ${this.name}`, { kind, attributes }, parent);
       this.active = trace.setSpan(parent, this.#span);
     }
-    this.#metrics = metricsOf?.(typeName, request.method.name, request.method.methodKind);
+    this.#metrics = metricsOf?.(typeName, method.name, method.methodKind);
     this.#metrics?.started();
   }
 

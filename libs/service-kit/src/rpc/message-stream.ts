@@ -1,0 +1,102 @@
+import { context } from '@opentelemetry/api';
+import type { Context } from '@opentelemetry/api';
+import type { DescMessage, DescMethodBiDiStreaming, MessageShape } from '@bufbuild/protobuf';
+import { fromBinary } from '@bufbuild/protobuf';
+import type { ContextValues, HandlerContext, MethodImpl } from '@connectrpc/connect';
+import { AsyncQueue } from '../async/async-queue.ts';
+import { untilAborted } from '../async/until-aborted.ts';
+
+/** The server's end of a call with streams in both directions. */
+export interface MessageCall {
+  /** What is known of the connection. */
+  readonly values: ContextValues;
+  /** With the span of the call; undefined with tracing off. */
+  readonly trace: Context | undefined;
+  /** Aborted when the call is over. Made when it is asked for. */
+  readonly signal: AbortSignal;
+  /**
+   * Sends one encoded message; dropped when the call is over. A caller that does not read loses the call.
+   * @returns whether more may be sent: if not, `drained` tells when
+   */
+  send(message: Uint8Array): boolean;
+  /** Ends the call after what was sent: with an error, or well. */
+  end(error?: unknown): void;
+}
+
+/** Takes what comes in one call. Methods that throw end it. */
+export interface MessageHandler<I> {
+  /** The next one comes after the promise, where there is one. */
+  message(message: I): Promise<void> | undefined;
+  /** The caller says no more. */
+  ended(): void;
+  drained?(): void;
+  /** The call is over. @param error unless it ended well */
+  closed(error: unknown): void;
+}
+
+export type OpenMessageStream<I> = (call: MessageCall) => MessageHandler<I>;
+
+const OPEN = Symbol('opens a message stream');
+const MAX_UNSENT = 256;
+const FEW_UNSENT = 16;
+
+/**
+ * Implementation of a method in terms of messages, without iterables and promises between them and the wire: the listener runs it
+ * straight on its streams. Connect, where it comes by something else than plain gRPC, sees a generator.
+ */
+export function messageStream<I extends DescMessage, O extends DescMessage>(
+  method: DescMethodBiDiStreaming<I, O>,
+  open: OpenMessageStream<MessageShape<I>>,
+): MethodImpl<DescMethodBiDiStreaming<I, O>> {
+  const implementation = async function* (requests: AsyncIterable<MessageShape<I>>, call: HandlerContext) {
+    const unsent = new AsyncQueue<Uint8Array>(MAX_UNSENT);
+    let failure: unknown;
+    const end = (error?: unknown): void => {
+      failure ??= error;
+      if (error === undefined) unsent.close();
+      else unsent.fail(error);
+    };
+    const handler = open({
+      ...{ values: call.values, trace: context.active(), signal: call.signal, end },
+      send: (message) => {
+        try {
+          unsent.push(message);
+        } catch (error) {
+          end(error);
+        }
+        return unsent.size < FEW_UNSENT;
+      },
+    });
+    const read = async (): Promise<void> => {
+      try {
+        for await (const request of untilAborted(requests, call.signal)) {
+          await handler.message(request);
+          if (unsent.isClosed) return;
+        }
+        handler.ended();
+      } catch (error) {
+        end(error);
+      }
+    };
+    void read();
+    try {
+      for await (const message of untilAborted(unsent, call.signal)) {
+        yield fromBinary(method.output, message);
+        if (unsent.size === FEW_UNSENT - 1) handler.drained?.();
+      }
+      // Cut off is not ended: a caller that is told so tries elsewhere.
+      call.signal.throwIfAborted();
+    } catch (error) {
+      failure ??= error;
+      throw error;
+    } finally {
+      end();
+      handler.closed(failure);
+    }
+  };
+  return Object.assign(implementation, { [OPEN]: open });
+}
+
+/** How the method is opened, if it is implemented in terms of messages. */
+export const openerOf = (implementation: unknown): OpenMessageStream<unknown> | undefined =>
+  (implementation as { readonly [OPEN]?: OpenMessageStream<unknown> })[OPEN];
