@@ -16,6 +16,8 @@ const CHECK_MS = 50;
 export interface PeerRunner extends Runner {
   readonly state: ParentState;
   isLate: boolean;
+  /** Nothing comes from it: others may be asked for more meanwhile. */
+  readonly onStuck: () => void;
 }
 
 /** A piece that is being fetched from parents. */
@@ -106,7 +108,10 @@ export class Hedging {
     for (const [number, { race, runners, asked }] of this.#init.underWay) {
       for (const runner of runners) {
         if (isOverdue(stateOf(race.range, runner), latePolicy)) this.#end(race, runner);
-        if (isStuck(this.#stateOf(race, runner), latePolicy)) runner.state.isStalling = true;
+        if (isStuck(this.#stateOf(race, runner), latePolicy)) {
+          runner.state.isStalling = true;
+          runner.onStuck();
+        }
         runner.isLate ||= isLate(this.#stateOf(race, runner), standings.typicalBytesPerSec, isEndgame, latePolicy);
       }
       if (race.isOver || ![...runners].every((runner) => runner.isLate)) continue;

@@ -16,13 +16,17 @@ import type { Parents } from './ports/parents.ts';
 import type { ClaimHolder, Progress } from './progress.ts';
 import type { Offence, Reputation } from './reputation.ts';
 import { storeSinkOf } from './store-sink.ts';
-import type { ParentState } from './task-parents.ts';
+import type { ParentState, PieceNews } from './task-parents.ts';
 import { TaskParents } from './task-parents.ts';
 import { TransferMeter } from './transfer-meter.ts';
 import type { Verification } from './verification.ts';
 
 /** A parent that says "no such piece" or "busy" this often is left alone for the task. */
 const MAX_REFUSALS = 3;
+/** Pieces asked for that nobody has begun to send: few, since each is bound to its parent while others may come to have it. */
+const MAX_UNANSWERED = 3;
+/** After so long in a queue, in ms, somebody else who comes to have the piece is worth asking instead. */
+const QUEUED_MS = 30;
 /** A parent that was so late for this many pieces in a row that others had to bring them is left alone. */
 const MAX_LATE = 3;
 /** Transfers that our own threads may die over before that counts against the parent. */
@@ -78,6 +82,8 @@ export class PeerFetcher implements ClaimHolder {
   #storeFailure: unknown;
   readonly #sink: PieceSink;
   #inFlight = 0;
+  /** Of these, those that nobody has begun to send and that are not known to be stuck. */
+  #unanswered = 0;
   #lostReceivers = 0;
   #starving: NodeJS.Timeout | undefined;
 
@@ -87,7 +93,13 @@ export class PeerFetcher implements ClaimHolder {
       this.#storeFailure = error;
       init.onStoreFailure(error);
     });
-    this.parents = new TaskParents({ ...init, onNews: () => this.pump() });
+    this.parents = new TaskParents({
+      ...init,
+      onNews: (news) => {
+        if (news !== undefined) this.#rebind(news);
+        this.pump();
+      },
+    });
     this.#hedging = new Hedging({
       ...init,
       parents: this.parents,
@@ -127,7 +139,7 @@ export class PeerFetcher implements ClaimHolder {
 
   /** Starts as many fetches as the limits allow; to be called whenever pieces became missing. */
   pump(): void {
-    while (this.#inFlight < this.#init.concurrency && !this.#init.signal.aborted) {
+    while (this.#hasRoom && !this.#init.signal.aborted) {
       const { progress, urgent, hotPieces } = this.#init;
       const choice = this.parents.choice.pick({ wanted: progress.missing(), urgent, hot: hotPieces() });
       if (choice === undefined || !this.#init.progress.claim(choice.pieceNumber, this)) break;
@@ -135,6 +147,26 @@ export class PeerFetcher implements ClaimHolder {
     }
     this.#watchStarvation();
     if (!this.#init.progress.isSatisfied && !this.isLive) this.#init.onExhausted();
+  }
+
+  get #hasRoom(): boolean {
+    return this.#inFlight < this.#init.concurrency && this.#unanswered < MAX_UNANSWERED;
+  }
+
+  /**
+   * A parent has come to have a piece for which we are in the queue of another one. Half of those who wait there go over to it: all who wait
+   * hear of it at the same time.
+   */
+  #rebind({ state, number }: PieceNews): void {
+    const under = this.#races.get(number);
+    const [runner, ...others] = under?.runners ?? [];
+    if (under === undefined || runner === undefined || others.length > 0 || under.asked.has(state.parent.peerId))
+      return;
+    const { bytes, elapsedMs } = runner.meter;
+    if (bytes > 0 || elapsedMs < QUEUED_MS || this.parents.choice.inFlightOf(state) > 0) return;
+    if (this.#init.random() < 0.5) return;
+    this.#run(number, state);
+    runner.stop.abort(new RaceLostError(number));
   }
 
   /** When nothing has been under way for a while though pieces are missing, those are asked who are there for that. */
@@ -183,9 +215,21 @@ export class PeerFetcher implements ClaimHolder {
     const { clock, limitersFor, standings } = this.#init;
     const limiter = standings.limiterOf(state.parent.hostId);
     const limiters = [...(limiter === undefined ? [] : [limiter]), ...limitersFor(number)];
+    let isUnanswered = true;
+    const answered = (): void => {
+      if (isUnanswered) this.#unanswered--;
+      isUnanswered = false;
+    };
     const runner: PeerRunner = {
       ...{ settled, state },
-      meter: new TransferMeter(clock, limiters),
+      meter: new TransferMeter(clock, limiters, () => {
+        answered();
+        queueMicrotask(() => this.pump());
+      }),
+      onStuck: () => {
+        answered();
+        this.pump();
+      },
       stop: new AbortController(),
       expectedBytesPerSec: standings.expectedBytesPerSec(state.parent.hostId) ?? this.#init.latePolicy.floorBytesPerSec,
       isLate: false,
@@ -194,12 +238,14 @@ export class PeerFetcher implements ClaimHolder {
     under.runners.add(runner);
     under.asked.add(state.parent.peerId);
     this.#inFlight++;
+    this.#unanswered++;
     this.parents.choice.begun(state);
     const fetching = this.#transfer(under.race, runner).finally(() => {
       under.race.drop(runner);
       under.runners.delete(runner);
       resolve();
       this.#inFlight--;
+      answered();
       this.parents.choice.ended(state);
       if (under.runners.size === 0) this.#settle(number, under.race);
       if (!this.#init.signal.aborted) this.pump();

@@ -64,6 +64,17 @@ describe('PieceChoice', () => {
     expect(askAll(choice)).toEqual({ only: 2 });
   });
 
+  it('says how much is asked of a parent at this moment', () => {
+    const choice = choiceOf();
+    const parent = join(choice, parentOf('parent'), [0, 1]);
+    choice.begun(parent);
+    choice.begun(parent);
+    choice.ended(parent);
+    expect(choice.inFlightOf(parent)).toBe(1);
+    choice.left(parent);
+    expect(choice.inFlightOf(parent)).toBe(0);
+  });
+
   it('asks twice as many of a parent where others are late with them', () => {
     const choice = choiceOf();
     const part = join(choice, parentOf('part'), [0]);

@@ -44,6 +44,12 @@ export class PieceChoice {
     this.#picker = new PiecePicker(init.progress.layout.pieceCount, init);
   }
 
+  /** Pieces that it is asked for at this moment. */
+  inFlightOf(state: ParentState): number {
+    const slot = this.#slots.get(state);
+    return slot === undefined ? 0 : this.#picker.inFlight(slot);
+  }
+
   joined(state: ParentState): void {
     const slot = this.#picker.addParent();
     this.#slots.set(state, slot);

@@ -35,6 +35,12 @@ export interface ParentState {
   readonly use: Disposable | undefined;
 }
 
+/** A parent has come to have a piece. */
+export interface PieceNews {
+  readonly state: ParentState;
+  readonly number: number;
+}
+
 export interface TaskParentsInit {
   readonly progress: Progress;
   readonly parents: Pick<Parents, 'syncPieces'>;
@@ -54,7 +60,7 @@ export interface TaskParentsInit {
   /** A host is not asked for a while. */
   readonly onBlamed: (hostId: string, offence: Offence) => void;
   /** A parent tells of a piece, or will tell of no more. */
-  readonly onNews: () => void;
+  readonly onNews: (news?: PieceNews) => void;
 }
 
 /** The parents of one task: who they are, what they say they have, and which of them are asked no more. */
@@ -241,7 +247,7 @@ export class TaskParents {
       };
       for await (const announcement of parents.syncPieces(parent, request, { signal: either, onAnswer })) {
         state.hasAnswered = true;
-        if (this.#learn(state, announcement)) this.#init.onNews();
+        if (this.#learn(state, announcement)) this.#init.onNews({ state, number: announcement.number });
       }
       state.isSyncing = false;
     } catch (error) {

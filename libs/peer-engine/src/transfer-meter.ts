@@ -11,6 +11,7 @@ export class TransferMeter implements ByteLimiter {
   readonly #clock: () => number;
   readonly #limiters: readonly ByteLimiter[];
   readonly #startedAtMs: number;
+  readonly #onFirstBytes: (() => void) | undefined;
   #drawn = 0;
   #written = 0;
   /** Waits of our own under way, and the time that earlier ones took. */
@@ -21,9 +22,10 @@ export class TransferMeter implements ByteLimiter {
   #markBefore: { readonly atMs: number; readonly bytes: number };
 
   /** @param clock time in ms; @param limiters drawn on for each chunk, one after the other */
-  constructor(clock: () => number, limiters: readonly ByteLimiter[]) {
+  constructor(clock: () => number, limiters: readonly ByteLimiter[], onFirstBytes?: () => void) {
     this.#clock = clock;
     this.#limiters = limiters;
+    this.#onFirstBytes = onFirstBytes;
     this.#startedAtMs = clock();
     this.#mark = { atMs: 0, bytes: 0 };
     this.#markBefore = this.#mark;
@@ -49,6 +51,7 @@ export class TransferMeter implements ByteLimiter {
   }
 
   take(bytes: number, options: { signal: AbortSignal }): Promise<void> | undefined {
+    if (this.bytes === 0 && bytes > 0) this.#onFirstBytes?.();
     this.#drawn += bytes;
     this.#moveMarks();
     for (const [index, limiter] of this.#limiters.entries()) {
@@ -60,6 +63,7 @@ export class TransferMeter implements ByteLimiter {
 
   /** Bytes up to here, counted from the start of the piece, have arrived: for a transfer that draws on no limiter. */
   reached(bytes: number): void {
+    if (this.bytes === 0 && bytes > 0) this.#onFirstBytes?.();
     this.#written = Math.max(this.#written, bytes);
     this.#moveMarks();
   }
