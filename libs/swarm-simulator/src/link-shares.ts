@@ -105,6 +105,12 @@ export class LinkShares {
     this.#share(from, to, tick);
   }
 
+  /** How long a transfer still takes at its rate. */
+  remainingTicks(transfer: number, tick: number): number {
+    const left = this.#left[transfer] - this.#rate[transfer] * (tick - this.#sinceTick[transfer]);
+    return Math.max(left, 0) / this.#rate[transfer];
+  }
+
   /** The mark is reached; the next event is the end. */
   pass(transfer: number, tick: number): void {
     this.#mark[transfer] = 0;

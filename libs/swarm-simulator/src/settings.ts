@@ -1,6 +1,7 @@
 /** What happens to the swarm on its way. */
 export type ScenarioName =
   | 'burst'
+  | 'assembled'
   | 'rolling'
   | 'warm'
   | 'seed-death'
@@ -24,10 +25,20 @@ export interface DaemonRules {
   readonly turnLeadMs: number;
   /** With a queue: pieces a download asks for at the same time. */
   readonly concurrency: number;
-  /** With a queue: of these, from one parent. */
+  /** With a queue: of these, from one parent that has everything, and from one that has a part. */
   readonly maxPerParent: number;
-  /** Pieces a host sends at the same time; with turns, more than one only while they do not fill its uplink. */
+  readonly maxPerPartialParent: number;
+  /** With a queue: pieces a host sends at the same time. */
   readonly uploadSlots: number;
+  /** With turns: the same; more than one only while they do not fill its uplink. */
+  readonly turnSlots: number;
+  /**
+   * With a queue: whose piece is next. `inTurn`: children take turns. `idleFirst`: the first child that is not receiving, if there is
+   * one. `idleOnly`: none that is receiving, but for pieces that nobody else has.
+   */
+  readonly serve: 'inTurn' | 'idleFirst' | 'idleOnly';
+  /** With a queue, when a piece is chosen: when it is asked for (`early`), or when it is sent (`late`), of all that the child lacks. */
+  readonly binding: 'early' | 'late';
   /** Parents of a download. */
   readonly parents: number;
   /** Of a download: pieces taken at random before the rarest come first. */
@@ -70,6 +81,8 @@ export interface Settings {
   readonly slowShare: number;
   /** Part of the peers that give nothing. */
   readonly leechShare: number;
+  /** Part of the peers that die, each at some moment of the first T* after the last start; figures are those of the others. */
+  readonly deathShare: number;
   /** Part of the content that a peer wants; the parts begin anywhere. */
   readonly rangeShare: number;
   /** Seed 0 dies at this part of the bound; never, when undefined. */
@@ -78,22 +91,24 @@ export interface Settings {
   readonly schedulerRestartAt: number | undefined;
   /** How long a restarting scheduler is away, in ms. */
   readonly schedulerDownMs: number;
-  /** Pieces a stock daemon sends at the same time; what is asked beyond waits. */
-  readonly stockUploadSlots: number;
   readonly daemon: DaemonRules;
 }
 
 export const DEFAULT_DAEMON_RULES: DaemonRules = {
-  uploads: 'turns',
+  uploads: 'queue',
   turnLeadMs: 1,
   concurrency: 8,
-  maxPerParent: 1,
-  uploadSlots: 4,
+  maxPerParent: 4,
+  maxPerPartialParent: 1,
+  uploadSlots: 2,
+  turnSlots: 4,
+  serve: 'inTurn',
+  binding: 'early',
   parents: 16,
   randomPieces: 4,
   hotPieces: true,
   originLookAhead: 16,
-  reportIntervalMs: 100,
+  reportIntervalMs: 150,
 };
 
 const DEFAULTS: Settings = {
@@ -115,19 +130,28 @@ const DEFAULTS: Settings = {
   warmShare: 0,
   slowShare: 0,
   leechShare: 0,
+  deathShare: 0,
   rangeShare: 1,
   seedDeathAt: undefined,
   schedulerRestartAt: undefined,
   schedulerDownMs: 1000,
-  stockUploadSlots: 4,
   daemon: DEFAULT_DAEMON_RULES,
 };
+
+/** Parents that a simulated download has room for. */
+export const MAX_PARENTS = 16;
+/** Zones that can be told apart. */
+export const MAX_ZONES = 256;
 
 /** By what each scenario differs from a burst. */
 export const SCENARIOS: Readonly<
   Record<ScenarioName, { readonly about: string; readonly settings: Partial<Settings> }>
 > = {
   burst: { about: 'everybody starts at once, nobody has anything', settings: {} },
+  assembled: {
+    about: 'everybody has parents before the seed gets its first byte, from when on the clock runs',
+    settings: { startWithinMs: 100_000, seedDelayMs: 101_000 },
+  },
   rolling: { about: 'peers start one after the other over 10 s', settings: { startWithinMs: 10_000 } },
   warm: { about: 'a fifth of the peers holds everything', settings: { warmShare: 0.2 } },
   'seed-death': { about: 'the seed dies half-way', settings: { seedDeathAt: 0.5 } },

@@ -14,10 +14,10 @@ function figures(scenario: ScenarioName, given: SettingsInput = {}): Record<stri
 }
 
 describe('simulate', () => {
-  it('brings a burst to everybody near the bound, and every byte from the origin once', () => {
-    const { makespan, median, origin } = figures('burst', { peers: 1000, pieces: 50 });
-    expect(makespan).toBeLessThan(1.45);
-    expect(median).toBeLessThan(1.35);
+  it('brings a burst to everybody near the bound by turns, and every byte from the origin once', () => {
+    const { makespan, median, origin } = figures('burst', { peers: 1000, pieces: 50, daemon: { uploads: 'turns' } });
+    expect(makespan).toBeLessThan(1.35);
+    expect(median).toBeLessThan(1.3);
     // Faster than the bound would mean that a link carried more than it can.
     expect(makespan).toBeGreaterThan(1);
     expect(origin).toBe(1);
@@ -30,22 +30,32 @@ describe('simulate', () => {
     expect(other.hostMs).not.toEqual(one.hostMs);
   });
 
-  it('shows that requests waiting at parents take longer than turns do', () => {
-    const settings = { peers: 300, pieces: 50 };
-    const { makespan: turns = NaN } = figures('burst', settings);
-    const { makespan: queue = NaN } = figures('burst', { ...settings, daemon: { uploads: 'queue' } });
-    expect(queue).toBeGreaterThan(turns);
+  it('shows what rules for waiting requests are worth: who receives nothing first, and pieces chosen when they are sent', () => {
+    const last = (daemon: SettingsInput['daemon'] = {}): number =>
+      figures('burst', { peers: 300, pieces: 50, daemon }).makespan ?? NaN;
+    const asItIs = last();
+    expect(last({ maxPerPartialParent: 4 })).toBeGreaterThan(asItIs);
+    expect(last({ serve: 'idleFirst' })).toBeLessThan(asItIs);
+    expect(last({ binding: 'late' })).toBeLessThan(asItIs);
+    expect(last({ serve: 'idleFirst', binding: 'late' })).toBeLessThan(0.85 * asItIs);
+    expect(last({ uploads: 'turns' })).toBeLessThan(0.8 * asItIs);
   });
 
-  it('shows the published policy with its daemons to be slower by far', () => {
-    const { makespan = NaN } = figures('burst', { peers: 300, pieces: 50, policy: 'upstream' });
+  it('is as slow under the published policy as the published models say, where everybody has parents first', () => {
+    const { makespan = NaN } = figures('assembled', { peers: 1000, policy: 'upstream' });
     expect(makespan).toBeGreaterThan(2.8);
+    expect(makespan).toBeLessThan(3.9);
+  });
+
+  it('lets the others finish though some die on their way', () => {
+    const { makespan = Infinity } = figures('burst', { peers: 300, pieces: 50, deathShare: 0.02 });
+    expect(makespan).toBeLessThan(3);
   });
 
   it('sends nothing from the origin where some have everything', () => {
     const { origin, makespan } = figures('warm', { peers: 300, pieces: 50 });
     expect(origin).toBe(0);
-    expect(makespan).toBeLessThan(1.3);
+    expect(makespan).toBeLessThan(1.6);
   });
 
   it('lets everybody finish though the seed dies', () => {
@@ -65,8 +75,8 @@ describe('simulate', () => {
   });
 
   if (process.env['D7Y_TEST_FULL'] === '1') {
-    it('brings 100 pieces to 10,000 peers near the bound', () => {
-      const { makespan, median, origin } = figures('burst', { peers: 10_000, pieces: 100 });
+    it('brings 100 pieces to 10,000 peers near the bound by turns', () => {
+      const { makespan, median, origin } = figures('burst', { peers: 10_000, daemon: { uploads: 'turns' } });
       expect(makespan).toBeLessThan(1.4);
       expect(median).toBeLessThan(1.3);
       expect(origin).toBe(1);

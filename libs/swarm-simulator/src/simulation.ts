@@ -4,8 +4,9 @@
 // child reads its parents' logs of (piece, time) as far as word can have reached it. The scheduler is the real one, behind latency.
 import type { ReadonlyPieceSet } from '@d7y/piece';
 import { PieceSet } from '@d7y/piece';
-import type { Decision, OfferedParent, PickRule, Reveal, SwarmOptions } from '@d7y/swarm';
+import type { Decision, OfferedParent, PickedPiece, PickRule, Reveal, SwarmOptions } from '@d7y/swarm';
 import { PiecePicker, Steering, Swarm } from '@d7y/swarm';
+import { ChildLists } from './child-lists.ts';
 import { EventWheel } from './event-wheel.ts';
 import { LinkShares } from './link-shares.ts';
 import { seededRandom } from './random.ts';
@@ -16,19 +17,34 @@ import { optimumMs } from './settings.ts';
 export const TICKS_PER_MS = 50;
 const SWARM_TICK_MS = 100;
 /** Parents that a member has at once, at most. */
-const SLOTS = 16;
+const SLOT_BITS = 4;
+const SLOTS = 1 << SLOT_BITS;
 /** A second parent may be asked for so many pieces at once. */
 const MAX_HEDGES = 4;
+/** A piece that takes so many times as long as others, and so many ms more, is asked of somebody else as well; and at the end. */
+const PATIENCE = [4, 500] as const;
+const ENDGAME_PATIENCE = [2, 50] as const;
+/** In any case when nothing came of it for so long. */
+const SILENCE_MS = 1_500;
+const HEDGE_CHECK_MS = 50;
+const MAX_PER_PARENT_HEDGED = 8;
+/** How much a new measurement of a rate counts, and how far it makes a parent count more or less. */
+const RATE_SMOOTHING = 0.3;
+const RATE_BOUNDS = [0.1, 4] as const;
+const SAME_ZONE_WEIGHT = 4;
 /** A link of which so much is in use is full. */
 const ENOUGH_USE = 0.7;
 /** Pieces that a host receives at once with turns, when their senders are slow. */
 const MAX_RECEIVING = 4;
+const ALL_SLOTS = (1 << SLOTS) - 1;
 const NO_PIECE = 65535;
+const ANYTHING = { isNews: false };
+const NEWS = { isNews: true };
 /** Stock daemons take a piece from anybody who has it after so long, before that only once all parents have it. */
 const STOCK_COLLECT_MS = 100;
 const STEERING_TICK_MS = 250;
-/** Fallbacks are asked when no piece came for so long. */
-const FALLBACK_AFTER_MS = 300;
+/** Fallbacks are asked when nothing was under way for so long. */
+const FALLBACK_AFTER_MS = 500;
 /** The scheduler is asked for leave to fetch from the origin when no piece came for so long, and again while it refuses. */
 const LATE_MS = 5_000;
 const LEASE_RETRY_MS = 1_000;
@@ -131,9 +147,8 @@ export class Simulation {
   readonly #receiving: Int32Array;
   /** Taken up, and not yet coming. */
   readonly #expecting: Int32Array;
-  readonly #isOpenToOffers: Uint8Array;
-  readonly #openSinceTick: Float64Array;
-  readonly #closedSinceTick: Float64Array;
+  /** Since when it takes offers of turns; the negative of since when it does not. */
+  readonly #openness: Float64Array;
 
   // Members.
   readonly #state: Uint8Array;
@@ -148,7 +163,14 @@ export class Simulation {
   readonly #isReporting: Uint8Array;
   readonly #outstanding: Int32Array;
   readonly #isHungry: Uint8Array;
-  readonly #hasFallback: Uint8Array;
+  /** Slots of parents that are there for what neighbours do not bring: those still at rest, and those that are asked. */
+  readonly #fallbacks: Uint32Array;
+  readonly #calledFallbacks: Uint32Array;
+  /** Since when nothing has been under way; Infinity when something is. */
+  readonly #idleSinceTick: Float64Array;
+  /** What a transfer brings, of late; by member, and by edge. Bytes per tick, 0 while unknown. */
+  readonly #typicalRate: Float32Array;
+  readonly #edgeRate: Float32Array;
   readonly #lastPieceTick: Float64Array;
   /** Fetches from the origin, beside its parents, what they have not brought for long. */
   readonly #hasLease: Uint8Array;
@@ -160,7 +182,8 @@ export class Simulation {
   readonly #doneTick: Float64Array;
   readonly #originNext: Int32Array;
   readonly #laneTransfer: Int32Array;
-  readonly #firstHeardTick: Uint32Array;
+  /** With stock daemons: when the piece may be asked for; 0 while nobody has said that it has it. */
+  readonly #readyTick: Uint32Array;
   /** What the scheduler said of rare pieces, by member. */
   readonly #hotPieces = new Map<number, ReadonlyPieceSet>();
   readonly #pickers: (PiecePicker | undefined)[];
@@ -172,11 +195,10 @@ export class Simulation {
   // Edges: member × slot.
   readonly #edgeParent: Int32Array;
   readonly #edgeCursor: Uint16Array;
+  /** Of each member: the slots whose parents have logged more than was read. */
+  readonly #news: Uint32Array;
   readonly #edgeReady: Float64Array;
-  readonly #edgeIsFallback: Uint8Array;
-  readonly #edgeNext: Int32Array;
-  readonly #edgePrevious: Int32Array;
-  readonly #childHead: Int32Array;
+  readonly #children: ChildLists;
 
   // Transfers.
   readonly #phase: Uint8Array;
@@ -185,6 +207,7 @@ export class Simulation {
   readonly #parent: Int32Array;
   readonly #piece: Uint16Array;
   readonly #askedTick: Float64Array;
+  readonly #isHedged: Uint8Array;
   readonly #queueNext: Int32Array;
   readonly #queuePrevious: Int32Array;
 
@@ -194,7 +217,11 @@ export class Simulation {
   /** When a host looks for whom to offer its turn. */
   readonly #turns: EventWheel;
   readonly #isByTurns: boolean;
+  readonly #uploadSlots: number;
   readonly #leadBytes: number;
+  readonly #isZoned: boolean;
+  readonly #latencyTicks: number;
+  readonly #zoneLatencyTicks: number;
   readonly #mail: EventWheel;
   readonly #letterKind: (LetterKind | undefined)[] = [];
   readonly #letterMember: number[] = [];
@@ -202,7 +229,6 @@ export class Simulation {
   readonly #letterDecision: (Decision | undefined)[] = [];
   readonly #freeLetters: number[] = [];
 
-  #drawn = new Int32Array(64);
   #swarm: Swarm;
   #isSchedulerUp = true;
   #epoch = 0;
@@ -228,7 +254,12 @@ export class Simulation {
     const words = (this.#words = Math.ceil(pieces / 32));
     const members = (this.#members = hosts * settings.tasks);
     this.#isByTurns = this.#isMesh && settings.daemon.uploads === 'turns';
+    const { uploadSlots, turnSlots } = settings.daemon;
+    this.#uploadSlots = this.#isByTurns ? turnSlots : this.#isMesh ? uploadSlots : Infinity;
     this.#leadBytes = (settings.rateBitsPerSec / 8000) * settings.daemon.turnLeadMs;
+    this.#isZoned = settings.zones > 1;
+    this.#latencyTicks = settings.latencyMs * TICKS_PER_MS;
+    this.#zoneLatencyTicks = settings.zoneLatencyMs * TICKS_PER_MS;
     this.#concurrency = settings.daemon.concurrency;
     this.#lanes = this.#concurrency + MAX_HEDGES;
 
@@ -243,9 +274,7 @@ export class Simulation {
     this.#sending = new Int32Array(hosts + 1);
     this.#receiving = new Int32Array(hosts);
     this.#expecting = new Int32Array(hosts);
-    this.#isOpenToOffers = new Uint8Array(hosts).fill(1);
-    this.#openSinceTick = new Float64Array(hosts).fill(-Infinity);
-    this.#closedSinceTick = new Float64Array(hosts).fill(-Infinity);
+    this.#openness = new Float64Array(hosts);
     this.#turns = new EventWheel(hosts);
 
     this.#state = new Uint8Array(members);
@@ -260,7 +289,10 @@ export class Simulation {
     this.#isReporting = new Uint8Array(members);
     this.#outstanding = new Int32Array(members);
     this.#isHungry = new Uint8Array(members);
-    this.#hasFallback = new Uint8Array(members);
+    this.#fallbacks = new Uint32Array(members);
+    this.#calledFallbacks = new Uint32Array(members);
+    this.#idleSinceTick = new Float64Array(members).fill(Infinity);
+    this.#typicalRate = new Float32Array(members);
     this.#lastPieceTick = new Float64Array(members);
     this.#hasLease = new Uint8Array(members);
     this.#leaseDueTick = new Float64Array(members);
@@ -270,7 +302,7 @@ export class Simulation {
     this.#doneTick = new Float64Array(members).fill(Infinity);
     this.#originNext = new Int32Array(members).fill(NONE);
     this.#laneTransfer = new Int32Array(members * this.#lanes).fill(NONE);
-    this.#firstHeardTick = new Uint32Array(this.#isMesh ? 0 : members * pieces);
+    this.#readyTick = new Uint32Array(this.#isMesh ? 0 : members * pieces);
     this.#pickers = new Array<PiecePicker | undefined>(members).fill(undefined);
     this.#steering = new Array<Steering<number> | undefined>(members).fill(undefined);
     this.#isSteered = new Uint8Array(members);
@@ -278,11 +310,10 @@ export class Simulation {
     const edges = members * SLOTS;
     this.#edgeParent = new Int32Array(edges).fill(NONE);
     this.#edgeCursor = new Uint16Array(edges);
+    this.#news = new Uint32Array(members);
     this.#edgeReady = new Float64Array(edges);
-    this.#edgeIsFallback = new Uint8Array(edges);
-    this.#edgeNext = new Int32Array(edges).fill(NONE);
-    this.#edgePrevious = new Int32Array(edges).fill(NONE);
-    this.#childHead = new Int32Array(members).fill(NONE);
+    this.#edgeRate = new Float32Array(edges);
+    this.#children = new ChildLists(members, edges);
 
     // The transfers of a member are its lanes.
     const transfers = members * this.#lanes;
@@ -292,6 +323,7 @@ export class Simulation {
     this.#parent = new Int32Array(transfers);
     this.#piece = new Uint16Array(transfers);
     this.#askedTick = new Float64Array(transfers);
+    this.#isHedged = new Uint8Array(transfers);
     this.#queueNext = new Int32Array(transfers);
     this.#queuePrevious = new Int32Array(transfers);
     this.#transfers = new EventWheel(transfers);
@@ -340,6 +372,10 @@ export class Simulation {
       this.#post('hostDies', settings.peers, firstMs + settings.seedDeathAt * bound);
     if (settings.schedulerRestartAt !== undefined)
       this.#post('schedulerDies', 0, firstMs + settings.schedulerRestartAt * bound);
+    this.#draw(settings.deathShare, (host) => {
+      this.#isNormal[host] = 0;
+      this.#post('hostDies', host, firstMs + settings.startWithinMs + this.#random() * bound);
+    });
     const lastTick =
       this.#firstTick + TICKS_PER_MS * (settings.startWithinMs + settings.seedDelayMs + 60_000 + 20 * bound);
     const useEvery = Math.ceil((bound * TICKS_PER_MS) / 20);
@@ -360,9 +396,9 @@ export class Simulation {
     )
       this.#move(transfer);
     for (let member = this.#wakes.take(this.#tick); member !== NONE; member = this.#wakes.take(this.#tick))
-      this.#choose(member);
+      this.#choose(member, NEWS);
     for (let host = this.#turns.take(this.#tick); host !== NONE; host = this.#turns.take(this.#tick))
-      this.#offerTurn(host);
+      this.#serveNext(host);
   }
 
   // What is counted.
@@ -383,7 +419,10 @@ export class Simulation {
     for (let host = 0; host < peers; host++) {
       let last = 0;
       for (let task = 0; task < tasks; task++) last = Math.max(last, this.#doneTick[task * this.#hosts + host]);
-      const from = scenario === 'rolling' ? this.#startTick[host] : this.#firstTick;
+      const from =
+        scenario === 'rolling'
+          ? this.#startTick[host]
+          : this.#firstTick + (scenario === 'assembled' ? this.#settings.seedDelayMs * TICKS_PER_MS : 0);
       hostMs[host] = Math.max(last - from, 0) / TICKS_PER_MS;
     }
     return {
@@ -492,12 +531,12 @@ export class Simulation {
   }
 
   #hostOf(member: number): number {
-    return member % this.#hosts;
+    return member < this.#hosts ? member : member % this.#hosts;
   }
 
   #latency(one: number, other: number): number {
-    const { latencyMs, zoneLatencyMs } = this.#settings;
-    return (this.#zoneOf[one] === this.#zoneOf[other] ? latencyMs : zoneLatencyMs) * TICKS_PER_MS;
+    if (!this.#isZoned || this.#zoneOf[one] === this.#zoneOf[other]) return this.#latencyTicks;
+    return this.#zoneLatencyTicks;
   }
 
   /** The scheduler is in the first zone. */
@@ -803,7 +842,7 @@ export class Simulation {
     this.#toldEdges.set(member, new Set());
     for (let entry = 0; entry < this.#logCount[member]; entry++)
       steering.pieceHeld(this.#logPiece[member * this.#pieces + entry], this.#nowMs, { isElsewhere: true });
-    for (let edge = this.#childHead[member]; edge !== NONE; edge = this.#edgeNext[edge])
+    for (const edge of this.#children.of(member))
       this.#reveal(member, steering.childJoined(edge, this.#nowMs, this.#interestOf(edge)));
     this.#post('steeringTick', member, STEERING_TICK_MS);
   }
@@ -825,7 +864,7 @@ export class Simulation {
     // Who fetches for itself does not wait for others.
     if (steering !== undefined && !steering.isDone && this.#hostOf(member) >= this.#settings.peers) {
       const unsent = this.#logCount[member] - steering.spreadCount;
-      if (unsent >= this.#settings.daemon.originLookAhead && this.#childHead[member] !== NONE) return;
+      if (unsent >= this.#settings.daemon.originLookAhead && this.#children.of(member).length > 0) return;
     }
     this.#unwish(member, piece);
     this.#phase[transfer] = SENDING;
@@ -877,22 +916,21 @@ export class Simulation {
       if (other !== NONE) used++;
     }
     if (used === SLOTS) return;
-    const slot = picker.addParent();
+    const isNear = this.#isZoned && this.#zoneOf[this.#hostOf(member)] === this.#zoneOf[this.#hostOf(parent)];
+    const slot = picker.addParent(isNear ? SAME_ZONE_WEIGHT : 1);
     const edge = member * SLOTS + slot;
     const latency = this.#latency(this.#hostOf(member), this.#hostOf(parent));
     this.#edgeParent[edge] = parent;
-    this.#edgeIsFallback[edge] = isFallback ? 1 : 0;
+    this.#edgeRate[edge] = 0;
     if (isFallback) {
       picker.setUsable(slot, false);
-      this.#hasFallback[member] = 1;
+      this.#fallbacks[member] |= 1 << slot;
     }
     this.#edgeCursor[edge] = 0;
+    this.#news[member] |= 1 << slot;
     // The question travels, then the answer.
     this.#edgeReady[edge] = this.#tick + 2 * latency;
-    this.#edgeNext[edge] = this.#childHead[parent];
-    this.#edgePrevious[edge] = NONE;
-    if (this.#childHead[parent] !== NONE) this.#edgePrevious[this.#childHead[parent]] = edge;
-    this.#childHead[parent] = edge;
+    this.#children.add(parent, edge);
     const steering = this.#steering[parent];
     if (steering !== undefined && this.#isSteered[parent] === 1)
       this.#reveal(parent, steering.childJoined(edge, this.#nowMs, this.#interestOf(edge)));
@@ -904,11 +942,10 @@ export class Simulation {
     const parent = this.#edgeParent[edge];
     if (parent === NONE) return;
     this.#edgeParent[edge] = NONE;
-    const next = this.#edgeNext[edge];
-    const previous = this.#edgePrevious[edge];
-    if (previous === NONE) this.#childHead[parent] = next;
-    else this.#edgeNext[previous] = next;
-    if (next !== NONE) this.#edgePrevious[next] = previous;
+    this.#news[member] &= ~(1 << slot);
+    this.#fallbacks[member] &= ~(1 << slot);
+    this.#calledFallbacks[member] &= ~(1 << slot);
+    this.#children.remove(parent, edge);
     const steering = this.#steering[parent];
     if (steering !== undefined && this.#isSteered[parent] === 1)
       this.#reveal(parent, steering.childLeft(edge, this.#nowMs));
@@ -923,7 +960,7 @@ export class Simulation {
   /** What a child that wants a part only says that it wants; undefined for everything. */
   #interestOf(edge: number): PieceSet | undefined {
     if (this.#settings.rangeShare === 1) return undefined;
-    const member = Math.floor(edge / SLOTS);
+    const member = edge >> SLOT_BITS;
     const wanted = new PieceSet();
     for (let piece = 0; piece < this.#pieces; piece++) if (this.#isWanted(member, piece)) wanted.add(piece);
     return wanted;
@@ -934,11 +971,11 @@ export class Simulation {
     const steering = this.#steering[holder];
     if (steering?.isDone === true) return this.#openToAll(holder);
     for (const { child: edge, pieces } of reveals) {
-      const member = Math.floor(edge / SLOTS);
+      const member = edge >> SLOT_BITS;
       const latencyMs = this.#latency(this.#hostOf(holder), this.#hostOf(member)) / TICKS_PER_MS;
       const delayMs = Math.max(latencyMs, (this.#edgeReady[edge] - this.#tick) / TICKS_PER_MS);
       this.#toldEdges.get(holder)?.add(edge);
-      for (const piece of pieces) this.#post('revealed', member, delayMs, (edge % SLOTS) * 65536 + piece);
+      for (const piece of pieces) this.#post('revealed', member, delayMs, (edge & (SLOTS - 1)) * 65536 + piece);
     }
   }
 
@@ -947,8 +984,8 @@ export class Simulation {
     if (this.#isSteered[holder] === 0) return;
     this.#isSteered[holder] = 0;
     this.#toldEdges.delete(holder);
-    for (let edge = this.#childHead[holder]; edge !== NONE; edge = this.#edgeNext[edge]) {
-      const member = Math.floor(edge / SLOTS);
+    for (const edge of this.#children.of(holder)) {
+      const member = edge >> SLOT_BITS;
       const heardTick = this.#tick + this.#latency(this.#hostOf(holder), this.#hostOf(member));
       this.#edgeReady[edge] = Math.max(this.#edgeReady[edge], heardTick);
       this.#wakeAt(member, this.#edgeReady[edge]);
@@ -957,9 +994,10 @@ export class Simulation {
 
   #learnRevealed(member: number, slot: number, piece: number): void {
     if (this.#edgeParent[member * SLOTS + slot] === NONE) return;
-    if (this.#pickers[member]?.announced(slot, piece) !== true) return;
     // A fresh piece is taken beside whatever is coming.
-    if (this.#isByTurns) this.#seekTurn(member, slot);
+    const picker = this.#pickers[member];
+    if (picker?.announced(slot, piece) !== true) return;
+    if (this.#isByTurns) this.#seekTurn(member, slot, picker);
     else if (this.#isHungry[member] === 1) this.#choose(member);
   }
 
@@ -969,21 +1007,20 @@ export class Simulation {
 
   /** Reads what parents have said by now. @returns the tick at which the next word of theirs that is on its way arrives */
   #listen(member: number, picker: PiecePicker): number {
-    const host = this.#hostOf(member);
     let nextTick = Infinity;
-    for (let edge = member * SLOTS; edge < (member + 1) * SLOTS; edge++) {
-      const parent = this.#edgeParent[edge];
-      if (parent === NONE || this.#isSteered[parent] === 1) continue;
-      const end = this.#logCount[parent];
-      let cursor = this.#edgeCursor[edge];
-      if (cursor === end) continue;
+    for (let rest = this.#news[member]; rest !== 0; rest &= rest - 1) {
+      const slot = 31 - Math.clz32(rest & -rest);
+      const edge = (member << SLOT_BITS) + slot;
       if (this.#edgeReady[edge] > this.#tick) {
         nextTick = Math.min(nextTick, this.#edgeReady[edge]);
         continue;
       }
-      const latency = this.#latency(host, this.#hostOf(parent));
-      const slot = edge - member * SLOTS;
+      const parent = this.#edgeParent[edge];
+      if (this.#isSteered[parent] === 1) continue;
+      const latency = this.#latency(this.#hostOf(member), this.#hostOf(parent));
       const base = parent * this.#pieces;
+      const end = this.#logCount[parent];
+      let cursor = this.#edgeCursor[edge];
       for (; cursor < end; cursor++) {
         const heardTick = this.#logTick[base + cursor] + latency;
         if (heardTick > this.#tick) {
@@ -992,10 +1029,10 @@ export class Simulation {
         }
         const piece = this.#logPiece[base + cursor];
         picker.announced(slot, piece);
-        if (!this.#isMesh && this.#firstHeardTick[member * this.#pieces + piece] === 0)
-          this.#firstHeardTick[member * this.#pieces + piece] = this.#tick;
+        if (!this.#isMesh) this.#collect(member, picker, piece);
       }
       this.#edgeCursor[edge] = cursor;
+      if (cursor === end) this.#news[member] &= ~(1 << slot);
     }
     return nextTick;
   }
@@ -1016,39 +1053,54 @@ export class Simulation {
     return this.#leaseDueTick[member];
   }
 
-  /** Asks fallbacks as well once neighbours have brought nothing for a while. @returns when that will be */
+  /** Asks fallbacks as well when nothing has been under way for a while. @returns when that will be */
   #considerFallbacks(member: number, picker: PiecePicker): number {
-    if (this.#hasFallback[member] === 0) return Infinity;
-    const dueTick = this.#lastPieceTick[member] + FALLBACK_AFTER_MS * TICKS_PER_MS;
-    const isDue = this.#tick >= dueTick;
-    for (let slot = 0; slot < SLOTS; slot++) {
-      const edge = member * SLOTS + slot;
-      if (this.#edgeParent[edge] !== NONE && this.#edgeIsFallback[edge] === 1) picker.setUsable(slot, isDue);
+    if (this.#fallbacks[member] === 0) return Infinity;
+    if (this.#outstanding[member] > 0) {
+      this.#idleSinceTick[member] = Infinity;
+      return Infinity;
     }
-    return isDue ? Infinity : dueTick;
+    if (this.#idleSinceTick[member] === Infinity) this.#idleSinceTick[member] = this.#tick;
+    const dueTick = this.#idleSinceTick[member] + FALLBACK_AFTER_MS * TICKS_PER_MS;
+    if (this.#tick < dueTick) return dueTick;
+    this.#calledFallbacks[member] |= this.#fallbacks[member];
+    this.#fallbacks[member] = 0;
+    this.#setFallbacksUsable(member, picker, this.#isByTurns);
+    return Infinity;
   }
 
-  /** Asks for as many pieces as the rules allow. */
-  #choose(member: number): void {
+  #setFallbacksUsable(member: number, picker: PiecePicker, isUsable: boolean): void {
+    for (let rest = this.#calledFallbacks[member]; rest !== 0; rest &= rest - 1)
+      picker.setUsable(31 - Math.clz32(rest & -rest), isUsable);
+  }
+
+  /** Asks for as many pieces as the rules allow. @param isNews whether that is all that has changed: what parents said */
+  #choose(member: number, { isNews }: { readonly isNews: boolean } = ANYTHING): void {
     const picker = this.#pickers[member];
     if (this.#state[member] !== FETCHING || picker === undefined) return;
+    if (this.#isByTurns) {
+      this.#isHungry[member] = this.#isOpen(this.#hostOf(member)) ? 1 : 0;
+      if (this.#isHungry[member] === 0) return;
+    }
+    const unread = this.#news[member];
     const nextTick = Math.min(
       this.#listen(member, picker),
       this.#considerFallbacks(member, picker),
       this.#considerOrigin(member),
     );
     if (this.#isByTurns) {
-      this.#isHungry[member] = this.#isOpen(this.#hostOf(member)) ? 1 : 0;
-      if (this.#isHungry[member] === 0) return;
-      for (let slot = 0; slot < SLOTS; slot++) this.#seekTurn(member, slot);
-      if (nextTick < Infinity) this.#wakeAt(member, Math.max(nextTick, this.#tick + 1));
+      const hedges = this.#hedges;
+      const wakeTick = Math.min(nextTick, this.#hedge(member, picker));
+      const isNarrow = isNews && hedges === this.#hedges;
+      for (let rest = isNarrow ? unread : ALL_SLOTS; rest !== 0; rest &= rest - 1)
+        this.#seekTurn(member, 31 - Math.clz32(rest & -rest), picker);
+      if (wakeTick < Infinity) this.#wakeAt(member, Math.max(wakeTick, this.#tick + 1));
       return;
     }
     let wakeTick = nextTick;
     while (this.#outstanding[member] < this.#concurrency) {
       if (this.#isMesh) {
-        const { maxPerParent } = this.#settings.daemon;
-        const picked = picker.pick({ ...this.#ruleOf(member), maxPerParent });
+        const picked = this.#pick(member, picker);
         if (picked === undefined) break;
         this.#request(member, picked.slot, picked.pieceNumber);
       } else {
@@ -1059,8 +1111,7 @@ export class Simulation {
       }
     }
     this.#isHungry[member] = this.#outstanding[member] < this.#concurrency ? 1 : 0;
-    if (this.#isHungry[member] === 0) return;
-    if (this.#isMesh && this.#isAllAsked(member)) wakeTick = Math.min(wakeTick, this.#hedge(member, picker));
+    if (this.#isMesh) wakeTick = Math.min(wakeTick, this.#hedge(member, picker));
     if (wakeTick < Infinity) this.#wakeAt(member, Math.max(wakeTick, this.#tick + 1));
   }
 
@@ -1070,57 +1121,133 @@ export class Simulation {
     return this.#missing[member] > 0;
   }
 
-  /** At the end, asks a second parent for what takes twice as long as pieces do. @returns when to look again */
+  /** Neighbours first, then those who are there for what these do not bring. */
+  #pick(member: number, picker: PiecePicker): PickedPiece | undefined {
+    const { maxPerParent, maxPerPartialParent } = this.#settings.daemon;
+    const rule = { ...this.#ruleOf(member), maxPerParent: maxPerPartialParent };
+    const limit = maxPerParent > maxPerPartialParent && this.#hasCompleteParent(member) ? maxPerParent : undefined;
+    const picked = picker.pick(rule) ?? (limit === undefined ? undefined : this.#pickComplete(member, picker, limit));
+    if (picked !== undefined || this.#calledFallbacks[member] === 0) return picked;
+    this.#setFallbacksUsable(member, picker, true);
+    const second = picker.pick(rule);
+    this.#setFallbacksUsable(member, picker, false);
+    return second;
+  }
+
+  #isComplete(parent: number): boolean {
+    return this.#state[parent] === DONE || this.#logCount[parent] === this.#pieces;
+  }
+
+  #hasCompleteParent(member: number): boolean {
+    for (let slot = 0; slot < SLOTS; slot++) {
+      const parent = this.#edgeParent[(member << SLOT_BITS) + slot];
+      if (parent !== NONE && this.#isComplete(parent)) return true;
+    }
+    return false;
+  }
+
+  /** A parent that has everything is asked for more at a time. */
+  #pickComplete(member: number, picker: PiecePicker, limit: number): PickedPiece | undefined {
+    for (let slot = 0; slot < SLOTS; slot++) {
+      const parent = this.#edgeParent[(member << SLOT_BITS) + slot];
+      if (parent === NONE || !this.#isComplete(parent) || picker.inFlight(slot) >= limit) continue;
+      const pieceNumber = picker.pickFrom(slot, this.#ruleOf(member));
+      if (pieceNumber >= 0) return { pieceNumber, slot };
+    }
+    return undefined;
+  }
+
+  /** Has somebody else asked as well for what takes several times as long as pieces do. @returns when to look again */
   #hedge(member: number, picker: PiecePicker): number {
-    const { daemon, pieceBytes } = this.#settings;
-    const pieceTicks = pieceBytes / this.#rateOf[this.#hostOf(member)];
-    const patience = 2 * pieceTicks * daemon.uploadSlots + 50 * TICKS_PER_MS;
+    if (this.#outstanding[member] === 0 || this.#typicalRate[member] === 0) return Infinity;
+    const isEndgame = this.#isAllAsked(member);
+    const typicalTicks = this.#settings.pieceBytes / this.#typicalRate[member];
+    const [times, graceMs] = isEndgame ? ENDGAME_PATIENCE : PATIENCE;
+    const patience = Math.min(typicalTicks * times + graceMs * TICKS_PER_MS, SILENCE_MS * TICKS_PER_MS);
     let nextTick = Infinity;
-    for (let lane = 0; lane < this.#lanes; lane++) {
-      const transfer = this.#laneTransfer[member * this.#lanes + lane];
-      if (transfer === NONE || this.#phase[transfer] === LANDING) continue;
+    for (let transfer = member * this.#lanes; transfer < (member + 1) * this.#lanes; transfer++) {
+      const phase = this.#phase[transfer];
+      if (phase !== ASKED && phase !== QUEUED && phase !== SENDING && phase !== DROPPED) continue;
+      if (this.#parent[transfer] === NONE || this.#isHedged[transfer] === 1) continue;
       if (this.#tick - this.#askedTick[transfer] < patience) {
         nextTick = Math.min(nextTick, this.#askedTick[transfer] + patience);
         continue;
       }
-      const piece = this.#piece[transfer];
-      let asked = 0;
-      let isTwice = false;
-      for (let other = 0; other < this.#lanes; other++) {
-        const second = this.#laneTransfer[member * this.#lanes + other];
-        if (second === NONE || this.#piece[second] !== piece) continue;
-        asked |= 1 << this.#slot[second];
-        if (second !== transfer) isTwice = true;
+      const leftTicks = phase === SENDING ? this.#shares.remainingTicks(transfer, this.#tick) : Infinity;
+      if (leftTicks <= patience) continue;
+      if (this.#isByTurns) {
+        if (this.#hedgesOf(member) >= MAX_HEDGES) continue;
+        // Whoever has a turn to give may bring it.
+        this.#isHedged[transfer] = 1;
+        this.#hedges++;
+        this.#wish(member, this.#piece[transfer]);
+        continue;
       }
-      if (isTwice || this.#outstanding[member] >= this.#lanes) continue;
-      const slot = picker.pickHolder(piece, daemon.maxPerParent * 2, (candidate) => (asked & (1 << candidate)) !== 0);
-      if (slot < 0) continue;
+      if (this.#outstanding[member] >= this.#lanes) continue;
+      const piece = this.#piece[transfer];
+      const slot = picker.pickHolder(piece, MAX_PER_PARENT_HEDGED, (candidate) => candidate === this.#slot[transfer]);
+      if (slot < 0) {
+        nextTick = Math.min(nextTick, this.#tick + HEDGE_CHECK_MS * TICKS_PER_MS);
+        continue;
+      }
+      this.#isHedged[transfer] = 1;
       this.#hedges++;
       this.#request(member, slot, piece);
     }
     return nextTick;
   }
 
-  /** As stock daemons choose: in ascending order what was collected, the parent by its idle bandwidth. @returns -1 when it asked, else when to try again */
-  #chooseStock(member: number, picker: PiecePicker): number {
+  #hedgesOf(member: number): number {
+    let hedges = 0;
+    for (let transfer = member * this.#lanes; transfer < (member + 1) * this.#lanes; transfer++)
+      if (this.#phase[transfer] !== FREE && this.#isHedged[transfer] === 1) hedges++;
+    return hedges;
+  }
+
+  /** Notes what a transfer brought, and lets parents count accordingly. */
+  #measure(transfer: number): void {
+    const member = this.#child[transfer];
+    const edge = (member << SLOT_BITS) + this.#slot[transfer];
+    if (this.#edgeParent[edge] !== this.#parent[transfer]) return;
+    const rate = this.#settings.pieceBytes / Math.max(this.#tick - this.#askedTick[transfer], 1);
+    const smoothed = (before: number): number => (before === 0 ? rate : before + RATE_SMOOTHING * (rate - before));
+    const typical = (this.#typicalRate[member] = smoothed(this.#typicalRate[member]));
+    const own = (this.#edgeRate[edge] = smoothed(this.#edgeRate[edge]));
+    if (this.#isByTurns) return;
+    const { latencyMs } = this.#settings;
+    const isNear =
+      this.#isZoned &&
+      this.#latency(this.#hostOf(member), this.#hostOf(this.#parent[transfer])) <= latencyMs * TICKS_PER_MS;
+    const [least, most] = RATE_BOUNDS;
+    const factor = Math.min(Math.max(own / typical, least), most);
+    this.#pickers[member]?.setWeight(this.#slot[transfer], factor * (isNear ? SAME_ZONE_WEIGHT : 1));
+  }
+
+  /** A stock daemon takes a piece up once all of its parents have it, or a while after the first one. */
+  #collect(member: number, picker: PiecePicker, piece: number): void {
+    const at = member * this.#pieces + piece;
+    if (this.#readyTick[at] === 0) this.#readyTick[at] = this.#tick + STOCK_COLLECT_MS * TICKS_PER_MS;
     let parents = 0;
-    for (let slot = 0; slot < SLOTS; slot++) if (this.#edgeParent[member * SLOTS + slot] !== NONE) parents++;
+    for (let slot = 0; slot < SLOTS; slot++) if (this.#edgeParent[(member << SLOT_BITS) + slot] !== NONE) parents++;
+    if (picker.holdersOf(piece) >= parents) this.#readyTick[at] = Math.min(this.#readyTick[at], this.#tick);
+  }
+
+  /** As stock daemons choose: pieces in the order in which they were taken up, the parent by its idle bandwidth. @returns -1 when it asked, else when to try again */
+  #chooseStock(member: number, picker: PiecePicker): number {
     let soonest = Infinity;
+    let chosen = NONE;
     for (let word = 0; word < this.#words; word++) {
       for (let rest = this.#wanted[member * this.#words + word]; rest !== 0; rest &= rest - 1) {
         const piece = word * 32 + 31 - Math.clz32(rest & -rest);
-        const holders = picker.holdersOf(piece);
-        if (holders === 0) continue;
-        const readyTick = this.#firstHeardTick[member * this.#pieces + piece] + STOCK_COLLECT_MS * TICKS_PER_MS;
-        if (holders < parents && readyTick > this.#tick) {
-          soonest = Math.min(soonest, readyTick);
-          continue;
-        }
-        this.#request(member, this.#drawParent(member, picker, piece), piece);
-        return -1;
+        const readyTick = this.#readyTick[member * this.#pieces + piece];
+        if (readyTick === 0 || readyTick >= soonest || picker.holdersOf(piece) === 0) continue;
+        soonest = readyTick;
+        chosen = piece;
       }
     }
-    return soonest;
+    if (chosen === NONE || soonest > this.#tick) return soonest;
+    this.#request(member, this.#drawParent(member, picker, chosen), chosen);
+    return -1;
   }
 
   #drawParent(member: number, picker: PiecePicker, piece: number): number {
@@ -1138,9 +1265,13 @@ export class Simulation {
   }
 
   #ruleOf(member: number): Pick<PickRule, 'wanted' | 'order' | 'hot'> {
-    this.#wantedOf.offset = member * this.#words;
     const order = this.#logCount[member] < this.#settings.daemon.randomPieces ? 'random' : 'rarest';
-    return { wanted: this.#wantedOf, order, hot: this.#hotPieces.get(member) };
+    return { wanted: this.#wantedBy(member), order, hot: this.#hotPieces.get(member) };
+  }
+
+  #wantedBy(member: number): PickRule['wanted'] {
+    this.#wantedOf.offset = member * this.#words;
+    return this.#wantedOf;
   }
 
   #request(member: number, slot: number, piece: number): void {
@@ -1158,6 +1289,7 @@ export class Simulation {
       this.#slot[transfer] = slot;
       this.#parent[transfer] = this.#edgeParent[member * SLOTS + slot];
       this.#piece[transfer] = NO_PIECE;
+      this.#isHedged[transfer] = 0;
       return transfer;
     }
     return NONE;
@@ -1189,12 +1321,12 @@ export class Simulation {
     if (this.#promised[host] > 0 || this.#isAlive[host] === 0 || this.#isLeech[host] === 1) return false;
     const sending = this.#sending[host];
     if (sending === 0) return true;
-    return sending < this.#settings.daemon.uploadSlots && this.#shares.uploadUse(host) < ENOUGH_USE;
+    return sending < this.#uploadSlots && this.#shares.uploadUse(host) < ENOUGH_USE;
   }
 
   /** Whether the host could receive more than it does. */
   #isOpen(host: number): boolean {
-    if (this.#expecting[host] > 0) return false;
+    if (this.#isByTurns && this.#expecting[host] > 0) return false;
     const receiving = this.#receiving[host];
     if (receiving === 0) return true;
     return receiving < MAX_RECEIVING && this.#shares.downloadUse(host) < ENOUGH_USE;
@@ -1202,39 +1334,50 @@ export class Simulation {
 
   /** Parents hear, later, whether the host takes offers. */
   #noteOpenness(host: number): void {
-    const isOpen = this.#isOpen(host) ? 1 : 0;
-    if (isOpen === this.#isOpenToOffers[host]) return;
-    this.#isOpenToOffers[host] = isOpen;
-    if (isOpen === 0) this.#closedSinceTick[host] = this.#tick;
-    else {
-      this.#openSinceTick[host] = this.#tick;
-      for (let member = host; member < this.#members; member += this.#hosts) this.#choose(member);
+    if (!this.#isByTurns && (!this.#isMesh || this.#settings.daemon.serve === 'inTurn')) return;
+    const isOpen = this.#isOpen(host);
+    if (isOpen === this.#openness[host] >= 0) return;
+    this.#openness[host] = isOpen ? this.#tick : -this.#tick;
+    if (!isOpen) return;
+    for (let member = host; member < this.#members; member += this.#hosts) {
+      if (this.#isByTurns) this.#choose(member);
+      else this.#tellParents(member);
     }
   }
 
-  /** What a parent at this distance knows of the child's host by now. */
+  /** Parents at whom something waits hear that the child receives nothing. */
+  #tellParents(member: number): void {
+    for (let transfer = member * this.#lanes; transfer < (member + 1) * this.#lanes; transfer++) {
+      if (this.#phase[transfer] !== QUEUED) continue;
+      const host = this.#hostOf(this.#parent[transfer]);
+      const tick = this.#tick + this.#latency(host, this.#hostOf(member));
+      if (!this.#turns.isSet(host) || this.#turns.tickOf(host) > tick) this.#turns.set(host, tick);
+    }
+  }
+
+  /** What a parent knew of the child's host that heard of it so long ago. */
   #isKnownOpen(host: number, latency: number): boolean {
+    const since = this.#openness[host];
     const heardTick = this.#tick - latency;
-    if (this.#isOpenToOffers[host] === 1) return this.#openSinceTick[host] <= heardTick;
-    return this.#closedSinceTick[host] > heardTick;
+    return since >= 0 ? since <= heardTick : -since > heardTick;
   }
 
   /** Tells the parent in this slot, if it has a turn to give, that its child would take it. */
-  #seekTurn(member: number, slot: number): void {
-    const parent = this.#edgeParent[member * SLOTS + slot];
+  #seekTurn(member: number, slot: number, picker: PiecePicker): void {
+    const parent = this.#edgeParent[(member << SLOT_BITS) + slot];
     if (parent === NONE) return;
     const host = this.#hostOf(parent);
     if (!this.#hasTurn(host)) return;
     const tick = this.#tick + this.#latency(host, this.#hostOf(member));
     if (this.#turns.isSet(host) && this.#turns.tickOf(host) <= tick) return;
-    if ((this.#pickers[member]?.pickFrom(slot, this.#ruleOf(member)) ?? NONE) >= 0) this.#turns.set(host, tick);
+    if (picker.hasFor(slot, this.#wantedBy(member))) this.#turns.set(host, tick);
   }
 
   #offerTurn(host: number): void {
     if (!this.#isByTurns || !this.#hasTurn(host)) return;
     const edge = this.#drawChild(host);
     if (edge === NONE) return;
-    const transfer = this.#newTransfer(Math.floor(edge / SLOTS), edge % SLOTS);
+    const transfer = this.#newTransfer(edge >> SLOT_BITS, edge & (SLOTS - 1));
     this.#phase[transfer] = OFFERED;
     this.#promised[host]++;
     this.#travel(transfer);
@@ -1245,39 +1388,41 @@ export class Simulation {
    * else has does not wait for such a child.
    */
   #drawChild(host: number): number {
+    const { tasks } = this.#settings;
     for (let isFresh = 0; isFresh < 2; isFresh++) {
-      let count = 0;
-      for (let member = host; member < this.#members; member += this.#hosts) {
+      const firstTask = tasks === 1 ? 0 : Math.floor(this.#random() * tasks);
+      for (let turn = 0; turn < tasks; turn++) {
+        const member = ((firstTask + turn) % tasks) * this.#hosts + host;
         if (this.#isSteered[member] < isFresh) continue;
         const told = this.#toldEdges.get(member);
-        if (told !== undefined) for (const edge of told) count = this.#consider(edge, host, isFresh, count);
-        else
-          for (let edge = this.#childHead[member]; edge !== NONE; edge = this.#edgeNext[edge])
-            count = this.#consider(edge, host, isFresh, count);
-      }
-      while (count > 0) {
-        const at = Math.floor(this.#random() * count);
-        const edge = this.#drawn[at];
-        const child = Math.floor(edge / SLOTS);
-        const piece = this.#pickers[child]?.pickFrom(edge % SLOTS, this.#ruleOf(child)) ?? NONE;
-        if (piece >= 0 && this.#hasLane(child)) return edge;
-        this.#drawn[at] = this.#drawn[--count];
+        const edge = this.#drawAmong(told === undefined ? this.#children.of(member) : [...told], host, isFresh);
+        if (edge !== NONE) return edge;
       }
     }
     return NONE;
   }
 
-  /** Takes a child among those of whom one is drawn, if it can be. @returns how many these are now */
-  #consider(edge: number, host: number, isFresh: number, count: number): number {
-    const child = Math.floor(edge / SLOTS);
-    if (this.#edgeParent[edge] === NONE || this.#state[child] !== FETCHING) return count;
-    if (this.#hostOf(this.#edgeParent[edge]) !== host) return count;
+  /** The first that can be offered a turn, from a place on that is drawn. */
+  #drawAmong(edges: readonly number[], host: number, isFresh: number): number {
+    const first = Math.floor(this.#random() * edges.length);
+    for (let turn = 0; turn < edges.length; turn++) {
+      const at = first + turn;
+      const edge = edges[at < edges.length ? at : at - edges.length];
+      if (this.#isOffer(edge, host, isFresh)) return edge;
+    }
+    return NONE;
+  }
+
+  #isOffer(edge: number, host: number, isFresh: number): boolean {
+    const child = edge >> SLOT_BITS;
     const childHost = this.#hostOf(child);
-    if (isFresh === 0 && !this.#isKnownOpen(childHost, this.#latency(host, childHost))) return count;
-    if (count === this.#drawn.length)
-      this.#drawn = Int32Array.from({ length: count * 2 }, (_, at) => this.#drawn[at] ?? 0);
-    this.#drawn[count] = edge;
-    return count + 1;
+    if (isFresh === 0 && !this.#isKnownOpen(childHost, this.#latency(host, childHost))) return false;
+    if (this.#state[child] !== FETCHING) return false;
+    // Who was told of something may have left since, and its place been taken.
+    const parent = this.#edgeParent[edge];
+    if (parent === NONE || this.#hostOf(parent) !== host) return false;
+    const hasSome = this.#pickers[child]?.hasFor(edge & (SLOTS - 1), this.#wantedBy(child)) === true;
+    return hasSome && this.#hasLane(child);
   }
 
   #hasLane(member: number): boolean {
@@ -1342,9 +1487,9 @@ export class Simulation {
       this.#piece[transfer],
       this.#nowMs,
     );
-    const slots = this.#isMesh ? this.#settings.daemon.uploadSlots : this.#settings.stockUploadSlots;
-    if (this.#isByTurns || this.#sending[host] < slots) this.#send(transfer);
-    else this.#enqueue(host, transfer);
+    if (this.#isByTurns) return this.#send(transfer);
+    this.#enqueue(host, transfer);
+    this.#serveNext(host);
   }
 
   #send(transfer: number): void {
@@ -1356,9 +1501,8 @@ export class Simulation {
     this.#receiving[to]++;
     const mark = this.#isByTurns ? this.#leadBytes : 0;
     this.#shares.start(transfer, from, to, this.#settings.pieceBytes, this.#tick, mark);
-    if (!this.#isByTurns) return;
     this.#noteOpenness(to);
-    this.#offerTurn(from);
+    if (this.#isByTurns) this.#offerTurn(from);
   }
 
   /** Nearly sent: the next turn is offered, so that its piece follows without a gap. */
@@ -1376,6 +1520,7 @@ export class Simulation {
     this.#shares.stop(transfer, this.#tick);
     this.#leavePlace(transfer);
     this.#phase[transfer] = LANDING;
+    if (!this.#isByTurns && parent !== NONE) this.#noteOpenness(this.#hostOf(member));
     if (parent === NONE) {
       this.#originBytes += this.#settings.pieceBytes;
       this.#landed(transfer);
@@ -1410,22 +1555,70 @@ export class Simulation {
     }
   }
 
+  /** Lets begin what may begin. */
   #serveNext(host: number): void {
     if (this.#isByTurns) return this.#offerTurn(host);
-    const transfer = this.#queueHead[host];
-    if (transfer === NONE || this.#isAlive[host] === 0) return;
-    this.#dequeue(host, transfer);
-    this.#send(transfer);
+    const slots = this.#uploadSlots;
+    while (this.#isAlive[host] === 1 && this.#sending[host] < slots) {
+      const transfer = this.#nextInQueue(host);
+      if (transfer === NONE) return;
+      this.#dequeue(host, transfer);
+      this.#lineUpAgain(host, this.#child[transfer]);
+      if (this.#settings.daemon.binding === 'late') this.#bind(transfer);
+      this.#send(transfer);
+    }
   }
 
+  #nextInQueue(host: number): number {
+    const first = this.#queueHead[host];
+    if (!this.#isMesh || this.#settings.daemon.serve === 'inTurn') return first;
+    for (let transfer = first; transfer !== NONE; transfer = this.#queueNext[transfer]) {
+      const childHost = this.#hostOf(this.#child[transfer]);
+      if (this.#isKnownOpen(childHost, this.#latency(host, childHost))) return transfer;
+    }
+    return this.#settings.daemon.serve === 'idleFirst' || this.#isSteered[this.#parent[first]] === 1 ? first : NONE;
+  }
+
+  /** What the parent has sent least of what the child lacks takes the place of what it asked for. */
+  #bind(transfer: number): void {
+    const member = this.#child[transfer];
+    const picker = this.#pickers[member];
+    if (picker === undefined) return;
+    this.#listen(member, picker);
+    const asked = this.#piece[transfer];
+    this.#wish(member, asked);
+    const piece = picker.pickFrom(this.#slot[transfer], this.#ruleOf(member));
+    this.#piece[transfer] = piece >= 0 ? piece : asked;
+    this.#unwish(member, this.#piece[transfer]);
+  }
+
+  /** Behind what the same child waits for already; else at the end. */
   #enqueue(host: number, transfer: number): void {
     this.#phase[transfer] = QUEUED;
-    const tail = this.#queueTail[host];
-    this.#queueNext[transfer] = NONE;
-    this.#queuePrevious[transfer] = tail;
-    if (tail === NONE) this.#queueHead[host] = transfer;
-    else this.#queueNext[tail] = transfer;
-    this.#queueTail[host] = transfer;
+    let before = this.#queueTail[host];
+    if (this.#isMesh) {
+      const child = this.#hostOf(this.#child[transfer]);
+      while (before !== NONE && this.#hostOf(this.#child[before]) !== child) before = this.#queuePrevious[before];
+      if (before === NONE) before = this.#queueTail[host];
+    }
+    const after = before === NONE ? NONE : this.#queueNext[before];
+    this.#queueNext[transfer] = after;
+    this.#queuePrevious[transfer] = before;
+    if (before === NONE) this.#queueHead[host] = transfer;
+    else this.#queueNext[before] = transfer;
+    if (after === NONE) this.#queueTail[host] = transfer;
+    else this.#queuePrevious[after] = transfer;
+  }
+
+  /** A child that has had its turn comes last with what else it asked for. */
+  #lineUpAgain(host: number, member: number): void {
+    if (!this.#isMesh) return;
+    const child = this.#hostOf(member);
+    const line: number[] = [];
+    for (let transfer = this.#queueHead[host]; transfer !== NONE; transfer = this.#queueNext[transfer])
+      if (this.#hostOf(this.#child[transfer]) === child) line.push(transfer);
+    for (const transfer of line) this.#dequeue(host, transfer);
+    for (const transfer of line) this.#enqueue(host, transfer);
   }
 
   #dequeue(host: number, transfer: number): void {
@@ -1441,6 +1634,7 @@ export class Simulation {
     const member = this.#child[transfer];
     const piece = this.#piece[transfer];
     const parent = this.#parent[transfer];
+    if (parent !== NONE && this.#isMesh) this.#measure(transfer);
     this.#release(transfer);
     if (this.#has(member, piece)) return;
     for (let lane = 0; lane < this.#lanes; lane++) {
@@ -1460,7 +1654,7 @@ export class Simulation {
       const revealed = steering.pieceHeld(piece, this.#nowMs);
       if (this.#isSteered[member] === 1) this.#reveal(member, revealed);
     }
-    this.#spread(member);
+    this.#spread(member, piece);
     if (this.#missing[member] === 0) this.#finish(member);
     else {
       if (!this.#isMesh) this.#tell('report', member);
@@ -1472,13 +1666,15 @@ export class Simulation {
     }
   }
 
-  /** Wakes children that wait for news, when the word has reached them. */
-  #spread(member: number): void {
-    if (this.#isSteered[member] === 1) return;
+  /** Children have something to read, and those that wait for news wake when the word has reached them. */
+  #spread(member: number, piece: number): void {
+    const isSilent = this.#isSteered[member] === 1;
     const host = this.#hostOf(member);
-    for (let edge = this.#childHead[member]; edge !== NONE; edge = this.#edgeNext[edge]) {
-      const child = Math.floor(edge / SLOTS);
-      if (this.#isHungry[child] === 1) this.#wakeAt(child, this.#tick + this.#latency(host, this.#hostOf(child)));
+    for (const edge of this.#children.of(member)) {
+      const child = edge >> SLOT_BITS;
+      this.#news[child] |= 1 << (edge & (SLOTS - 1));
+      if (!isSilent && this.#isHungry[child] === 1 && this.#isWanted(child, piece))
+        this.#wakeAt(child, this.#tick + this.#latency(host, this.#hostOf(child)));
     }
   }
 
@@ -1536,9 +1732,9 @@ export class Simulation {
     this.#post('hostLost', host, this.#toSchedulerMs(host));
     for (let task = 0; task < this.#settings.tasks; task++) {
       const member = task * this.#hosts + host;
-      for (let edge = this.#childHead[member]; edge !== NONE; edge = this.#edgeNext[edge]) {
-        const child = Math.floor(edge / SLOTS);
-        this.#post('parentGone', child, this.#latency(host, this.#hostOf(child)) / TICKS_PER_MS, edge % SLOTS);
+      for (const edge of this.#children.of(member)) {
+        const child = edge >> SLOT_BITS;
+        this.#post('parentGone', child, this.#latency(host, this.#hostOf(child)) / TICKS_PER_MS, edge & (SLOTS - 1));
         for (let lane = 0; lane < this.#lanes; lane++) {
           const transfer = this.#laneTransfer[child * this.#lanes + lane];
           if (transfer === NONE || this.#parent[transfer] !== member) continue;
@@ -1570,6 +1766,8 @@ export class Simulation {
     const parent = this.#edgeParent[member * SLOTS + slot];
     if (parent === NONE || this.#isAlive[this.#hostOf(parent)] === 1) return;
     this.#leave(member, slot);
+    // What was coming from there does not any more.
+    this.#noteOpenness(this.#hostOf(member));
     this.#tell('parentFailed', member, parent);
     let parents = 0;
     for (let other = 0; other < SLOTS; other++) if (this.#edgeParent[member * SLOTS + other] !== NONE) parents++;

@@ -186,6 +186,15 @@ export class PiecePicker {
     return this.#choose(rule);
   }
 
+  /** Whether this parent has something that is wanted. */
+  hasFor(slot: number, wanted: Pick<ReadonlyPieceSet, 'wordAt'>): boolean {
+    if (this.#presence[slot] !== USABLE) return false;
+    const first = slot * this.#wordCount;
+    for (let word = 0; word < this.#wordCount; word++)
+      if (((this.#held[first + word] ?? 0) & wanted.wordAt(word)) !== 0) return true;
+    return false;
+  }
+
   /**
    * Whom to ask for this piece: of the usable parents that have it and a free place the one with the least load for its weight.
    * @param isExcluded who is not to be asked

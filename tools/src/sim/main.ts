@@ -1,16 +1,31 @@
 import { writeFile } from 'node:fs/promises';
 import type { Outcome, PolicyName, ScenarioName, Settings, SettingsInput } from '@d7y/swarm-simulator';
-import { completionPlot, figuresOf, normalTimesMs, SCENARIOS, settingsOf, simulate } from '@d7y/swarm-simulator';
+import {
+  completionPlot,
+  figuresOf,
+  normalTimesMs,
+  MAX_PARENTS,
+  MAX_ZONES,
+  SCENARIOS,
+  settingsOf,
+  simulate,
+} from '@d7y/swarm-simulator';
 import { Command, InvalidArgumentError, Option } from 'commander';
 
-const atLeast =
-  (least: number, isWhole = true) =>
+const within =
+  (least: number, most: number, isWhole = true) =>
   (text: string) => {
     const value = Number(text);
-    if (!(value >= least) || (isWhole && !Number.isInteger(value)))
-      throw new InvalidArgumentError(`Not a ${isWhole ? 'whole ' : ''}number of at least ${least}.`);
+    if (text.trim() === '' || !(value >= least && value <= most) || (isWhole && !Number.isInteger(value)))
+      throw new InvalidArgumentError(`Not a ${isWhole ? 'whole ' : ''}number from ${least} to ${most}.`);
     return value;
   };
+
+function share(text: string): number {
+  const value = /^\d+(\.\d+)?%$/.test(text) ? Number(text.slice(0, -1)) / 100 : NaN;
+  if (!(value <= 1)) throw new InvalidArgumentError('Not a part in per cent, as in "1%".');
+  return value;
+}
 
 interface Flags {
   readonly peers?: number;
@@ -19,12 +34,16 @@ interface Flags {
   readonly seed?: number;
   readonly zones?: number;
   readonly seedDelayMs?: number;
+  readonly deaths?: number;
   readonly uploads?: 'turns' | 'queue';
   readonly uploadSlots?: number;
   readonly parents?: number;
   readonly concurrency?: number;
   readonly maxPerParent?: number;
+  readonly maxPerPartialParent?: number;
   readonly hotPieces?: boolean;
+  readonly serve?: 'inTurn' | 'idleFirst' | 'idleOnly';
+  readonly binding?: 'early' | 'late';
   readonly json?: true;
   readonly plot?: string;
 }
@@ -47,31 +66,57 @@ function settingsFrom(scenario: ScenarioName, flags: Flags): Settings {
     parents,
     concurrency,
     maxPerParent,
+    maxPerPartialParent,
+    serve,
+    binding,
     hotPieces,
     json: _json,
     plot: _plot,
+    deaths,
     ...rest
   } = flags;
-  const daemon = { uploads, uploadSlots, parents, concurrency, maxPerParent, hotPieces };
+  const daemon = {
+    uploads,
+    uploadSlots,
+    parents,
+    concurrency,
+    maxPerParent,
+    maxPerPartialParent,
+    serve,
+    binding,
+    hotPieces,
+  };
   const given = Object.fromEntries(Object.entries(daemon).filter(([, value]) => value !== undefined));
-  return settingsOf(scenario, { ...rest, daemon: given } satisfies SettingsInput);
+  return settingsOf(scenario, {
+    ...rest,
+    ...(deaths === undefined ? {} : { deathShare: deaths }),
+    daemon: given,
+  } satisfies SettingsInput);
 }
 
 await new Command('sim')
   .argument('<scenario>', `what happens: ${Object.keys(SCENARIOS).join(', ')}`)
-  .addOption(new Option('--peers <n>', 'hosts that want the content').argParser(atLeast(1)))
-  .addOption(new Option('--pieces <n>', 'of each task').argParser(atLeast(1)))
+  .addOption(new Option('--peers <n>', 'hosts that want the content').argParser(within(1, 1_000_000)))
+  .addOption(new Option('--pieces <n>', 'of each task').argParser(within(1, 65_535)))
   .addOption(
     new Option('--policy <name>', 'of the scheduler, with the daemons that go with it').choices(['mesh', 'upstream']),
   )
-  .addOption(new Option('--seed <n>', 'of all chance').argParser(atLeast(0)))
-  .addOption(new Option('--zones <n>').argParser(atLeast(1)))
-  .addOption(new Option('--seed-delay-ms <n>', "until the seed's first request").argParser(atLeast(0, false)))
+  .addOption(new Option('--seed <n>', 'of all chance').argParser(within(0, 2 ** 32 - 1)))
+  .addOption(new Option('--zones <n>', 'far from each other').argParser(within(1, MAX_ZONES)))
+  .addOption(new Option('--seed-delay-ms <n>', "until the seed's first request").argParser(within(0, 600_000, false)))
+  .addOption(new Option('--deaths <share>', 'part of the peers that die on their way, as in 1%').argParser(share))
   .addOption(new Option('--uploads <how>', 'how a parent comes to send a piece').choices(['turns', 'queue']))
-  .addOption(new Option('--upload-slots <n>').argParser(atLeast(1)))
-  .addOption(new Option('--parents <n>', 'of a download, at most 16').argParser(atLeast(1)))
-  .addOption(new Option('--concurrency <n>', 'pieces asked for at once, with a queue').argParser(atLeast(1)))
-  .addOption(new Option('--max-per-parent <n>', 'of these, from one parent').argParser(atLeast(1)))
+  .addOption(new Option('--upload-slots <n>', 'pieces a host sends at once, with a queue').argParser(within(1, 64)))
+  .addOption(new Option('--parents <n>', 'of a download').argParser(within(1, MAX_PARENTS)))
+  .addOption(new Option('--concurrency <n>', 'pieces asked for at once, with a queue').argParser(within(1, 64)))
+  .addOption(new Option('--max-per-parent <n>', 'of these, from one parent').argParser(within(1, 64)))
+  .addOption(
+    new Option('--max-per-partial-parent <n>', 'of these, from one parent that has a part').argParser(within(1, 64)),
+  )
+  .addOption(
+    new Option('--serve <whom>', 'with a queue: whose piece is next').choices(['inTurn', 'idleFirst', 'idleOnly']),
+  )
+  .addOption(new Option('--binding <when>', 'with a queue: when a piece is chosen').choices(['early', 'late']))
   .option('--no-hot-pieces', "without the scheduler's word for which pieces are rare")
   .option('--json', 'one JSON object per figure on standard output')
   .option('--plot <file>', 'a picture of both policies, in SVG')
@@ -97,6 +142,7 @@ await new Command('sim')
             ...figure,
             scenario,
             policy: settings.policy,
+            uploads: settings.policy === 'mesh' ? settings.daemon.uploads : 'stock',
             peers: settings.peers,
             pieces: settings.pieces,
             seed: settings.seed,
