@@ -11,7 +11,7 @@ import type {
   ReceivedPiece,
 } from '@d7y/peer-protocol';
 import { createLayout, pieceDigestOf } from '@d7y/piece';
-import { AsyncQueue, BufferPool, createLogger, noTelemetry } from '@d7y/service-kit';
+import { AsyncQueue, BufferPool, createLogger, delay, noTelemetry } from '@d7y/service-kit';
 import { forever, transfer } from './_slow-transfer.ts';
 import type {
   EngineLimits,
@@ -107,7 +107,7 @@ export class FakeScheduler implements SchedulerConnection {
 
 /** How a member of the cluster serves pieces: truly, or in one of the ways in which parents fail their children. */
 export type Behaviour =
-  'good' | 'corrupt' | 'lying' | 'silent' | 'mute' | 'refusing' | 'gone' | 'hanging' | 'deaf' | 'cutting';
+  'good' | 'corrupt' | 'lying' | 'silent' | 'mute' | 'refusing' | 'gone' | 'hanging' | 'deaf' | 'cutting' | 'oneByOne';
 
 /** How a member of the cluster is made. */
 export interface MemberOptions {
@@ -121,6 +121,8 @@ export class FakeCluster {
   readonly scheduler = new FakeScheduler(this);
   readonly engines = new Map<string, { engine: Engine; store: MemoryTaskStore; port: number }>();
   readonly behaviour = new Map<string, Behaviour>();
+  /** Of hosts that send one piece at a time: when all uploads begun or waiting are over. */
+  readonly #turns = new Map<string, Promise<void>>();
   /** Pieces asked of each host. */
   readonly asked = new Map<string, number>();
   /** Times that each host was asked which pieces it has. */
@@ -268,6 +270,27 @@ export class FakeCluster {
     }
   }
 
+  /** Uploads one after the other. @throws when the turn does not come while a child waits for an answer */
+  async #turnOf(hostId: string, signal: AbortSignal): Promise<Disposable> {
+    const { promise: done, resolve } = Promise.withResolvers<void>();
+    const before = this.#turns.get(hostId) ?? Promise.resolve();
+    this.#turns.set(
+      hostId,
+      before.then(() => done),
+    );
+    try {
+      const isUnanswered = await Promise.race([
+        before.then(() => false),
+        delay(this.headerTimeoutMs, { signal }).then(() => true),
+      ]);
+      if (isUnanswered) throw Object.assign(new Error('no answer'), { code: 'PIECE_TRANSFER', phase: 'header' });
+    } catch (error) {
+      resolve();
+      throw error;
+    }
+    return { [Symbol.dispose]: resolve };
+  }
+
   async #fetch(
     { tcpPort, taskId, number, expected }: Parameters<Parents['fetchPiece']>[0],
     sink: PieceSink,
@@ -284,6 +307,7 @@ export class FakeCluster {
       throw Object.assign(new Error('no answer'), { code: 'PIECE_TRANSFER', phase: 'header' });
     }
     if (behaviour === 'hanging') await forever(signal);
+    using _turn = behaviour === 'oneByOne' ? await this.#turnOf(hostId, signal) : undefined;
     if (behaviour === 'refusing') throw Object.assign(new Error('busy'), { code: 'PIECE_REFUSED' });
     if (behaviour === 'corrupt') throw Object.assign(new Error('crc'), { code: 'PIECE_DIGEST_MISMATCH' });
     const piece = await engine.piece(taskId, number, { signal });

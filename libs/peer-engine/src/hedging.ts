@@ -1,6 +1,6 @@
 import type { Logger } from '@d7y/service-kit';
 import type { LatePolicy, TransferState } from './lateness.ts';
-import { isLate, isOverdue, isStuck, remainingMs } from './lateness.ts';
+import { isLate, isOverdue, isStuck, remainingMs, silenceOf } from './lateness.ts';
 import type { ParentStandings } from './parent-standing.ts';
 import type { PieceRace, Runner } from './piece-race.ts';
 import { RaceLostError, stateOf } from './piece-race.ts';
@@ -81,17 +81,19 @@ export class Hedging {
     );
   }
 
-  /** How a transfer stands; what waits for its turn at a parent that sends us other pieces is not late. */
+  /** How a transfer stands; what waits for its turn at a host that sends us other pieces, of whatever task, is not late. */
   #stateOf({ range }: PieceRace, runner: PeerRunner): TransferState {
     const transfer = stateOf(range, runner);
-    const fedMs = this.#init.clock() - runner.state.fedAtMs;
-    return transfer.bytes > 0 || fedMs > transfer.elapsedMs ? transfer : { ...transfer, elapsedMs: fedMs };
+    if (transfer.bytes > 0) return { ...transfer, elapsedMs: runner.meter.flowingMs };
+    const fedMs = this.#init.clock() - this.#init.standings.fedAtMs(runner.state.parent.hostId);
+    return { ...transfer, elapsedMs: silenceOf(transfer.elapsedMs, fedMs) };
   }
 
   #noteFed(): void {
     for (const { runners } of this.#init.underWay.values()) {
       for (const { meter, state, isLate: wasLate } of runners) {
-        if (!wasLate && meter.bytesPerSec >= this.#init.latePolicy.floorBytesPerSec) state.fedAtMs = this.#init.clock();
+        if (wasLate || meter.bytesPerSec < this.#init.latePolicy.floorBytesPerSec) continue;
+        this.#init.standings.fed(state.parent.hostId, this.#init.clock());
       }
     }
   }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { DEFAULT_LATE_POLICY, isLate, isStuck, remainingMs } from './lateness.ts';
+import { DEFAULT_LATE_POLICY, isLate, isStuck, remainingMs, silenceOf } from './lateness.ts';
 
 const MIB = 2 ** 20;
 const transfer = (more: Partial<Parameters<typeof isStuck>[0]>) => ({
@@ -36,5 +36,14 @@ describe('a transfer', () => {
     expect(remainingMs(transfer({ bytesPerSec: 0 }))).toBe(Infinity);
     expect(remainingMs(transfer({ bytesPerSec: 0, bytes: 4 * MIB }))).toBe(0);
     expect(remainingMs(transfer({}))).toBe(3_000);
+  });
+});
+
+describe('a silence', () => {
+  it('counts from when the host last sent us anything, and beyond the time in which a turn comes whatever it sends', () => {
+    expect(silenceOf(4_000, Infinity)).toBe(4_000);
+    expect(silenceOf(4_000, 10)).toBe(10);
+    expect(silenceOf(359_000, 700)).toBe(700);
+    expect(silenceOf(365_000, 700)).toBe(5_000);
   });
 });

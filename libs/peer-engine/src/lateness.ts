@@ -44,6 +44,20 @@ export function isStuck(
   return bytes < lengthBytes && elapsedMs >= silenceMs && bytesPerSec < floorBytesPerSec;
 }
 
+/**
+ * A host that serves other requests of ours is given so much more time for one of them, in ms: as long as children wait for a piece server. Its
+ * slots are few, and our requests may be those of a hundred tasks.
+ */
+const BUSY_MS = 360_000;
+
+/**
+ * How much of a silence counts, in ms: as long as the host sends us other things only what goes beyond the time in which a turn comes.
+ * @param fedMs time since the host was last seen sending us anything
+ */
+export function silenceOf(silentMs: number, fedMs: number): number {
+  return Math.min(silentMs, Math.max(fedMs, silentMs - BUSY_MS));
+}
+
 /** Long enough for a connection, an answer, and the piece at the floor: whatever a transfer waits for, its own bounds should have ended it. */
 const OVERDUE_MS = 60_000;
 

@@ -32,6 +32,8 @@ interface Standing {
   /** Share of transfers that succeeded of late. */
   success: number;
   users: number;
+  /** When it was last seen sending us something, of whatever task. */
+  fedAtMs: number;
   stop: AbortController | undefined;
   readonly limiter: ByteLimiter | undefined;
   /** Where it said that it serves pieces, and the upload port that said so: one that was started anew may have others. */
@@ -90,6 +92,16 @@ export class ParentStandings {
   /** The limit on what is taken of a host, over all tasks. */
   limiterOf(hostId: string): ByteLimiter | undefined {
     return this.#of(hostId).limiter;
+  }
+
+  /** The host is sending us something. */
+  fed(hostId: string, atMs: number): void {
+    this.#of(hostId).fedAtMs = atMs;
+  }
+
+  /** When the host was last seen sending us something, of whatever task. */
+  fedAtMs(hostId: string): number {
+    return this.#hosts.get(hostId)?.fedAtMs ?? -Infinity;
   }
 
   succeeded(hostId: string, bytes: number, elapsedMs: number): void {
@@ -172,7 +184,7 @@ export class ParentStandings {
     const limiter = bytesPerSec === undefined ? undefined : new RateLimiter({ bytesPerSec });
     return {
       ...{ idleBps: undefined, rate: undefined, success: 1, users: 0, stop: undefined, limiter },
-      pieceServer: undefined,
+      ...{ pieceServer: undefined, fedAtMs: -Infinity },
     };
   }
 

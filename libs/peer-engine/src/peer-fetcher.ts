@@ -29,6 +29,8 @@ const MAX_UNANSWERED = 3;
 const QUEUED_MS = 30;
 /** A parent that was so late for this many pieces in a row that others had to bring them is left alone. */
 const MAX_LATE = 3;
+/** Requests in a row for which a busy parent may have no turn before that counts against it: four at a time, for six minutes. */
+const MAX_WITHOUT_TURN = 144;
 /** Transfers that our own threads may die over before that counts against the parent. */
 const MAX_LOST_RECEIVERS = 16;
 
@@ -117,7 +119,7 @@ export class PeerFetcher implements ClaimHolder {
 
   /** Time since a parent announced what is not here, or delivered anything, in ms; 0 while pieces are on their way. */
   idleMs(): number {
-    return this.#inFlight > 0 ? 0 : this.#init.clock() - this.parents.lastNewsMs;
+    return this.#inFlight > 0 ? 0 : this.parents.idleMs();
   }
 
   /**
@@ -289,11 +291,12 @@ export class PeerFetcher implements ClaimHolder {
       const isVerified = this.#judge(number, received.sha256, parent);
       if (!race.win(runner)) return progress.refuse(number);
       standings.succeeded(parent.hostId, expected.length, meter.elapsedMs);
+      standings.fed(parent.hostId, clock());
       this.#init.journal.received(parent, expected.length);
       state.lates = 0;
+      state.withoutTurn = 0;
       state.isStalling = false;
       state.hasAnswered = true;
-      state.fedAtMs = clock();
       const now = clock();
       const piece: PieceRecord = {
         number,
@@ -314,7 +317,7 @@ export class PeerFetcher implements ClaimHolder {
       if (signal.aborted || state.stop.signal.aborted) return;
       if (error === this.#storeFailure) return;
       if (error instanceof RaceLostError || stop.signal.aborted) this.#lost(runner);
-      else this.#fetchFailed(state, number, error);
+      else if (!this.#hadNoTurn(state, error, startedAtMs)) this.#fetchFailed(state, number, error);
     }
   }
 
@@ -336,6 +339,16 @@ export class PeerFetcher implements ClaimHolder {
     if (++state.lates < MAX_LATE) return;
     this.#init.onPieceFailed(undefined, state.parent);
     this.parents.blame(state.parent.peerId, 'stalled');
+  }
+
+  /** The host did not come to this request, but sent us other pieces meanwhile: it is asked again. */
+  #hadNoTurn(state: ParentState, error: unknown, startedAtMs: number): boolean {
+    const { standings, clock, latePolicy } = this.#init;
+    const isUnanswered = (error as { phase?: unknown }).phase === 'header';
+    // What breaks off at once did not wait.
+    if (!isUnanswered || clock() - startedAtMs < latePolicy.originSilenceMs) return false;
+    if (standings.fedAtMs(state.parent.hostId) <= startedAtMs) return false;
+    return ++state.withoutTurn < MAX_WITHOUT_TURN;
   }
 
   #fetchFailed(state: ParentState, number: number, error: unknown): void {

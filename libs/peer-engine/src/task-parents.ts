@@ -3,6 +3,7 @@ import { pieceRange } from '@d7y/piece';
 import type { Logger } from '@d7y/service-kit';
 import type { Journal } from './journal.ts';
 import type { LatePolicy } from './lateness.ts';
+import { silenceOf } from './lateness.ts';
 import { offenceOf, OFFENCES } from './offence.ts';
 import type { ParentStandings, PieceServerAddress } from './parent-standing.ts';
 import { PieceChoice } from './piece-choice.ts';
@@ -22,13 +23,13 @@ export interface ParentState {
   refusals: number;
   /** Pieces in a row that others had to bring. */
   lates: number;
+  /** Requests in a row that it did not come to while it sent us other pieces. */
+  withoutTurn: number;
   /** A transfer from it was stuck, and none has succeeded since: it gets one piece at a time, and only what nobody else has. */
   isStalling: boolean;
   /** It has taken the call by which it tells its pieces. */
   hasAnswered: boolean;
   readonly askedAtMs: number;
-  /** When it was last seen sending us something. */
-  fedAtMs: number;
   /** It still tells of new pieces. */
   isSyncing: boolean;
   readonly stop: AbortController;
@@ -88,9 +89,18 @@ export class TaskParents {
     return this.#offered;
   }
 
-  /** When a parent last announced something that was not here, or delivered anything, in ms of the clock. */
-  get lastNewsMs(): number {
-    return this.#lastNewsMs;
+  /**
+   * How long no parent has announced what was not here, or delivered anything, in ms. One that still tells its pieces and sends us those of other tasks is busy: its
+   * silence counts later.
+   */
+  idleMs(): number {
+    const { clock, standings } = this.#init;
+    const nowMs = clock();
+    let idleMs = nowMs - this.#lastNewsMs;
+    for (const { parent, isSyncing } of this.#states.values()) {
+      if (isSyncing) idleMs = Math.min(idleMs, silenceOf(idleMs, nowMs - standings.fedAtMs(parent.hostId)));
+    }
+    return idleMs;
   }
 
   /** A parent delivered something. */
@@ -149,10 +159,10 @@ export class TaskParents {
       isPresumed: false,
       refusals: 0,
       lates: 0,
+      withoutTurn: 0,
       isStalling: false,
       hasAnswered: false,
       askedAtMs: this.#init.clock(),
-      fedAtMs: -Infinity,
       isSyncing: false,
       stop: new AbortController(),
       // What it says of its load would come when the only piece of a task is here.

@@ -18,6 +18,8 @@ export class TransferMeter implements ByteLimiter {
   #ownWaits = 0;
   #ownSinceMs = 0;
   #ownMs = 0;
+  /** Elapsed when the first bytes came. */
+  #firstAtMs: number | undefined;
   #mark: { readonly atMs: number; readonly bytes: number };
   #markBefore: { readonly atMs: number; readonly bytes: number };
 
@@ -40,6 +42,11 @@ export class TransferMeter implements ByteLimiter {
   get elapsedMs(): number {
     const own = this.#ownMs + (this.#ownWaits > 0 ? this.#clock() - this.#ownSinceMs : 0);
     return Math.max(this.#clock() - this.#startedAtMs - own, 0);
+  }
+
+  /** Since the first bytes, without waits of our own: before, it may have waited for its turn. */
+  get flowingMs(): number {
+    return this.#firstAtMs === undefined ? 0 : this.elapsedMs - this.#firstAtMs;
   }
 
   /** Of late. */
@@ -91,6 +98,7 @@ export class TransferMeter implements ByteLimiter {
 
   #moveMarks(): void {
     const atMs = this.elapsedMs;
+    if (this.bytes > 0) this.#firstAtMs ??= atMs;
     if (atMs - this.#mark.atMs < RATE_SPAN_MS) return;
     this.#markBefore = this.#mark;
     this.#mark = { atMs, bytes: this.bytes };
