@@ -15,7 +15,7 @@ export interface HostTls {
 export interface DispatchersOptions {
   /** By `host:port`, or by `host` for all its ports. Everybody else is verified against the authorities that Node trusts. */
   readonly tls: Readonly<Record<string, HostTls>>;
-  /** Connections to one origin, at most; further requests wait for one. */
+  /** Connections to one origin for content, at most; further requests wait for one. */
   readonly maxConnectionsPerOrigin: number;
   readonly connectTimeoutMs: number;
   /** What the connections read into. */
@@ -24,15 +24,23 @@ export interface DispatchersOptions {
   readonly guard: UpstreamGuard;
 }
 
+/** What a request is after: `content` may take minutes; a `question`, whose answer has no body to speak of, must not wait for it. */
+export type Purpose = 'content' | 'question';
+
+/** Connections to one origin for questions, at most: beside those for content. */
+const QUESTION_CONNECTIONS = 16;
+
+type Agents = Readonly<Record<Purpose, Agent>>;
+
 /** Connections to origins, pooled by origin. Owner of all of them. */
 export class Dispatchers implements AsyncDisposable {
-  readonly #default: Agent;
-  readonly #byHost = new Map<string, Agent>();
+  readonly #default: Agents;
+  readonly #byHost = new Map<string, Agents>();
 
   constructor({ tls, maxConnectionsPerOrigin, connectTimeoutMs, readBuffers, guard }: DispatchersOptions) {
-    const agent = ({ ca, insecure }: HostTls) =>
+    const agent = ({ ca, insecure }: HostTls, connections: number) =>
       new Agent({
-        connections: maxConnectionsPerOrigin,
+        connections,
         pipelining: 1,
         connect: guard.guarding(
           buildConnector({
@@ -46,16 +54,22 @@ export class Dispatchers implements AsyncDisposable {
           }),
         ),
       });
-    this.#default = agent({});
-    for (const [host, hostTls] of Object.entries(tls)) this.#byHost.set(host.toLowerCase(), agent(hostTls));
+    const agents = (hostTls: HostTls): Agents => ({
+      content: agent(hostTls, maxConnectionsPerOrigin),
+      question: agent(hostTls, QUESTION_CONNECTIONS),
+    });
+    this.#default = agents({});
+    for (const [host, hostTls] of Object.entries(tls)) this.#byHost.set(host.toLowerCase(), agents(hostTls));
   }
 
-  for(url: URL): Dispatcher {
+  for(url: URL, purpose: Purpose): Dispatcher {
     const port = url.port || (url.protocol === 'https:' ? '443' : '80');
-    return this.#byHost.get(`${url.hostname}:${port}`) ?? this.#byHost.get(url.hostname) ?? this.#default;
+    const agents = this.#byHost.get(`${url.hostname}:${port}`) ?? this.#byHost.get(url.hostname) ?? this.#default;
+    return agents[purpose];
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all([this.#default, ...this.#byHost.values()].map((agent) => agent.destroy()));
+    const all = [this.#default, ...this.#byHost.values()];
+    await Promise.all(all.flatMap(({ content, question }) => [content.destroy(), question.destroy()]));
   }
 }

@@ -47,6 +47,16 @@ describe('a probe', () => {
     });
   });
 
+  it('does not wait for bodies that others are reading', async () => {
+    await using server = await startServer((request, response) => serveContent({ bytes }, request, response));
+    await using client = testClient({ maxConnectionsPerOrigin: 1 });
+    const body = await client.fetch(anonymous(server.url), undefined, active());
+    // Not a byte of it is taken yet: its connection is busy.
+    const { contentLength } = await client.probe(anonymous(server.url), active());
+    expect(contentLength).toBe(bytes.length);
+    expect((await collect(body)).equals(whole)).toBe(true);
+  });
+
   it('does not read a body it did not want', async () => {
     let sent = 0;
     const closed = Promise.withResolvers<void>();

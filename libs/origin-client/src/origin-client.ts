@@ -4,7 +4,7 @@ import { type Logger, type Secret, UpstreamGuard } from '@d7y/service-kit';
 import type { Tracer } from '@opentelemetry/api';
 import type { Authenticator } from './authenticator.ts';
 import { Dispatchers } from './dispatchers.ts';
-import type { HostTls } from './dispatchers.ts';
+import type { HostTls, Purpose } from './dispatchers.ts';
 import { exchange } from './exchange.ts';
 import type { ExchangeRequest } from './exchange.ts';
 import { head } from './head.ts';
@@ -37,7 +37,7 @@ export interface OriginClientOptions {
   readonly headerTimeoutMs?: number;
   /** A body slower than this is broken off and resumed. Default 64 KiB/s over 5 s. */
   readonly progressFloor?: ProgressFloorOptions;
-  /** Connections to one origin, at most. Default 64. */
+  /** Connections to one origin for content, at most. Default 64. */
   readonly maxConnectionsPerOrigin?: number;
   /** Default 10. */
   readonly maxRedirects?: number;
@@ -68,7 +68,7 @@ export function createOriginClient(options: OriginClientOptions): OriginClient {
   const send = (request: ExchangeRequest, { signal }: { signal: AbortSignal }) =>
     exchange(
       request,
-      { dispatcher: dispatchers.for(request.url), tracer, floor, readBuffers, headerTimeoutMs },
+      { dispatcher: dispatchers.for(request.url, purposeOf(request)), tracer, floor, readBuffers, headerTimeoutMs },
       { signal },
     );
   const userAgent = options.userAgent ?? 'dragonfly';
@@ -112,4 +112,9 @@ export function createOriginClient(options: OriginClientOptions): OriginClient {
     knownAuthorization: (url, account) => authenticator.known(url, account),
     [Symbol.asyncDispose]: () => dispatchers[Symbol.asyncDispose](),
   };
+}
+
+/** A first byte alone is asked for to learn the length of the whole. */
+function purposeOf({ method, headers }: ExchangeRequest): Purpose {
+  return method === 'HEAD' || headers['range'] === 'bytes=0-0' ? 'question' : 'content';
 }
