@@ -35,11 +35,17 @@ afterAll(async () => {
   await scratch[Symbol.asyncDispose]();
 });
 
-/** Expects a program that gave up by itself, with one line that says all of this, beside log lines that complain of nothing. */
+/** What a scheduler does without, and says so: its memory of who holds what. */
+const NO_MEMORY = 'what a restart should find cannot be written; it is tried again';
+
+/** Expects a program that gave up by itself, with one line that says all of this, beside log lines that complain of nothing else. */
 function expectOneLine(ended: Ended, ...parts: readonly (string | RegExp)[]): void {
   expect(ended).toMatchObject({ code: 1, signal: null });
-  const notInfo = ended.stdout.filter((logged) => (JSON.parse(logged) as { level: string }).level !== 'info');
-  expect(notInfo).toEqual([]);
+  const complaints = ended.stdout.filter((logged) => {
+    const { level, msg } = JSON.parse(logged) as { level: string; msg: string };
+    return level !== 'info' && msg !== NO_MEMORY;
+  });
+  expect(complaints).toEqual([]);
   expect(ended.stderr).toHaveLength(1);
   for (const part of parts) expect(ended.stderr[0]).toMatch(part);
 }

@@ -148,8 +148,11 @@ export async function startScheduler(
     timeoutMs: PROBE_TIMEOUT_MS,
     signal: stopping.signal,
     onResult: (hostId, isHealthy) => {
-      const isNews = swarm.host(hostId)?.state.kind !== 'lost';
-      if (!isHealthy && isNews) logger.warn({ hostId }, 'a host does not answer its health check');
+      const host = swarm.host(hostId);
+      // Nodes come and go; without a seed the swarm has nobody to fetch first.
+      const level = host?.facts.kind === 'seed' ? 'warn' : 'info';
+      if (!isHealthy && host?.state.kind !== 'lost')
+        logger[level]({ hostId }, 'a host does not answer its health check');
       driver.tell((core, nowMs) => core.hostProbed(hostId, isHealthy, nowMs));
     },
   });

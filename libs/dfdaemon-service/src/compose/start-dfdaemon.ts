@@ -26,6 +26,8 @@ import { createRuntime, type DfdaemonOverrides } from './runtime.ts';
 import { collectGarbageRegularly, openStorage } from './storage.ts';
 import { createSwarmAccess } from './swarm.ts';
 
+/** How long a daemon that is otherwise ready waits to meet its schedulers: a pull before that would go past the swarm. */
+const MEET_TIMEOUT_MS = 1_000;
 /** For saying goodbye to schedulers. */
 const LEAVE_TIMEOUT_MS = 2_000;
 /** How old the statistics file may be. */
@@ -148,6 +150,8 @@ export async function startDfdaemon(
   // Health comes last: whoever sees it may use all the rest.
   for (const service of [dfdaemon.DfdaemonUpload, dfdaemon.DfdaemonDownload])
     parts.health.set(service.typeName, 'SERVING');
+  swarm.directory.start();
+  await swarm.directory.met({ timeoutMs: MEET_TIMEOUT_MS });
   const operators = await serveOperators(runtime);
   stack.use(
     new StatsFile({
@@ -156,7 +160,6 @@ export async function startDfdaemon(
     }),
   );
   collectGarbageRegularly(runtime, store);
-  swarm.directory.start();
   stack.defer(async () => {
     swarm.links.drain('the daemon is stopping');
     lifetime.abort(new DOMException('the daemon is stopping', 'AbortError'));

@@ -5,6 +5,7 @@ import { create } from '@bufbuild/protobuf';
 import { common } from '@d7y/api';
 import type { Announcement, Instruction, LinkedPeers, PeerRegistration, SchedulerClient } from '@d7y/peer-protocol';
 import { PieceSet } from '@d7y/piece';
+import { delay } from '@d7y/service-kit';
 import { schedulerRing } from '@d7y/swarm';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { silentLogger } from '../_silent-logger.ts';
@@ -97,6 +98,19 @@ describe('SchedulerDirectory', () => {
     await directory.refresh();
     expect(directory.candidates(TASK).map(({ address }) => address)).toEqual(order.slice(1));
     expect(directory.status()).toContainEqual({ address: owner, reachable: false, isOurs: true });
+  });
+
+  it('has met its schedulers when each was looked at once, whether it is there or not, and waits for that so long only', async () => {
+    const [up, down] = ['10.0.0.1:8002', '10.0.0.2:8002'];
+    const { directory, schedulers } = await setUp([up, down]);
+    const gone = schedulers.get(down);
+    if (gone !== undefined) gone.isUp = false;
+    const before = await Promise.race([directory.met({ timeoutMs: 10 }).then(() => 'gave up'), delay(5_000)]);
+    expect(before).toBe('gave up');
+    directory.start();
+    await directory.met({ timeoutMs: 60_000 });
+    expect(directory.status().map(({ reachable }) => reachable)).toEqual([true, false]);
+    await directory[Symbol.asyncDispose]();
   });
 
   it('announces at first sight, when due, and to one that came back', async () => {

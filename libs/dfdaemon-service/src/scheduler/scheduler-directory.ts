@@ -83,6 +83,7 @@ export class SchedulerDirectory implements Schedulers, OwnSchedulers, AsyncDispo
   #ring: SchedulerRing = schedulerRing([]);
   #streams: StreamsWithSchedulers | undefined;
   #running: Promise<void> | undefined;
+  readonly #firstRound = Promise.withResolvers<void>();
 
   constructor(options: SchedulerDirectoryOptions) {
     this.#options = options;
@@ -92,6 +93,14 @@ export class SchedulerDirectory implements Schedulers, OwnSchedulers, AsyncDispo
   /** Begins to look for schedulers, and goes on until disposed. */
   start(): void {
     this.#running ??= this.#run().catch(() => undefined);
+  }
+
+  /** Resolves when every scheduler was looked at once, or after this time: what is pulled earlier would know of none. Never rejects. */
+  async met({ timeoutMs }: { timeoutMs: number }): Promise<void> {
+    const met = new AbortController();
+    const waited = delay(timeoutMs, { signal: AbortSignal.any([met.signal, this.#stopping.signal]) });
+    await Promise.race([this.#firstRound.promise, waited.catch(() => undefined)]);
+    met.abort();
   }
 
   /** From now on downloads are registered over the stream with a scheduler, where one stands. */
@@ -195,6 +204,7 @@ export class SchedulerDirectory implements Schedulers, OwnSchedulers, AsyncDispo
         await this.#lookUp();
       }
       await this.#checkAll();
+      this.#firstRound.resolve();
       await delay(checkIntervalMs, { signal, unref: true });
     }
   }
