@@ -9,6 +9,7 @@ import {
   type ClusterNode,
   type DaemonNode,
   directoryContent,
+  eventually,
   freePort,
   makeImage,
   podmanPull,
@@ -175,7 +176,8 @@ describe('CONNECT', () => {
     const { url, certificate } = registries[SECURE] as Registry;
     const answer = await curl('-x', daemon.proxyUrl, '--cacert', certificate?.caFile ?? '', `${url}${blobPath()}`);
     expect(answer).toEqual(whole());
-    expect(logOf(daemon)).toMatch(/"mode":"connect"[^\n]*"why":"tunnel"/);
+    // The line is written when the tunnel has ended.
+    await eventually(() => expect(logOf(daemon)).toMatch(/"mode":"connect"[^\n]*"why":"tunnel"/));
   });
 });
 
