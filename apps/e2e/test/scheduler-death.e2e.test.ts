@@ -63,7 +63,7 @@ describe('a scheduler that is killed in the middle of three pulls', () => {
     expect(await registrationsOf(scheduler)).toBeGreaterThanOrEqual(daemons.length * blobsOf(next.layout).length);
   });
 
-  it('costs nothing either when it is back before they end', async () => {
+  it('costs no pull, and one layer from the registry at most, when it is back before they end', async () => {
     const { scheduler } = bench.cluster;
     if (scheduler === undefined) throw new Error('a scheduler was asked for');
     const image = await bench.publish({ tag: 'meanwhile', layerBytes: TEN_LAYERS });
@@ -79,6 +79,8 @@ describe('a scheduler that is killed in the middle of three pulls', () => {
     slow[Symbol.dispose]();
     await pulls;
     for (const node of nodes) expectHolds(await containerdContent(node), image);
-    expectEveryByteOnce(bench.origin, blobsOf(image.layout));
+    // Who asks the new scheduler for a layer while another daemon without one has asked the seed may be sent to the registry as well.
+    const sizes = blobsOf(image.layout).map(({ size }) => size);
+    expect(blobBytes()).toBeLessThanOrEqual(sizes.reduce((sum, size) => sum + size, 0) + Math.max(...sizes));
   });
 });
