@@ -26,7 +26,7 @@ const boundaries = (forTests) => [
 ];
 
 // Core libraries take time, randomness and bytes as arguments; hashing is the one built-in they may use.
-const core = ['piece', 'piece-codec', 'swarm', 'swarm-simulator', 'storage-gc', 'oci'].map(
+const core = ['piece', 'piece-codec', 'swarm', 'swarm-simulator', 'storage-gc', 'oci', 'cluster-search'].map(
   (name) => `libs/${name}/src/**/*.ts`,
 );
 

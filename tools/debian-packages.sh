@@ -4,6 +4,7 @@ install_debian_packages() {
   local wanted='
     docker-registry:docker-registry htpasswd:apache2-utils openssl:openssl curl:curl skopeo:skopeo containerd:containerd
     ctr:containerd runc:runc dockerd:docker.io docker:docker.io nft:nftables tc:iproute2 podman:podman crun:crun ip:iproute2 nginx:nginx-light setpriv:util-linux mount:mount
+    redis-server:redis-server /usr/lib/postgresql/15/bin/postgres:postgresql-15
     /etc/ssl/certs/ca-certificates.crt:ca-certificates'
   local pair program package
   local -A missing=()
