@@ -1,1 +1,10 @@
-export {};
+export { ClusterSearch } from './cluster-search.ts';
+export type {
+  ClusterScore,
+  CompilePatterns,
+  Patterns,
+  ScopeProblem,
+  Scopes,
+  SearchedCluster,
+  Seeker,
+} from './cluster-search.ts';
