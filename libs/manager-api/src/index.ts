@@ -1,1 +1,12 @@
-export {};
+export { PREFIXES } from './route.ts';
+export type { Access, Doors, Opening, Route } from './route.ts';
+export { OBJECTS, OPENABLE, ROUTE_IDS, ROUTES } from './routes.ts';
+export type { AnswerOf, RequestOf, RouteId } from './routes.ts';
+export { failure, invalid } from './schemas/errors.ts';
+export { createPreheat, gcArgs, imageDistributionArgs, preheatArgs, taskArgs } from './schemas/job-args.ts';
+export type { GcArgs, ImageDistributionArgs, PreheatArgs, PreheatScope, TaskArgs } from './schemas/job-args.ts';
+export { createJob, JOB_TYPES } from './schemas/jobs.ts';
+export type { CreateJob, JobType } from './schemas/jobs.ts';
+export { DEFAULT_TOKEN_SCOPES, TOKEN_SCOPES } from './schemas/personal-access-tokens.ts';
+export type { TokenScope } from './schemas/personal-access-tokens.ts';
+export { SCHEDULER_FEATURES } from './schemas/scheduler-clusters.ts';
