@@ -14,7 +14,9 @@ import {
   TlsIdentity,
   UpstreamGuard,
 } from '@d7y/service-kit';
+import { createOriginClient } from '@d7y/origin-client';
 import type { GrpcConnectionOptions } from '@d7y/peer-protocol';
+import { type Connect, ImageReader } from '@d7y/preheat';
 import type { SwarmLimits, SwarmOptions, UpstreamRules } from '@d7y/swarm';
 import { DEFAULT_SWARM_OPTIONS, DEFAULT_UPSTREAM_RULES, Swarm, upstreamPolicy } from '@d7y/swarm';
 import { Access } from './access/access.ts';
@@ -31,8 +33,7 @@ import { LONG_STREAMS, registerServices } from './rpc/index.ts';
 import { PeerReports } from './scheduling/peer-reports.ts';
 import { Admission } from './rpc/admission.ts';
 import { createCallLimit, StreamQuota, watchAdmission } from './rpc/overload.ts';
-import type { Connect } from './preheat/daemon-calls.ts';
-import { OriginReader } from './preheat/origin-reader.ts';
+import { preheatHosts } from './preheat/preheat-hosts.ts';
 import { Preheater } from './preheat/preheater.ts';
 import { HostProber } from './scheduling/host-prober.ts';
 import { SeedConnections } from './scheduling/seed-connections.ts';
@@ -188,20 +189,23 @@ export async function startScheduler(
   const linkMetrics = createLinkMetrics(metrics.registry, hub);
 
   const peers = stack.use(new SeedConnections({ tls: tlsSourceOf(peerIdentity), interceptors }));
-  const connectToHost: Connect = ({ facts }) => (facts.kind === 'seed' ? seeds : peers).to(facts.ip, facts.port);
+  const connectToHost: Connect = ({ kind, ip, port }) => (kind === 'seed' ? seeds : peers).to(ip, port);
   const preheater = new Preheater({
     ...{ connect: connectToHost, telemetry, logger, signal: stopping.signal, ip: server.advertiseIP },
-    hosts: () => swarm.hosts(),
+    hosts: () => preheatHosts(swarm.hosts()),
     byDigest: config.preheat.enableTaskIDBasedBlobDigest,
     onOutcome: (outcome) => {
       counters.preheatTasks.attempt();
       if (outcome === 'failed') counters.preheatTasks.failure();
     },
   });
-  const originReader = stack.use(
-    new OriginReader({
-      ...{ telemetry, logger, userAgent: `dragonfly/${VERSION}` },
-      guard: new UpstreamGuard(config.preheat.upstreams),
+  const guard = new UpstreamGuard(config.preheat.upstreams);
+  const imageReader = stack.use(
+    new ImageReader({
+      guard,
+      createOrigin: (tls) =>
+        createOriginClient({ guard, tls, logger, tracer: telemetry.tracer, userAgent: `dragonfly/${VERSION}` }),
+      remedy: 'see preheat.upstreams in the configuration of the scheduler',
     }),
   );
 
@@ -225,7 +229,7 @@ export async function startScheduler(
           preheater,
           admission,
           quota: new StreamQuota(),
-          originReader,
+          imageReader,
           connectToHost,
         }),
       http,

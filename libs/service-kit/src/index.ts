@@ -47,6 +47,7 @@ export { redactHeaders, safeText, safeUrl } from './observe/redact.ts';
 export type { HeaderBag } from './observe/redact.ts';
 export { sanitize } from './observe/sanitize.ts';
 export { Secret } from './observe/secret.ts';
+export { isSecretHeader } from './observe/secret-headers.ts';
 export { contextFromTraceparent, currentTraceparent, failSpan, traceparentOf, withSpan } from './observe/span.ts';
 export type { SpanChoices } from './observe/span.ts';
 export { createTelemetry, noTelemetry } from './observe/telemetry.ts';

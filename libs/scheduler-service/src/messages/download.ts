@@ -1,19 +1,10 @@
 import { clone, create } from '@bufbuild/protobuf';
 import { common } from '@d7y/api';
+import { isSecretHeader } from '@d7y/service-kit';
 import type { SeedDownloadOf, TaskRecord } from './records.ts';
-
-/** Header names, lower-case, that carry a credential … */
-const SECRET_HEADERS: ReadonlySet<string> = new Set(['authorization', 'proxy-authorization', 'cookie', 'set-cookie']);
-/** … or whose name says that they do. */
-const SECRET_NAME = /auth|token|secret|password|credential|signature|api-?key|session/i;
 
 /** Of one registration, which is kept for as long as its peer. */
 export const MAX_DOWNLOAD_LENGTH = 64 * 1024;
-
-/** Whether a request header may be told to another peer. */
-export function isPublicHeader(name: string): boolean {
-  return !SECRET_HEADERS.has(name.toLowerCase()) && !SECRET_NAME.test(name);
-}
 
 /** A URL without what may be secret in it: user, password and query. Not a URL: nothing. */
 export function publicUrl(text: string): string {
@@ -42,7 +33,7 @@ export function seedDownloadOf(registered: common.Download): SeedDownloadOf {
 
 function publicHeaders(headers: Readonly<Record<string, string>>): Record<string, string> {
   const kept: Record<string, string> = {};
-  for (const name in headers) if (isPublicHeader(name)) kept[name] = headers[name] ?? '';
+  for (const name in headers) if (!isSecretHeader(name)) kept[name] = headers[name] ?? '';
   return kept;
 }
 

@@ -3,9 +3,10 @@ import { common } from '@d7y/api';
 import type { swarm } from '@d7y/api';
 import { piecesOf } from '@d7y/peer-protocol';
 import { createLayout } from '@d7y/piece';
+import { isSecretHeader } from '@d7y/service-kit';
 import type { RegistrationFacts } from '@d7y/swarm';
 import { ConversationError } from '../errors.ts';
-import { isPublicHeader, publicUrl } from './download.ts';
+import { publicUrl } from './download.ts';
 import type { SeedDownloadOf, TaskRecord } from './records.ts';
 import { safeNumber, toPriority } from './registration-facts.ts';
 
@@ -62,7 +63,7 @@ function toSeedDownload(source: swarm.TaskSource): common.Download {
     url: source.url,
     type: common.TaskType.STANDARD,
     filteredQueryParams: source.filteredQueryParams,
-    requestHeader: Object.fromEntries(Object.entries(source.requestHeaders).filter(([name]) => isPublicHeader(name))),
+    requestHeader: Object.fromEntries(Object.entries(source.requestHeaders).filter(([name]) => !isSecretHeader(name))),
     needBackToSource: true,
     enableTaskIdBasedBlobDigest: source.enableTaskIdBasedBlobDigest,
     ...(source.digest !== '' && { digest: source.digest }),

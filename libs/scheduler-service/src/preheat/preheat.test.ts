@@ -2,11 +2,10 @@ import { Writable } from 'node:stream';
 import { Code } from '@connectrpc/connect';
 import { common } from '@d7y/api';
 import { DEFAULT_FILTERED_QUERY_PARAMS, taskIdOf } from '@d7y/piece';
+import { FakeDaemon, FakeRegistry, PASSWORD, TOKEN } from '@d7y/preheat/testing';
 import { createLogger } from '@d7y/service-kit';
 import { describe, expect, it } from '@jest/globals';
 import { eventually, SchedulerRig, startFakeSeed } from '../_rig.ts';
-import { FakeDaemon } from './_fake-daemon.ts';
-import { FakeRegistry, PASSWORD, TOKEN } from './_fake-registry.ts';
 
 const OPEN = 'preheat: { upstreams: { refusePrivate: false } }';
 

@@ -1,18 +1,31 @@
 import { ConnectError } from '@connectrpc/connect';
 import { DfError } from '@d7y/piece';
-import type { Logger, Secret, Telemetry } from '@d7y/service-kit';
+import {
+  askWhoHolds,
+  chooseTargets,
+  type Connect,
+  type Credentials,
+  downloadOn,
+  type DownloadExtras,
+  each,
+  type HeldFile,
+  inFetchOrder,
+  type OriginAccess,
+  type PreheatHost,
+  type PreheatRole,
+  spread,
+  type TargetChoice,
+  type TaskIdentity,
+  taskIdFor,
+  taskIdsOf,
+  toDownload,
+} from '@d7y/preheat';
+import type { Logger, Telemetry } from '@d7y/service-kit';
 import { safeUrl, withSpan } from '@d7y/service-kit';
-import type { HostView } from '@d7y/swarm';
-import { type Connect, downloadOn, isHeldBy, toDownload } from './daemon-calls.ts';
-import { each } from './each.ts';
-import type { DownloadExtras, OriginAccess, PreheatLimits, TargetChoice, TaskIdentity } from './preheat-request.ts';
-import { taskIdsOf } from './preheat-request.ts';
-import { chooseTargets } from './targets.ts';
+import type { PreheatLimits } from './preheat-request.ts';
 
 /** Preheats under way at once; more are turned down. */
 const MAX_JOBS = 64;
-/** Daemons that are asked in turn to fetch one file from the origin. */
-const MAX_FETCHERS = 3;
 /** Failures of one preheat that are logged one by one. */
 const MAX_LOGGED_FAILURES = 20;
 
@@ -29,7 +42,9 @@ export interface PreheatPlan {
   readonly identity: TaskIdentity;
   readonly access: OriginAccess;
   /** For the one daemon that fetches a file. */
-  readonly credentials: Readonly<Record<string, Secret>>;
+  readonly credentials: Credentials;
+  /** Nobody gets it without them. */
+  readonly isPrivate: boolean;
   readonly extras: DownloadExtras;
   readonly choice: TargetChoice;
   readonly limits: PreheatLimits;
@@ -39,7 +54,8 @@ export interface PreheatPlan {
 export type PreheatOutcome = 'succeeded' | 'failed';
 
 export interface PreheaterOptions {
-  readonly hosts: () => Iterable<HostView>;
+  /** Those that are not known to be gone. */
+  readonly hosts: () => Iterable<PreheatHost>;
   readonly connect: Connect;
   /** Whether ids of blobs are their digests, as daemons are configured. */
   readonly byDigest: boolean;
@@ -50,12 +66,6 @@ export interface PreheaterOptions {
   readonly logger: Logger;
   /** Ends what is under way. */
   readonly signal: AbortSignal;
-}
-
-/** Where one daemon has a file. */
-export interface HeldFile {
-  readonly host: HostView;
-  readonly urls: readonly string[];
 }
 
 /**
@@ -95,39 +105,19 @@ export class Preheater {
     identity: TaskIdentity,
     limits: PreheatLimits,
     { signal }: { signal: AbortSignal },
-  ): Promise<readonly HeldFile[]> {
+  ): Promise<readonly HeldFile<PreheatHost>[]> {
     const { hosts, connect, byDigest, logger } = this.#options;
     const files = urls.map((url) => ({ url, taskIds: taskIdsOf(url, identity, byDigest) }));
-    const found: HeldFile[] = [];
-    let silent = 0;
-    const ask = async (host: HostView): Promise<void> => {
-      const held = new Set<string>();
-      let isSilent = false;
-      await each(
-        files,
-        limits.concurrentTasks,
-        async ({ url, taskIds }) => {
-          // Who does not answer for one file is not asked for fifty others.
-          if (isSilent) return;
-          const answer = await isHeldBy(connect(host), taskIds, { signal });
-          if (answer === undefined) isSilent = true;
-          if (answer === true) held.add(url);
-        },
-        { signal },
-      );
-      if (isSilent) silent++;
-      if (held.size > 0) found.push({ host, urls: urls.filter((url) => held.has(url)) });
-    };
-    await each(hosts(), limits.concurrentPeers, ask, { signal });
-    signal.throwIfAborted();
+    const { concurrentPeers: concurrentHosts, concurrentTasks: concurrentFiles } = limits;
+    const ways = { connect, concurrentHosts, concurrentFiles };
+    const { held, silent } = await askWhoHolds(hosts(), files, ways, { signal });
     if (silent > 0) logger.warn({ daemons: silent }, 'some daemons do not say what they hold');
-    return found;
+    return held;
   }
 
-  #targetsOf({ choice, identity }: PreheatPlan, url: string): readonly HostView[] {
+  #targetsOf({ choice, identity }: PreheatPlan, url: string): readonly PreheatHost[] {
     const { hosts, byDigest } = this.#options;
-    const [taskId = ''] = taskIdsOf(url, identity, byDigest);
-    return chooseTargets(hosts(), choice, taskId);
+    return inFetchOrder(chooseTargets(hosts(), choice), choice.scope, taskIdFor(url, identity, byDigest));
   }
 
   async #run(plan: PreheatPlan): Promise<boolean> {
@@ -149,59 +139,38 @@ export class Preheater {
 
   /** Never rejects. */
   async #preheat(plan: PreheatPlan, url: string, report: Report, signal: AbortSignal): Promise<void> {
-    let targets: readonly HostView[];
+    const { credentials, isPrivate, choice, limits } = plan;
+    let targets: readonly PreheatHost[];
     try {
       targets = this.#targetsOf(plan, url);
     } catch (error) {
       report.failed(url, undefined, error);
       return;
     }
-    const begun = Promise.withResolvers<void>();
-    const isSingle = plan.choice.scope === 'single_seed_peer';
-    const fetched = this.#fetch(plan, url, targets.slice(0, MAX_FETCHERS), report, begun.resolve, signal);
-    if (!isSingle) {
-      // The fetcher first: the others find it in the swarm, and the origin is asked once.
-      await Promise.race([begun.promise, fetched]);
-      const tried = await Promise.race([fetched, Promise.resolve(targets.slice(0, 1))]);
-      const others = targets.filter((target) => !tried.includes(target));
-      const share = (host: HostView) =>
-        this.#download(plan, url, host, undefined, report, { signal }).then(() => undefined);
-      await each(others, plan.limits.concurrentPeers, share, { signal });
-    }
-    await fetched;
-  }
-
-  /** Tries one daemon after the other. @returns those that were tried */
-  async #fetch(
-    plan: PreheatPlan,
-    url: string,
-    candidates: readonly HostView[],
-    report: Report,
-    onStarted: () => void,
-    signal: AbortSignal,
-  ): Promise<readonly HostView[]> {
-    const tried: HostView[] = [];
-    for (const host of candidates) {
-      tried.push(host);
-      if (await this.#download(plan, url, host, plan.credentials, report, { signal, onStarted })) break;
-      if (signal.aborted) break;
-    }
-    return tried;
+    await spread(targets, {
+      fetch: (host, onStarted) =>
+        this.#download(plan, url, host, { kind: 'fetcher', credentials }, report, { signal, onStarted }),
+      follow: async (host) => {
+        await this.#download(plan, url, host, { kind: isPrivate ? 'keeper' : 'follower' }, report, { signal });
+      },
+      concurrency: limits.concurrentPeers,
+      isSingle: choice.scope === 'single_seed_peer',
+      signal,
+    });
   }
 
   /** Never rejects. @returns whether the daemon has it */
   async #download(
     plan: PreheatPlan,
     url: string,
-    host: HostView,
-    credentials: Readonly<Record<string, Secret>> | undefined,
+    host: PreheatHost,
+    role: PreheatRole,
     report: Report,
     options: { signal: AbortSignal; onStarted?: () => void },
   ): Promise<boolean> {
     const { connect, byDigest, ip } = this.#options;
     try {
-      const download = toDownload(url, { ...plan, byDigest, remoteIp: ip }, credentials);
-      await downloadOn(connect(host), download, options);
+      await downloadOn(connect(host), toDownload(url, { ...plan, byDigest, remoteIp: ip }, role), options);
       report.succeeded();
       return true;
     } catch (error) {
@@ -230,7 +199,7 @@ class Report {
     this.#options.onOutcome('succeeded');
   }
 
-  failed(url: string | undefined, host: HostView | undefined, error: unknown): void {
+  failed(url: string | undefined, host: PreheatHost | undefined, error: unknown): void {
     this.#failed++;
     this.#options.onOutcome('failed');
     if (this.#failed > MAX_LOGGED_FAILURES) return;

@@ -3,19 +3,22 @@ import type { scheduler } from '@d7y/api';
 import type { Access } from '../access/access.ts';
 import type { MessageWriter } from '../messages/message-writer.ts';
 import type { OperationCounter, SchedulerMetrics } from '../metrics.ts';
-import { type Connect, listFiles } from '../preheat/daemon-calls.ts';
-import type { OriginReader } from '../preheat/origin-reader.ts';
-import type { HeldFile, Preheater } from '../preheat/preheater.ts';
-import type { OriginAccess } from '../preheat/preheat-request.ts';
 import {
+  chooseTargets,
+  type Connect,
+  type HeldFile,
+  type ImageReader,
+  inFetchOrder,
+  listFiles,
+  type OriginAccess,
+  type PreheatHost,
   PreheatRequestError,
-  taskIdsOf,
-  toLimits,
+  taskIdFor,
   toOriginAccess,
-  toTargetChoice,
-  toTaskIdentity,
-} from '../preheat/preheat-request.ts';
-import { chooseTargets } from '../preheat/targets.ts';
+} from '@d7y/preheat';
+import { preheatHosts } from '../preheat/preheat-hosts.ts';
+import { toLimits, toTargetChoice, toTaskIdentity } from '../preheat/preheat-request.ts';
+import type { Preheater } from '../preheat/preheater.ts';
 import type { SwarmDriver } from '../scheduling/swarm-driver.ts';
 
 /** Files of a directory that are preheated. */
@@ -27,7 +30,7 @@ export interface PreheatContext {
   readonly metrics: SchedulerMetrics;
   readonly access: Access;
   readonly preheater: Preheater;
-  readonly originReader: OriginReader;
+  readonly imageReader: ImageReader;
   /** To the upload service of a daemon. */
   readonly connectToHost: Connect;
 }
@@ -36,7 +39,7 @@ type PreheatCalls = 'preheatImage' | 'preheatFile' | 'statImage' | 'statFile';
 
 /** Fetching ahead of demand: requests are understood before they are answered, and carried out afterwards. */
 export const preheat = (parts: PreheatContext): Pick<ServiceImpl<typeof scheduler.Scheduler>, PreheatCalls> => {
-  const { driver, writer, metrics, access, preheater, originReader, connectToHost } = parts;
+  const { driver, writer, metrics, access, preheater, imageReader, connectToHost } = parts;
 
   /** A URL that ends in a slash stands for the files below it, as a daemon that can list them says. */
   const filesOf = async (
@@ -48,16 +51,22 @@ export const preheat = (parts: PreheatContext): Pick<ServiceImpl<typeof schedule
     if (!url.endsWith('/')) {
       const parsed = URL.parse(url);
       // Other schemes are the daemons' own business: nothing is connected to here.
-      if (parsed !== null && /^https?:$/.test(parsed.protocol)) originReader.check(parsed);
+      if (parsed !== null && /^https?:$/.test(parsed.protocol)) imageReader.check(parsed);
       return [url];
     }
-    const [taskId = ''] = taskIdsOf(url, toTaskIdentity(request), false);
+    const taskId = taskIdFor(url, toTaskIdentity(request), false);
     const choice = { scope: 'single_seed_peer', ips: [], count: undefined, percentage: undefined } as const;
-    const [seed] = chooseTargets(driver.swarm.hosts(), choice, taskId);
+    const seeds = chooseTargets(preheatHosts(driver.swarm.hosts()), choice);
+    const [seed] = inFetchOrder(seeds, choice.scope, taskId);
     if (seed === undefined) return [];
     const files = await listFiles(connectToHost(seed), url, taskId, { access: origin, extras: request }, { signal });
     if (files.length > MAX_FILES) throw new PreheatRequestError(`url: more than ${MAX_FILES} files are below it`);
     return files;
+  };
+
+  const nameOf = ({ host: { id, ip } }: HeldFile<PreheatHost>): { ip: string; hostname: string } => {
+    const host = driver.swarm.host(id);
+    return { ip, hostname: host === undefined ? '' : writer.host(host).hostname };
   };
 
   return {
@@ -66,12 +75,13 @@ export const preheat = (parts: PreheatContext): Pick<ServiceImpl<typeof schedule
         access.checkOperator(call);
         const choice = toTargetChoice(request);
         const origin = toOriginAccess(request);
-        const { layers, credentials } = await originReader.resolveImage(request.url, request.platform, origin, call);
+        const image = await imageReader.resolve(request.url, platformsOf(request), origin, call);
         const done = preheater.start({
-          urls: layers.map(({ url }) => url),
+          urls: image.files.map(({ url }) => url),
           identity: toTaskIdentity(request),
           access: origin,
-          credentials,
+          credentials: image.credentials,
+          isPrivate: image.isPrivate,
           extras: { priority: request.priority },
           choice,
           limits: toLimits(request),
@@ -92,6 +102,8 @@ export const preheat = (parts: PreheatContext): Pick<ServiceImpl<typeof schedule
           identity: toTaskIdentity(request),
           access: origin,
           credentials: origin.credentials,
+          // Nobody has asked: whoever follows asks for itself.
+          isPrivate: false,
           extras: { priority, outputPath, objectStorage, hdfs },
           choice,
           limits: toLimits(request),
@@ -104,15 +116,13 @@ export const preheat = (parts: PreheatContext): Pick<ServiceImpl<typeof schedule
     async statImage(request, call) {
       return counted(metrics.statImage, async () => {
         access.checkOperator(call);
-        const { layers } = await originReader.resolveImage(
-          ...([request.url, request.platform, toOriginAccess(request), call] as const),
-        );
+        const { files } = await imageReader.resolve(request.url, platformsOf(request), toOriginAccess(request), call);
         const limits = toLimits({ ...request, concurrentTaskCount: request.concurrentLayerCount });
-        const urls = layers.map(({ url }) => url);
+        const urls = files.map(({ url }) => url);
         const held = await preheater.held(urls, toTaskIdentity(request), limits, withTimeout(call, limits));
         return {
           image: { layers: urls.map((url) => ({ url })) },
-          peers: held.map((file) => ({ ...nameOf(writer, file), cachedLayers: filesIn(file) })),
+          peers: held.map((file) => ({ ...nameOf(file), cachedLayers: filesIn(file) })),
         };
       });
     },
@@ -123,17 +133,17 @@ export const preheat = (parts: PreheatContext): Pick<ServiceImpl<typeof schedule
         const limits = toLimits(request);
         const urls = await filesOf(request, toOriginAccess(request), call.signal);
         const held = await preheater.held(urls, toTaskIdentity(request), limits, withTimeout(call, limits));
-        return { peers: held.map((file) => ({ ...nameOf(writer, file), cachedFiles: filesIn(file) })) };
+        return { peers: held.map((file) => ({ ...nameOf(file), cachedFiles: filesIn(file) })) };
       });
     },
   };
 };
 
-const filesIn = ({ urls }: HeldFile) => urls.map((url) => ({ url, isFinished: true }));
+const platformsOf = ({ platform }: { readonly platform?: string | undefined }) => ({
+  platforms: platform === undefined || platform === '' ? [] : [platform],
+});
 
-function nameOf(writer: MessageWriter, { host }: HeldFile): { ip: string; hostname: string } {
-  return { ip: host.facts.ip, hostname: writer.host(host).hostname };
-}
+const filesIn = ({ urls }: HeldFile<PreheatHost>) => urls.map((url) => ({ url, isFinished: true }));
 
 const withTimeout = ({ signal }: { signal: AbortSignal }, { timeoutMs }: { timeoutMs: number }) => ({
   signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]),

@@ -1,8 +1,9 @@
 import { Code, ConnectError } from '@connectrpc/connect';
 import type { common } from '@d7y/api';
 import { dfdaemon } from '@d7y/api';
-import { createHealth, listen } from '@d7y/service-kit';
-import { silent } from '../_rig.ts';
+import { createHealth, createLogger, listen } from '@d7y/service-kit';
+
+const silent = createLogger({ name: 'fake-daemon', level: 'fatal' });
 
 /** The upload service of a daemon that notes what it is told to download, and holds what it is said to hold. */
 export class FakeDaemon implements AsyncDisposable {

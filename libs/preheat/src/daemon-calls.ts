@@ -1,17 +1,32 @@
 import { create } from '@bufbuild/protobuf';
 import { Code, ConnectError, createClient, type Transport } from '@connectrpc/connect';
 import { common, dfdaemon } from '@d7y/api';
-import type { HostView } from '@d7y/swarm';
-import type { Secret } from '@d7y/service-kit';
 import { linkedSignal } from '@d7y/service-kit';
-import type { DownloadExtras, OriginAccess, TaskIdentity } from './preheat-request.ts';
+import type { Credentials, OriginAccess, TaskIdentity } from './request.ts';
+import type { PreheatHost } from './targets.ts';
 
 /** To the upload service of a daemon. */
-export type Connect = (host: HostView) => Transport;
+export type Connect<Host = PreheatHost> = (host: Host) => Transport;
+
+/** What a download has beside its URL. */
+export interface DownloadExtras {
+  readonly priority: common.Priority;
+  readonly outputPath?: string | undefined;
+  readonly objectStorage?: common.ObjectStorage | undefined;
+  readonly hdfs?: common.HDFS | undefined;
+}
+
+/**
+ * A daemon's part in the preheat of a file.
+ * `fetcher`: may ask the origin, and gets the credentials for it. `follower`: takes it from the swarm, or from the origin as anybody may.
+ * `keeper`: takes private content from the swarm, where alone it can come from without credentials.
+ */
+export type PreheatRole =
+  { readonly kind: 'fetcher'; readonly credentials: Credentials } | { readonly kind: 'follower' | 'keeper' };
 
 const STAT_TIMEOUT_MS = 10_000;
 
-/** What daemons are asked for one file. @param credentials only for the one daemon that fetches it from the origin; undefined for all others */
+/** What a daemon is asked for one file. */
 export function toDownload(
   url: string,
   options: {
@@ -21,47 +36,65 @@ export function toDownload(
     readonly byDigest: boolean;
     readonly remoteIp: string;
   },
-  credentials: Readonly<Record<string, Secret>> | undefined,
+  role: PreheatRole,
 ): common.Download {
   const { identity, access, extras, byDigest, remoteIp } = options;
   const { tag, application, pieceLength } = identity;
   const { outputPath, objectStorage, hdfs } = extras;
+  const isFetcher = role.kind === 'fetcher';
+  const isKeeper = role.kind === 'keeper';
   return create(common.DownloadSchema, {
-    url,
+    url: isKeeper ? withoutSignature(url, identity) : url,
     type: common.TaskType.STANDARD,
-    priority: extras.priority,
+    // So a peer says that its task is private, and private content is never known by its digest alone.
+    priority: isKeeper ? common.Priority.LEVEL3 : extras.priority,
+    enableTaskIdBasedBlobDigest: byDigest && !isKeeper,
+    disableBackToSource: isKeeper,
     ...(tag === undefined ? {} : { tag }),
     ...(application === undefined ? {} : { application }),
     ...(pieceLength === undefined ? {} : { pieceLength }),
     filteredQueryParams: [...identity.filteredQueryParams],
-    requestHeader: { ...access.headers, ...revealed(credentials ?? {}) },
+    requestHeader: { ...access.headers, ...(isFetcher ? revealed(role.credentials) : {}) },
     certificateChain: [...access.certificateChain],
-    enableTaskIdBasedBlobDigest: byDigest,
     remoteIp,
     ...(outputPath === undefined ? {} : { outputPath }),
     // These are credentials, too.
-    ...(objectStorage === undefined || credentials === undefined ? {} : { objectStorage }),
-    ...(hdfs === undefined || credentials === undefined ? {} : { hdfs }),
+    ...(objectStorage === undefined || !isFetcher ? {} : { objectStorage }),
+    ...(hdfs === undefined || !isFetcher ? {} : { hdfs }),
   });
+}
+
+/** A URL without the parameters that do not name content: those that sign it are as good as a password, and no part of the task's id. */
+export function withoutSignature(text: string, { filteredQueryParams }: Pick<TaskIdentity, 'filteredQueryParams'>) {
+  const url = URL.parse(text);
+  if (url === null || url.search === '') return text;
+  for (const name of filteredQueryParams) url.searchParams.delete(name);
+  return url.href;
 }
 
 /**
  * Has a daemon download, until it has everything.
  * @param onStarted it has found the content, and told its scheduler that it fetches it
+ * @returns the id of the task that it was for the daemon; undefined if that said nothing
  * @throws {ConnectError} what the daemon answered @throws the reason of the signal
  */
 export async function downloadOn(
   transport: Transport,
   download: common.Download,
-  { signal, onStarted = () => undefined }: { signal: AbortSignal; onStarted?: () => void },
-): Promise<void> {
+  { signal, onStarted = () => undefined }: { signal: AbortSignal; onStarted?: (() => void) | undefined },
+): Promise<string | undefined> {
   using left = linkedSignal(signal);
+  let taskId: string | undefined;
   try {
     const reports = createClient(dfdaemon.DfdaemonUpload, transport).downloadTask(
       { download },
       { signal: left.signal },
     );
-    for await (const { response } of reports) if (response.case === 'downloadTaskStartedResponse') onStarted();
+    for await (const report of reports) {
+      taskId ??= report.taskId;
+      if (report.response.case === 'downloadTaskStartedResponse') onStarted();
+    }
+    return taskId;
   } finally {
     left.abort();
   }
@@ -111,5 +144,5 @@ export async function listFiles(
   return entries.filter(({ isDir }) => !isDir).map((entry) => entry.url);
 }
 
-const revealed = (credentials: Readonly<Record<string, Secret>>): Record<string, string> =>
+const revealed = (credentials: Credentials): Record<string, string> =>
   Object.fromEntries(Object.entries(credentials).map(([name, secret]) => [name, secret.reveal()]));
