@@ -10,6 +10,7 @@ export {
 } from './errors.ts';
 export { migrate, migrations } from './migrate.ts';
 export type { MigrateOptions, Migration } from './migrate.ts';
+export { migrateDatabase } from './migrate-database.ts';
 export { openDatabase } from './open-database.ts';
 export type { Database, DatabaseAddress, Db, OpenDatabaseOptions } from './open-database.ts';
 export * as schema from './schema/index.ts';

@@ -15,6 +15,7 @@ export type { ConfigRead, ReadConfigOptions } from './config/read-config.ts';
 export { formatByteSize, formatDurationMs, parseByteSize, parseDurationMs } from './config/units.ts';
 export { LastGood } from './files/last-good.ts';
 export type { LastGoodOptions } from './files/last-good.ts';
+export { LockedError, lockForProcess } from './files/process-lock.ts';
 export { replaceFile } from './files/replace-file.ts';
 export { becomeLean } from './lifecycle/lean-process.ts';
 export { EXIT_CODES, runService } from './lifecycle/run-service.ts';

@@ -52,6 +52,9 @@ export type { PodmanStorage, PullOptions } from './clients/containers-image.ts';
 export { writeHostsToml } from './clients/hosts-toml.ts';
 export type { HostsTomlOptions, MirrorHost } from './clients/hosts-toml.ts';
 
+export { startTestDatabases } from './database/test-databases.ts';
+export type { TestDatabases, TestDatabasesOptions } from './database/test-databases.ts';
+
 export { startOtlpReceiver } from './telemetry/otlp-receiver.ts';
 export type { OtlpReceiver } from './telemetry/otlp-receiver.ts';
 export { decodeSpans } from './telemetry/spans.ts';
