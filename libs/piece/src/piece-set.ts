@@ -12,13 +12,16 @@ export interface ReadonlyPieceSet extends Iterable<number> {
   wordAt(index: number): number;
 }
 
+const NO_WORDS = new Uint32Array(0);
+const FIRST_WORDS = 16;
+
 export class PieceSet implements ReadonlyPieceSet {
-  #words: Uint32Array;
+  /** Sets of nothing, of which there are many, share theirs. */
+  #words: Uint32Array = NO_WORDS;
   #size = 0;
 
   /** @param pieceNumbers what the set starts with */
   constructor(pieceNumbers: Iterable<number> = []) {
-    this.#words = new Uint32Array(16);
     for (const pieceNumber of pieceNumbers) this.add(pieceNumber);
   }
 
@@ -59,7 +62,7 @@ export class PieceSet implements ReadonlyPieceSet {
     if (this.has(pieceNumber)) return false;
     const word = pieceNumber >>> 5;
     if (word >= this.#words.length) {
-      const grown = new Uint32Array(Math.max(word + 1, this.#words.length * 2));
+      const grown = new Uint32Array(Math.max(word + 1, this.#words.length * 2, FIRST_WORDS));
       grown.set(this.#words);
       this.#words = grown;
     }

@@ -1,6 +1,7 @@
 import { common } from '@d7y/api';
-import type { PeerView, Swarm } from '@d7y/swarm';
-import { Counter, Gauge, Histogram, Summary } from 'prom-client';
+import { SketchedSummary, TalliedCounter } from '@d7y/service-kit';
+import type { PeerView, Priority, Swarm } from '@d7y/swarm';
+import { Counter, Gauge, Histogram } from 'prom-client';
 import type { Registry } from 'prom-client';
 import { VERSION } from './version.ts';
 
@@ -72,6 +73,13 @@ export function createSchedulerMetrics(registry: Registry, { perHost }: { perHos
       failure: (labels) => (labels === undefined ? failures.inc() : failures.inc(labels)),
     };
   };
+  const frequent = <Label extends string>(name: string, labelNames: readonly Label[]): OperationCounter<Label> => {
+    const counter = (which: string, help: string) =>
+      talliedBySet<Label>(
+        new TalliedCounter({ name: `${PREFIX}${name}${which}_total`, help: `${name}: ${help}`, labelNames, registers }),
+      );
+    return { attempt: counter('', 'attempts'), failure: counter('_failure', 'failures') };
+  };
   // Known to dashboards elsewhere; what they count is not offered here, so they stay at nothing.
   for (const name of NEVER_COUNTED) operation(name);
   for (const name of NEVER_COUNTED_BY_HOST) operation(name, ['host_type']);
@@ -82,12 +90,14 @@ export function createSchedulerMetrics(registry: Registry, { perHost }: { perHos
     labelNames: PIECE_LABELS,
     registers,
   });
-  const traffic = new Counter({
-    name: `${PREFIX}traffic`,
-    help: 'bytes of finished pieces',
-    labelNames: ['type', 'task_type', 'host_type'],
-    registers,
-  });
+  const traffic = talliedBySet(
+    new TalliedCounter({
+      name: `${PREFIX}traffic`,
+      help: 'bytes of finished pieces',
+      labelNames: ['type', 'task_type', 'host_type'],
+      registers,
+    }),
+  );
   const hostTraffic = new Counter({
     name: `${PREFIX}host_traffic`,
     help: 'bytes of finished pieces, by host',
@@ -95,7 +105,7 @@ export function createSchedulerMetrics(registry: Registry, { perHost }: { perHos
     registers: perHost ? registers : [],
   });
   return {
-    announcePeer: operation('announce_peer'),
+    announcePeer: frequent('announce_peer', []),
     statPeer: operation('stat_peer'),
     leavePeer: operation('leave_peer'),
     statTask: operation('stat_task'),
@@ -108,31 +118,31 @@ export function createSchedulerMetrics(registry: Registry, { perHost }: { perHos
     statFile: operation('stat_file'),
     preheatTasks: operation('preheat_task'),
     announceHost: operation('announce_host', HOST_LABELS),
-    registerPeer: operation('register_peer', PEER_LABELS),
-    peerStarted: operation('download_peer_started', PEER_LABELS),
-    backToSourceStarted: operation('download_peer_back_to_source_started', PEER_LABELS),
-    peerFinished: operation('download_peer_finished', PEER_LABELS),
+    registerPeer: frequent('register_peer', PEER_LABELS),
+    peerStarted: frequent('download_peer_started', PEER_LABELS),
+    backToSourceStarted: frequent('download_peer_back_to_source_started', PEER_LABELS),
+    peerFinished: frequent('download_peer_finished', PEER_LABELS),
     backToSourceFinishedFailure: new Counter({
       name: `${PREFIX}download_peer_back_to_source_finished_failure_total`,
       help: 'downloads from the origin that failed',
       labelNames: PEER_LABELS,
       registers,
     }),
-    pieceFinished: operation('download_piece_finished', PIECE_LABELS),
+    pieceFinished: frequent('download_piece_finished', PIECE_LABELS),
     pieceCostSeconds: new Histogram({
       name: `${PREFIX}download_piece_cost_seconds`,
       help: 'how long pieces took',
       buckets: [0.01, 0.05, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60],
       registers,
     }),
-    downloadMilliseconds: new Summary({
+    downloadMilliseconds: new SketchedSummary({
       name: `${PREFIX}download_peer_duration_milliseconds`,
       help: 'how long downloads took, by size class of the task',
       labelNames: ['task_size_level'],
       percentiles: PERCENTILES,
       registers,
     }),
-    scheduleMilliseconds: new Summary({
+    scheduleMilliseconds: new SketchedSummary({
       name: `${PREFIX}schedule_duration_milliseconds`,
       help: 'from the question for parents to its answer',
       percentiles: PERCENTILES,
@@ -146,14 +156,13 @@ export function createSchedulerMetrics(registry: Registry, { perHost }: { perHos
     seedTriggers: operation('trigger_seed'),
     /** Counts the bytes of a piece where they went and, with `perHost`, where they came from. */
     countTraffic(
-      type: string,
+      type: TrafficLabel,
       bytes: number,
       child: PeerView,
       childName: string,
       parent?: { peer: PeerView; name: string },
     ) {
-      const { host_type } = peerLabels(child);
-      traffic.inc({ type, task_type: 'STANDARD', host_type }, bytes);
+      traffic(TRAFFIC_LABEL_SETS[child.host.facts.kind][type], bytes);
       if (!perHost) return;
       const count = (direction: string, { host }: PeerView, host_name: string): void =>
         hostTraffic.inc(
@@ -216,26 +225,70 @@ function versionLabels() {
   return { ...none, major, minor, git_version: VERSION, platform: `${process.platform}/${process.arch}` };
 }
 
-/** The labels of a peer's counters. */
-export function peerLabels({ priority, host }: Pick<PeerView, 'priority' | 'host'>) {
-  return { priority: `LEVEL${priority}`, task_type: 'STANDARD', host_type: hostTypeOf(host.facts.kind) };
+/** Counts by sets of labels that are always the same objects, of which there are few. */
+function talliedBySet<Label extends string>(
+  counter: TalliedCounter<Label>,
+): (labels?: Readonly<Partial<Record<Label, string>>>, count?: number) => void {
+  const bySet = new Map<object | undefined, (count?: number) => void>();
+  return (labels, count) => {
+    let tally = bySet.get(labels);
+    if (tally === undefined) bySet.set(labels, (tally = counter.tally(labels)));
+    tally(count);
+  };
 }
 
 const hostTypeOf = (kind: 'normal' | 'seed'): string => (kind === 'seed' ? 'super' : 'normal');
 
-export const trafficLabel = (type: common.TrafficType): 'BACK_TO_SOURCE' | 'LOCAL_PEER' | 'REMOTE_PEER' =>
+/** Where the bytes of pieces came from, under its published name. */
+export type TrafficLabel = 'BACK_TO_SOURCE' | 'REMOTE_PEER' | 'LOCAL_PEER';
+
+/** One object for each kind of host. */
+const byKind = <T>(make: (host_type: string) => T): Readonly<Record<'normal' | 'seed', T>> => ({
+  normal: make(hostTypeOf('normal')),
+  seed: make(hostTypeOf('seed')),
+});
+
+const byTraffic = <T>(make: (traffic: TrafficLabel) => T): Readonly<Record<TrafficLabel, T>> => ({
+  BACK_TO_SOURCE: make('BACK_TO_SOURCE'),
+  REMOTE_PEER: make('REMOTE_PEER'),
+  LOCAL_PEER: make('LOCAL_PEER'),
+});
+
+const task_type = 'STANDARD';
+const PEER_LABEL_SETS = byKind((host_type) => {
+  const at = (priority: Priority) => ({ priority: `LEVEL${priority}`, task_type, host_type });
+  return { 0: at(0), 1: at(1), 2: at(2), 3: at(3), 4: at(4), 5: at(5), 6: at(6) } as const;
+});
+const PIECE_LABEL_SETS = byKind((host_type) => byTraffic((traffic_type) => ({ traffic_type, task_type, host_type })));
+const TRAFFIC_LABEL_SETS = byKind((host_type) => byTraffic((type) => ({ type, task_type, host_type })));
+
+/** The labels of a peer's counters. */
+export const peerLabels = ({ priority, host }: Pick<PeerView, 'priority' | 'host'>) =>
+  PEER_LABEL_SETS[host.facts.kind][priority];
+
+/** The labels of the counters of a peer's pieces. */
+export const pieceLabels = ({ host }: Pick<PeerView, 'host'>, traffic: TrafficLabel) =>
+  PIECE_LABEL_SETS[host.facts.kind][traffic];
+
+export const trafficLabel = (type: common.TrafficType): TrafficLabel =>
   type === common.TrafficType.BACK_TO_SOURCE
     ? 'BACK_TO_SOURCE'
     : type === common.TrafficType.LOCAL_PEER
       ? 'LOCAL_PEER'
       : 'REMOTE_PEER';
 
+const SIZE_BOUNDS: readonly number[] = [
+  ...[MIB, 4 * MIB],
+  ...doubling(8 * MIB, GIB),
+  ...[4 * GIB, 8 * GIB],
+  ...doubling(16 * GIB, TIB),
+];
+
 /** Published size classes: 1 below 1 MiB, 2 below 4 MiB, 3–10 doubling to 1 GiB, 11 and 12 below 4 and 8 GiB, then doubling to 1 TiB. */
 export function sizeLevelOf(contentLength: number | undefined): string {
   if (contentLength === undefined) return '0';
-  const bounds = [MIB, 4 * MIB, ...doubling(8 * MIB, GIB), 4 * GIB, 8 * GIB, ...doubling(16 * GIB, TIB)];
-  const level = bounds.findIndex((bound) => contentLength < bound);
-  return String(level < 0 ? bounds.length + 1 : level + 1);
+  const level = SIZE_BOUNDS.findIndex((bound) => contentLength < bound);
+  return String(level < 0 ? SIZE_BOUNDS.length + 1 : level + 1);
 }
 
 function doubling(from: number, to: number): number[] {

@@ -32,9 +32,10 @@ export class ApplicationPriorities {
   }
 
   /** @param asked what the download says itself: anything but 0 stands */
-  of(asked: Priority, application: string | undefined, url: string): Priority {
-    if (asked !== 0 || application === undefined || application === '') return asked;
-    const known = this.#applications.get(application);
+  of(asked: Priority, source: () => { readonly application?: string | undefined; readonly url: string }): Priority {
+    if (asked !== 0 || this.#applications.size === 0) return asked;
+    const { application, url } = source();
+    const known = application ? this.#applications.get(application) : undefined;
     if (known === undefined) return asked;
     const rule = url.length > MAX_URL_LENGTH ? undefined : known.urls.find(({ pattern }) => pattern.test(url));
     return rule?.priority ?? known.priority;

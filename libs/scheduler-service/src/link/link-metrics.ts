@@ -1,4 +1,5 @@
-import { Counter, Gauge } from 'prom-client';
+import { TalliedCounter } from '@d7y/service-kit';
+import { Gauge } from 'prom-client';
 import type { Registry } from 'prom-client';
 import type { LinkHub } from './link-hub.ts';
 
@@ -20,11 +21,18 @@ export function createLinkMetrics(registry: Registry, hub: LinkHub): { request(k
   gauge('link_followed_tasks', 'tasks whose vouchers somebody follows', () => hub.counts().followedTasks);
   gauge('link_vouchers', 'vouchers of pieces that are known', () => hub.counts().vouchers);
   gauge('link_tags', 'tags of which the meaning is known', () => hub.counts().tags);
-  const requests = new Counter({
+  const requests = new TalliedCounter({
     name: 'dragonfly_scheduler_link_requests_total',
     help: 'messages of daemons of ours, by kind',
     labelNames: ['kind'],
     registers,
   });
-  return { request: (kind) => requests.inc({ kind }) };
+  const byKind = new Map<string, () => void>();
+  return {
+    request(kind) {
+      let count = byKind.get(kind);
+      if (count === undefined) byKind.set(kind, (count = requests.tally({ kind })));
+      count();
+    },
+  };
 }

@@ -111,24 +111,28 @@ export class LinkOutbox {
   readonly #flush = (): void => {
     this.#isScheduled = false;
     while (!this.#isOver && !this.#isFull) {
-      const response = this.#answers.shift() ?? this.#nextHandOut() ?? this.#nextVouchers();
-      if (response === undefined) return;
-      const message = toBinary(swarm.LinkResponseSchema, create(swarm.LinkResponseSchema, { response }));
+      const message = this.#nextAnswer() ?? this.#nextHandOut() ?? this.#nextVouchers();
+      if (message === undefined) return;
       this.#isFull = !this.#call.send(message);
     }
   };
 
-  #nextHandOut(): Response | undefined {
+  #nextAnswer(): Uint8Array | undefined {
+    const response = this.#answers.shift();
+    return response === undefined ? undefined : encoded(response);
+  }
+
+  #nextHandOut(): Uint8Array | undefined {
     for (const peer of this.#handOuts) {
       this.#handOuts.delete(peer);
-      const response = peer.takeDue(this.#hosts);
+      const message = peer.takeDue(this.#hosts);
       if (peer.isDue) this.#handOuts.add(peer);
-      if (response !== undefined) return response;
+      if (message !== undefined) return message;
     }
     return undefined;
   }
 
-  #nextVouchers(): Response | undefined {
+  #nextVouchers(): Uint8Array | undefined {
     for (const taskId of this.#due) {
       const followed = this.#followed.get(taskId);
       const log = followed === undefined ? undefined : this.#vouchersOf(taskId);
@@ -149,10 +153,13 @@ export class LinkOutbox {
         // Others have their turn before this task goes on.
         this.#due.delete(taskId);
         if (followed.position < log.size) this.#due.add(taskId);
-        return { case: 'taskVouchers', value };
+        return encoded({ case: 'taskVouchers', value });
       }
       this.#due.delete(taskId);
     }
     return undefined;
   }
 }
+
+const encoded = (response: Response): Uint8Array =>
+  toBinary(swarm.LinkResponseSchema, create(swarm.LinkResponseSchema, { response }));

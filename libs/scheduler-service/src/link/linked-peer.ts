@@ -1,14 +1,13 @@
-import { create } from '@bufbuild/protobuf';
-import type { MessageInitShape } from '@bufbuild/protobuf';
+import { create, toBinary } from '@bufbuild/protobuf';
 import { swarm } from '@d7y/api';
 import { toPieceBitmap } from '@d7y/peer-protocol';
 import type { ReadonlyPieceSet } from '@d7y/piece';
-import type { ParentRole, PeerView, RefusalCode } from '@d7y/swarm';
+import type { PeerView, RefusalCode } from '@d7y/swarm';
 import type { Context } from '@opentelemetry/api';
 import type { ParentToOffer, PeerChannel } from '../scheduling/peer-channel.ts';
+import type { IntroducedParent, NewHost, OfferedParent } from './answer-writer.ts';
+import { writeNoted, writeOffer } from './answer-writer.ts';
 import type { ToldHosts } from './told-hosts.ts';
-
-type Response = swarm.LinkResponse['response'];
 
 /** A child remembers twice as many parents. */
 const MAX_INTRODUCED = 512;
@@ -17,11 +16,6 @@ const REFUSAL_REASONS: Readonly<Record<RefusalCode, swarm.RefusalReason>> = {
   notFound: swarm.RefusalReason.NOT_FOUND,
   failedPrecondition: swarm.RefusalReason.FAILED_PRECONDITION,
   resourceExhausted: swarm.RefusalReason.RESOURCE_EXHAUSTED,
-};
-
-const ROLES: Readonly<Record<ParentRole, swarm.ParentRole>> = {
-  neighbour: swarm.ParentRole.NEIGHBOUR,
-  fallback: swarm.ParentRole.FALLBACK,
 };
 
 /** What a peer is to be told next; newer takes the place of older. */
@@ -114,8 +108,8 @@ export class LinkedPeer implements PeerChannel {
     return this.#due !== undefined || this.#hotPieces !== undefined;
   }
 
-  /** What the peer is to hear, as a message. */
-  takeDue(hosts: ToldHosts): Response | undefined {
+  /** What the peer is to hear, as an encoded LinkResponse. */
+  takeDue(hosts: ToldHosts): Uint8Array | undefined {
     const due = this.#due;
     this.#due = undefined;
     const peerNumber = this.number;
@@ -123,26 +117,29 @@ export class LinkedPeer implements PeerChannel {
       case undefined:
         return this.#takeHotPieces();
       case 'offer':
-        return { case: 'offer', value: this.#offerOf(due.parents, hosts) };
+        return this.#offerOf(due.parents, hosts);
       case 'grant':
-        return { case: 'originGrant', value: create(swarm.OriginGrantSchema, { peerNumber, reason: due.reason }) };
+        return encoded({
+          case: 'originGrant',
+          value: create(swarm.OriginGrantSchema, { peerNumber, reason: due.reason }),
+        });
       case 'noted':
-        return { case: 'noted', value: create(swarm.NotedSchema, { peerNumber, as: due.as }) };
+        return writeNoted(peerNumber, due.as);
       case 'refusal': {
         const { reason, description } = due;
-        return { case: 'refusal', value: create(swarm.RefusalSchema, { peerNumber, reason, description }) };
+        return encoded({ case: 'refusal', value: create(swarm.RefusalSchema, { peerNumber, reason, description }) });
       }
       default:
         return due satisfies never;
     }
   }
 
-  #takeHotPieces(): Response | undefined {
+  #takeHotPieces(): Uint8Array | undefined {
     const pieces = this.#hotPieces;
     this.#hotPieces = undefined;
     if (pieces === undefined) return undefined;
     const value = create(swarm.HotPiecesSchema, { peerNumber: this.number, pieces: bitmapOf(pieces) });
-    return { case: 'hotPieces', value };
+    return encoded({ case: 'hotPieces', value });
   }
 
   #tell(due: Due): void {
@@ -154,36 +151,33 @@ export class LinkedPeer implements PeerChannel {
     this.onAnswer?.(askedAtMs, due.kind, due.kind === 'offer' ? due.parents.length : 0);
   }
 
-  #offerOf(parents: readonly ParentToOffer[], hosts: ToldHosts): swarm.Offer {
-    const introduced: MessageInitShape<typeof swarm.OfferedParentSchema>[] = [];
-    const newHosts: MessageInitShape<typeof swarm.OfferedHostSchema>[] = [];
-    const offered = parents.map(({ peer: parent, role: roleOf }) => {
-      const role = ROLES[roleOf];
+  #offerOf(parents: readonly ParentToOffer[], hosts: ToldHosts): Uint8Array {
+    const introduced: IntroducedParent[] = [];
+    const newHosts: NewHost[] = [];
+    const offered: OfferedParent[] = [];
+    for (const { peer: parent, role } of parents) {
       const known = this.#introduced.indexOf(parent);
-      if (known >= 0) return { number: this.#forgotten + known + 1, role };
+      if (known >= 0) {
+        offered.push({ number: this.#forgotten + known + 1, role });
+        continue;
+      }
       this.#introduced.push(parent);
       const number = this.#forgotten + this.#introduced.length;
       const { number: hostNumber, isNew } = hosts.numberOf(parent.host);
-      if (isNew) newHosts.push(toHostMessage(hostNumber, parent));
-      const { id: peerId, priority, state } = parent;
-      introduced.push({ number, peerId, hostNumber, isComplete: state === 'Succeeded', isPrivate: priority === 3 });
-      return { number, role };
-    });
+      if (isNew) newHosts.push({ number: hostNumber, facts: parent.host.facts });
+      introduced.push({ number, hostNumber, parent });
+      offered.push({ number, role });
+    }
     if (this.#introduced.length > MAX_INTRODUCED) {
       this.#forgotten += MAX_INTRODUCED / 2;
       this.#introduced = this.#introduced.slice(MAX_INTRODUCED / 2);
     }
-    const { contentLength = 0, pieceLength = 0 } = this.peer?.task.size ?? {};
-    return create(swarm.OfferSchema, {
-      peerNumber: this.number,
-      hosts: newHosts,
-      introduced,
-      parents: offered,
-      contentLength: BigInt(contentLength),
-      pieceLength: BigInt(pieceLength),
-    });
+    return writeOffer(this.number, newHosts, introduced, offered, this.peer?.task.size);
   }
 }
+
+const encoded = (response: swarm.LinkResponse['response']): Uint8Array =>
+  toBinary(swarm.LinkResponseSchema, create(swarm.LinkResponseSchema, { response }));
 
 /** Of what many peers are told alike. */
 const bitmaps = new WeakMap<ReadonlyPieceSet, swarm.PieceBitmap>();
@@ -192,9 +186,4 @@ function bitmapOf(pieces: ReadonlyPieceSet): swarm.PieceBitmap {
   let bitmap = bitmaps.get(pieces);
   if (bitmap === undefined) bitmaps.set(pieces, (bitmap = create(swarm.PieceBitmapSchema, toPieceBitmap(pieces))));
   return bitmap;
-}
-
-function toHostMessage(number: number, { host }: PeerView): MessageInitShape<typeof swarm.OfferedHostSchema> {
-  const { id, kind, ip, port, idc = '', location = '' } = host.facts;
-  return { number, id, ip, port, isSeed: kind === 'seed', idc, location };
 }

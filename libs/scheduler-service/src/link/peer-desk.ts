@@ -9,6 +9,7 @@ import { ConversationError, HostNotFoundError } from '../errors.ts';
 import {
   heldTaskFacts,
   linkedSeedDownloadOf,
+  sourceLengthOf,
   toLinkedFacts,
   toLinkedTaskRecord,
 } from '../messages/linked-registration.ts';
@@ -27,6 +28,8 @@ const MAX_HELD_TASKS_PER_MESSAGE = 1_000;
 const MAX_RESCHEDULED_PARENTS = 1_024;
 const MAX_DELIVERIES = 1_024;
 
+const NO_SOURCE = { application: '', url: '' };
+
 /** What all desks of a scheduler work with. */
 export interface PeerDeskParts {
   readonly driver: SwarmDriver;
@@ -43,8 +46,10 @@ const PEER_REQUESTS = [
 
 export type PeerRequest = Extract<swarm.LinkRequest['request'], { case: (typeof PEER_REQUESTS)[number] }>;
 
+const ARE_OF_PEERS: ReadonlySet<string | undefined> = new Set(PEER_REQUESTS);
+
 export const isOfPeer = (request: swarm.LinkRequest['request']): request is PeerRequest =>
-  (PEER_REQUESTS as readonly unknown[]).includes(request.case);
+  ARE_OF_PEERS.has(request.case);
 
 /** The downloads of one daemon, as it tells of them over its link. */
 export class PeerDesk implements LinkedPeerOwner {
@@ -109,7 +114,7 @@ export class PeerDesk implements LinkedPeerOwner {
       linked.refuse('resourceExhausted', 'the daemon downloads more at once than it may');
       return;
     }
-    if (lengthOf(message.source) > MAX_DOWNLOAD_LENGTH) {
+    if (sourceLengthOf(message.source) > MAX_DOWNLOAD_LENGTH) {
       linked.refuse('failedPrecondition', `register.source: longer than ${MAX_DOWNLOAD_LENGTH} bytes`);
       return;
     }
@@ -118,7 +123,7 @@ export class PeerDesk implements LinkedPeerOwner {
     this.#ask(linked);
     const question = trace === undefined ? undefined : this.#traceRegistration(linked, facts.taskId, trace);
     linked.peer = reports.registered(linked, facts, {
-      ...{ application: message.source?.application || undefined, url: message.source?.url ?? '' },
+      source: () => message.source ?? NO_SOURCE,
       task: () => toLinkedTaskRecord(message.source),
       seedDownload: linkedSeedDownloadOf(message.source),
     });
@@ -207,7 +212,7 @@ export class PeerDesk implements LinkedPeerOwner {
     const known = new Set<string>();
     for (const { task, state } of host.peers) if (state === 'Succeeded') known.add(task.id);
     for (const held of tasks) {
-      if (known.has(held.taskId) || lengthOf(held.source) > MAX_DOWNLOAD_LENGTH) continue;
+      if (known.has(held.taskId) || sourceLengthOf(held.source) > MAX_DOWNLOAD_LENGTH) continue;
       const facts = heldTaskFacts(this.#hostId, held);
       driver.tell((core, nowMs) => {
         const registered = core.peerRegistered(facts, nowMs);
@@ -250,12 +255,4 @@ export class PeerDesk implements LinkedPeerOwner {
     const registering = tracer.startSpan('register peer', { attributes }, trace);
     return this.#traceQuestion(linked, 'register', trace, () => registering.end());
   }
-}
-
-/** Of what is kept of it. */
-function lengthOf(source: swarm.TaskSource | undefined): number {
-  if (source === undefined) return 0;
-  const { url, digest, tag, application, contentForCalculatingTaskId, filteredQueryParams, requestHeaders } = source;
-  const texts = [url, digest, tag, application, contentForCalculatingTaskId, ...filteredQueryParams];
-  return [...texts, ...Object.entries(requestHeaders).flat()].reduce((length, text) => length + text.length, 0);
 }

@@ -7,6 +7,7 @@ import { isSecretHeader } from '@d7y/service-kit';
 import type { RegistrationFacts } from '@d7y/swarm';
 import { ConversationError } from '../errors.ts';
 import { publicUrl } from './download.ts';
+import { EncodedSource } from './encoded-source.ts';
 import type { SeedDownloadOf, TaskRecord } from './records.ts';
 import { safeNumber, toPriority } from './registration-facts.ts';
 
@@ -18,11 +19,18 @@ const MAX_SOURCE_LENGTH = 64 * 1024;
 export function toLinkedFacts(hostId: string, message: swarm.Register): RegistrationFacts {
   const { taskId, peerId, priority, range, needBackToSource, metadataOnly, held } = message;
   checkIds(taskId, peerId);
+  const { contentLength, pieceLength, pieceCount } = sizeOf(message.contentLength, message.pieceLength);
   return {
-    ...{ hostId, taskId, peerId, needBackToSource, metadataOnly },
+    hostId,
+    taskId,
+    peerId,
+    needBackToSource,
+    metadataOnly,
     priority: toPriority(priority),
     range: range === undefined ? undefined : { start: Number(range.start), length: Number(range.length) },
-    ...sizeOf(message.contentLength, message.pieceLength),
+    contentLength,
+    pieceLength,
+    pieceCount,
     heldPieces: held === undefined ? undefined : piecesOf(held),
   };
 }
@@ -56,7 +64,7 @@ export const linkedSeedDownloadOf = (source: swarm.TaskSource | undefined): Seed
   isUsable(source) ? () => toSeedDownload(source) : undefined;
 
 const isUsable = (source: swarm.TaskSource | undefined): source is swarm.TaskSource =>
-  source !== undefined && lengthOf(source) <= MAX_SOURCE_LENGTH;
+  source !== undefined && sourceLengthOf(source) <= MAX_SOURCE_LENGTH;
 
 function toSeedDownload(source: swarm.TaskSource): common.Download {
   return create(common.DownloadSchema, {
@@ -100,9 +108,12 @@ function pieceCountOf(contentLength: number, pieceLength: number): number {
   }
 }
 
-function lengthOf({ url, filteredQueryParams, requestHeaders, ...rest }: swarm.TaskSource): number {
-  let length = url.length + rest.digest.length + rest.tag.length + rest.application.length;
-  length += rest.contentForCalculatingTaskId.length;
+/** Of all that describes where a task comes from, in characters, or more. */
+export function sourceLengthOf(source: swarm.TaskSource | undefined): number {
+  if (source === undefined) return 0;
+  if (source instanceof EncodedSource) return source.byteLength;
+  const { url, filteredQueryParams, requestHeaders, digest, tag, application, contentForCalculatingTaskId } = source;
+  let length = url.length + digest.length + tag.length + application.length + contentForCalculatingTaskId.length;
   for (const name of filteredQueryParams) length += name.length;
   for (const [name, value] of Object.entries(requestHeaders)) length += name.length + value.length;
   return length;

@@ -1,8 +1,8 @@
-import type { DescMessage } from '@bufbuild/protobuf';
 import { create, toBinary } from '@bufbuild/protobuf';
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import { common, scheduler } from '@d7y/api';
 import type { HostView, PeerView } from '@d7y/swarm';
+import { numberIn } from './field-numbers.ts';
 import { costMsOf } from './message-writer.ts';
 import type { MessageWriter } from './message-writer.ts';
 
@@ -97,11 +97,4 @@ function time(writer: BinaryWriter, number: number, ms: number): void {
     if (seconds !== 0) writer.tag(1, WireType.Varint).int64(seconds);
     if (nanos !== 0) writer.tag(2, WireType.Varint).int32(nanos);
   });
-}
-
-/** @throws {TypeError} the protocol has no such field */
-function numberIn(schema: DescMessage, name: string): number {
-  const found = schema.fields.find((each) => each.name === name);
-  if (found === undefined) throw new TypeError(`${schema.typeName} has no field ${name}`);
-  return found.number;
 }

@@ -46,5 +46,5 @@ const PRIORITIES: readonly Priority[] = [0, 1, 2, 3, 4, 5, 6];
 
 /** Levels that the protocol does not know count as the default. */
 export function toPriority(level: number): Priority {
-  return PRIORITIES.find((priority) => priority === level) ?? 0;
+  return PRIORITIES[level] ?? 0;
 }

@@ -120,7 +120,7 @@ class PeerRequests implements MessageHandler<Request> {
     const question = this.#openQuestion('register');
     const { concurrentPieceCount = DEFAULT_CONCURRENT_PIECES } = download;
     this.#peer = reports.registered(this.#conversation, toRegistrationFacts(ids, download), {
-      ...{ application: download.application, url: download.url },
+      source: () => download,
       ...(concurrentPieceCount !== DEFAULT_CONCURRENT_PIECES && { concurrentPieceCount }),
       task: () => toTaskRecord(download),
       seedDownload: seedDownloadOf(download),

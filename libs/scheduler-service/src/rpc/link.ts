@@ -6,6 +6,7 @@ import type { Access } from '../access/access.ts';
 import type { Admission } from './admission.ts';
 import { ConversationError } from '../errors.ts';
 import type { Link, LinkHub } from '../link/link-hub.ts';
+import { readLinkRequest } from '../link/link-reader.ts';
 import { isOfPeer } from '../link/peer-desk.ts';
 import { WaitingRequests } from '../link/waiting-requests.ts';
 
@@ -18,7 +19,7 @@ interface LinkContext {
 
 /** The stream of a daemon of ours: it introduces itself first, then says and asks things in any order. */
 export const link = (parts: LinkContext): Pick<ServiceImpl<typeof swarm.SwarmService>, 'link'> => ({
-  link: messageStream(swarm.SwarmService.method.link, (call) => new LinkRequests(parts, call)),
+  link: messageStream(swarm.SwarmService.method.link, (call) => new LinkRequests(parts, call), readLinkRequest),
 });
 
 class LinkRequests implements MessageHandler<swarm.LinkRequest> {

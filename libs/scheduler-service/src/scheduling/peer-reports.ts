@@ -2,13 +2,10 @@ import type { Logger } from '@d7y/service-kit';
 import type { ApplicationPriorities } from '../dynconfig/application-priorities.ts';
 import type { DeliveryFacts, PeerView, RegistrationFacts } from '@d7y/swarm';
 import type { Records, SeedDownloadOf, TaskRecord } from '../messages/records.ts';
-import { peerLabels, sizeLevelOf } from '../metrics.ts';
-import type { SchedulerMetrics } from '../metrics.ts';
+import { peerLabels, pieceLabels, sizeLevelOf } from '../metrics.ts';
+import type { SchedulerMetrics, TrafficLabel } from '../metrics.ts';
 import type { PeerChannel } from './peer-channel.ts';
 import type { SwarmDriver } from './swarm-driver.ts';
-
-/** Where the bytes of pieces came from, under its published name. */
-export type TrafficLabel = 'BACK_TO_SOURCE' | 'REMOTE_PEER' | 'LOCAL_PEER';
 
 /** Pieces that came together. */
 export interface Arrival {
@@ -48,8 +45,8 @@ export class PeerReports {
     channel: PeerChannel,
     facts: RegistrationFacts,
     described: {
-      readonly application: string | undefined;
-      readonly url: string;
+      /** By which applications are known; asked only where that matters. */
+      readonly source: () => { readonly application?: string | undefined; readonly url: string };
       /** Unless it is what all do. */
       readonly concurrentPieceCount?: number | undefined;
       readonly task: () => TaskRecord;
@@ -61,8 +58,8 @@ export class PeerReports {
     this.#driver.attach(peerId, channel);
     // The records must be there before decisions are carried out: candidates and seed triggers are made from them.
     this.#driver.tell((swarm, nowMs) => {
-      const priority = this.#priorities().of(facts.priority, described.application, described.url);
-      const decisions = swarm.peerRegistered({ ...facts, priority }, nowMs);
+      const priority = this.#priorities().of(facts.priority, described.source);
+      const decisions = swarm.peerRegistered(priority === facts.priority ? facts : { ...facts, priority }, nowMs);
       const peer = swarm.peer(peerId);
       if (peer?.host.id === hostId && peer.task.id === taskId) {
         registered = peer;
@@ -93,13 +90,13 @@ export class PeerReports {
   }
 
   pieceFailed(peer: PeerView, parentId: string, pieceNumber: number | undefined): void {
-    this.#metrics.pieceFinished.failure({ ...pieceLabels(peer), traffic_type: 'REMOTE_PEER' });
+    this.#metrics.pieceFinished.failure(pieceLabels(peer, 'REMOTE_PEER'));
     this.#logger.debug({ peerId: peer.id, parentId, pieceNumber }, 'a piece failed');
     this.#driver.tell((swarm, nowMs) => swarm.pieceFailed(peer.id, parentId, nowMs));
   }
 
   originPieceFailed(peer: PeerView): void {
-    this.#metrics.pieceFinished.failure({ ...pieceLabels(peer), traffic_type: 'BACK_TO_SOURCE' });
+    this.#metrics.pieceFinished.failure(pieceLabels(peer, 'BACK_TO_SOURCE'));
     this.#driver.tell((swarm, nowMs) => swarm.originPieceFailed(peer.id, nowMs));
   }
 
@@ -149,8 +146,7 @@ export class PeerReports {
     peer: PeerView,
     { parentId, pieces, bytes, durationMs, traffic }: DeliveryFacts & { readonly traffic: TrafficLabel },
   ): void {
-    const labels = { ...pieceLabels(peer), traffic_type: traffic };
-    this.#metrics.pieceFinished.attempt(labels, pieces);
+    this.#metrics.pieceFinished.attempt(pieceLabels(peer, traffic), pieces);
     if (durationMs > 0 && pieces > 0) this.#metrics.pieceCostSeconds.observe(durationMs / pieces / 1000);
     const nameOf = ({ host }: PeerView): string => this.#records.host(host)?.message.hostname ?? '';
     const parent = parentId === undefined ? undefined : this.#driver.swarm.peer(parentId);
@@ -163,8 +159,3 @@ export class PeerReports {
     );
   }
 }
-
-const pieceLabels = (peer: PeerView): { task_type: string; host_type: string } => {
-  const { task_type, host_type } = peerLabels(peer);
-  return { task_type, host_type };
-};

@@ -79,6 +79,11 @@ export class StateStore implements AsyncDisposable {
     return { store, records };
   }
 
+  /** Of the journal that records go into. */
+  get generation(): number {
+    return this.#generation;
+  }
+
   /** Takes note of a record. */
   append(content: Uint8Array): void {
     if (this.#isClosed) return;

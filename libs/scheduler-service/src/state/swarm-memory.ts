@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import type { Logger } from '@d7y/service-kit';
-import type { HostView, PeerView, Swarm, SwarmWatcher } from '@d7y/swarm';
+import type { HostView, PeerView, Swarm, SwarmWatcher, TaskView } from '@d7y/swarm';
 import type { Records } from '../messages/records.ts';
 import type { SwarmDriver } from '../scheduling/swarm-driver.ts';
 import { hostLeftRecord, hostRecord, holderLeftRecord, holderRecord, replay, taskRecord } from './state-records.ts';
@@ -23,6 +23,7 @@ export class SwarmMemory implements AsyncDisposable, SwarmWatcher {
   readonly #store: StateStore;
   /** By host id: what was written of the host, without the figures that change all the time. */
   readonly #written = new WeakMap<HostView, string>();
+  readonly #told = new WeakMap<TaskView, string>();
 
   private constructor(options: SwarmMemoryOptions, store: StateStore) {
     this.#options = options;
@@ -78,7 +79,14 @@ export class SwarmMemory implements AsyncDisposable, SwarmWatcher {
   }
 
   holderCame(peer: PeerView): void {
-    for (const record of this.#holder(peer)) this.#store.append(record);
+    const { task } = peer;
+    // Many hold the same task: a journal says once what it is.
+    const told = toldOf(task, this.#store.generation);
+    if (this.#told.get(task) !== told) {
+      this.#told.set(task, told);
+      this.#store.append(this.#task(task));
+    }
+    this.#store.append(holderRecordOf(peer));
   }
 
   holderLeft({ id }: PeerView): void {
@@ -102,25 +110,25 @@ export class SwarmMemory implements AsyncDisposable, SwarmWatcher {
     const told = new Set<string>();
     for (const peer of swarm.peers()) {
       if (peer.state !== 'Succeeded' || peer.range !== undefined) continue;
-      const [task, holder] = this.#holder(peer);
-      if (!told.has(peer.task.id)) yield task;
-      told.add(peer.task.id);
-      yield holder;
+      const { task } = peer;
+      if (!told.has(task.id)) yield this.#task(task);
+      told.add(task.id);
+      yield holderRecordOf(peer);
     }
   }
 
-  #holder({
-    id: peerId,
-    host,
-    task,
-    priority,
-    concurrentPieceCount,
-  }: PeerView): [task: Uint8Array, holder: Uint8Array] {
+  #task(task: TaskView): Uint8Array {
     const { url = '', digest, tag, application, filteredQueryParams = [] } = this.#options.records.task(task) ?? {};
     const { id, size, isPrivate } = task;
-    return [
-      taskRecord({ id, size, isPrivate, record: { url, digest, tag, application, filteredQueryParams } }),
-      holderRecord({ peerId, hostId: host.id, taskId: id, priority, concurrentPieceCount }),
-    ];
+    return taskRecord({ id, size, isPrivate, record: { url, digest, tag, application, filteredQueryParams } });
   }
 }
+
+const holderRecordOf = ({ id: peerId, host, task, priority, concurrentPieceCount }: PeerView): Uint8Array =>
+  holderRecord({ peerId, hostId: host.id, taskId: task.id, priority, concurrentPieceCount });
+
+/** What was said of a task, and in which journal. */
+const toldOf = (
+  { size: { contentLength, pieceLength, pieceCount }, isPrivate }: TaskView,
+  generation: number,
+): string => `${generation} ${contentLength} ${pieceLength} ${pieceCount} ${isPrivate}`;

@@ -8,8 +8,8 @@ import { setTrailerStatus } from '@connectrpc/connect/protocol-grpc';
 import { context } from '@opentelemetry/api';
 import type { Context } from '@opentelemetry/api';
 import type { BeginCall, Call } from '../rpc/interceptors.ts';
-import type { MessageCall, MessageHandler, OpenMessageStream } from '../rpc/message-stream.ts';
-import { openerOf } from '../rpc/message-stream.ts';
+import type { MessageCall, MessageHandler, MessageStream } from '../rpc/message-stream.ts';
+import { messageStreamOf } from '../rpc/message-stream.ts';
 import { grpcEnvelope, GrpcMessages } from './grpc-messages.ts';
 
 /** Messages that may wait for their turn before no more are read. */
@@ -31,7 +31,7 @@ export interface LeanStreamsOptions {
 
 interface Registered {
   readonly method: DescMethod;
-  readonly open: OpenMessageStream<unknown>;
+  readonly stream: MessageStream<unknown>;
   readonly guard: ((message: Message) => void) | undefined;
   readonly maxBytes: number | undefined;
 }
@@ -64,9 +64,9 @@ export class LeanStreams {
 
   /** Takes the method over, if it is implemented in terms of messages. */
   register(path: string, method: DescMethod, implementation: unknown, maxBytes: number | undefined): void {
-    const open = openerOf(implementation);
-    if (open === undefined) return;
-    this.#methods.set(path, { method, open, maxBytes, guard: this.#options.guardOf(method.input) });
+    const stream = messageStreamOf(implementation);
+    if (stream === undefined) return;
+    this.#methods.set(path, { method, stream, maxBytes, guard: this.#options.guardOf(method.input) });
   }
 
   /** @returns whether the call is one of those; otherwise nothing was done to the stream */
@@ -134,7 +134,7 @@ class LeanCall implements MessageCall {
     });
     stream.on('drain', () => this.#guarded(() => this.#handler?.drained?.()));
     this.#guarded(() => {
-      this.#handler = this.#registered.open(this);
+      this.#handler = this.#registered.stream.open(this);
     });
     stream.on('data', (chunk: Buffer) => {
       if (!this.#isOver) this.#guarded(() => this.#incoming.push(chunk, this.#take));
@@ -195,10 +195,10 @@ class LeanCall implements MessageCall {
   };
 
   #handle(bytes: Buffer): void {
-    const { method, guard } = this.#registered;
-    const message = parse(method.input, bytes);
+    const { method, guard, stream } = this.#registered;
+    const message = stream.parse?.(bytes) ?? parse(method.input, bytes);
     this.#watch.requestMessage();
-    guard?.(message);
+    guard?.(message as Message);
     const active = this.#watch.active;
     const handled =
       active === undefined

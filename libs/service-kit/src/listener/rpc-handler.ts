@@ -13,7 +13,7 @@ import type { HttpHandler } from './http-handler.ts';
 import { sendLine } from './http-handler.ts';
 import type { BeginCall } from '../rpc/interceptors.ts';
 import { serverInterceptor } from '../rpc/interceptors.ts';
-import { openerOf } from '../rpc/message-stream.ts';
+import { messageStreamOf } from '../rpc/message-stream.ts';
 import { LeanStreams } from './lean-streams.ts';
 import type { LeanStreamsOptions } from './lean-streams.ts';
 import { openEarly, resetAfterTrailers } from './stock-streams.ts';
@@ -153,7 +153,7 @@ function collectHandlers(
 
 /** A stream of messages needs no `this`, and would not be known for one any more. */
 const boundTo = (owner: unknown, method: CallableFunction): unknown =>
-  openerOf(method) === undefined ? method.bind(owner) : method;
+  messageStreamOf(method) === undefined ? method.bind(owner) : method;
 
 const isGrpc = (request: IncomingMessage): boolean =>
   request.headers['content-type']?.startsWith('application/grpc') === true &&

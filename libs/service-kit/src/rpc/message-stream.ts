@@ -34,9 +34,16 @@ export interface MessageHandler<I> {
   closed(error: unknown): void;
 }
 
-export type OpenMessageStream<I> = (call: MessageCall) => MessageHandler<I>;
+/** How a method is served. */
+export interface MessageStream<I> {
+  open(call: MessageCall): MessageHandler<I>;
+  /** Reads messages of the usual kinds faster than others are read. @returns undefined for the others */
+  readonly parse?: ((bytes: Buffer) => I | undefined) | undefined;
+}
 
-const OPEN = Symbol('opens a message stream');
+export type OpenMessageStream<I> = MessageStream<I>['open'];
+
+const STREAM = Symbol('serves a message stream');
 const MAX_UNSENT = 256;
 const FEW_UNSENT = 16;
 
@@ -47,6 +54,7 @@ const FEW_UNSENT = 16;
 export function messageStream<I extends DescMessage, O extends DescMessage>(
   method: DescMethodBiDiStreaming<I, O>,
   open: OpenMessageStream<MessageShape<I>>,
+  parse?: (bytes: Buffer) => MessageShape<I> | undefined,
 ): MethodImpl<DescMethodBiDiStreaming<I, O>> {
   const implementation = async function* (requests: AsyncIterable<MessageShape<I>>, call: HandlerContext) {
     const unsent = new AsyncQueue<Uint8Array>(MAX_UNSENT);
@@ -94,9 +102,9 @@ export function messageStream<I extends DescMessage, O extends DescMessage>(
       handler.closed(failure);
     }
   };
-  return Object.assign(implementation, { [OPEN]: open });
+  return Object.assign(implementation, { [STREAM]: { open, parse } });
 }
 
-/** How the method is opened, if it is implemented in terms of messages. */
-export const openerOf = (implementation: unknown): OpenMessageStream<unknown> | undefined =>
-  (implementation as { readonly [OPEN]?: OpenMessageStream<unknown> })[OPEN];
+/** How the method is served, if it is implemented in terms of messages. */
+export const messageStreamOf = (implementation: unknown): MessageStream<unknown> | undefined =>
+  (implementation as { readonly [STREAM]?: MessageStream<unknown> })[STREAM];
