@@ -16,9 +16,23 @@ describe('countTests', () => {
 });
 
 describe('parseJestResults', () => {
+  const counts = { numPassedTests: 7, numFailedTests: 1, numRuntimeErrorTestSuites: 2 };
+
   it('reads the three counts', () => {
-    const text = JSON.stringify({ numPassedTests: 7, numFailedTests: 1, numRuntimeErrorTestSuites: 2, success: false });
-    expect(parseJestResults(text)).toEqual({ numPassedTests: 7, numFailedTests: 1, numRuntimeErrorTestSuites: 2 });
+    const text = JSON.stringify({ ...counts, success: false, testResults: [] });
+    expect(parseJestResults(text)).toEqual({ ...counts, triedAgain: [] });
+  });
+
+  it('names what passed at the second try', () => {
+    const assertionResults = [
+      { fullName: 'at once', status: 'passed', invocations: 1 },
+      { fullName: 'later', status: 'passed', invocations: 2 },
+      { fullName: 'never', status: 'failed', invocations: 2 },
+      { fullName: 'not today', status: 'pending' },
+    ];
+    expect(parseJestResults(JSON.stringify({ ...counts, testResults: [{ assertionResults }] })).triedAgain).toEqual([
+      'later',
+    ]);
   });
 
   it('refuses a file without counts', () => {

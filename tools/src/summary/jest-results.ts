@@ -4,6 +4,17 @@ export interface JestResults {
   readonly numFailedTests: number;
   /** Files that failed before their first test: a syntax error, a missing import. */
   readonly numRuntimeErrorTestSuites: number;
+  /** Full names of tests that passed, but not at once. */
+  readonly triedAgain: readonly string[];
+}
+
+/** What is read of a test file's results. */
+interface JestSuite {
+  readonly assertionResults: readonly {
+    readonly status: string;
+    readonly fullName: string;
+    readonly invocations?: number;
+  }[];
 }
 
 /** Tests of several runs together. */
@@ -13,7 +24,7 @@ export interface TestCounts {
 }
 
 /** Adds runs up. A file that could not even start counts as one failed test, or it would not be seen in the numbers. */
-export function countTests(runs: Iterable<JestResults>): TestCounts {
+export function countTests(runs: Iterable<Omit<JestResults, 'triedAgain'>>): TestCounts {
   let passed = 0;
   let failed = 0;
   for (const run of runs) {
@@ -38,5 +49,10 @@ export function parseJestResults(text: string): JestResults {
     numPassedTests: count('numPassedTests'),
     numFailedTests: count('numFailedTests'),
     numRuntimeErrorTestSuites: count('numRuntimeErrorTestSuites'),
+    triedAgain: (parsed['testResults'] as JestSuite[]).flatMap(({ assertionResults }) =>
+      assertionResults
+        .filter(({ status, invocations = 1 }) => status === 'passed' && invocations > 1)
+        .map(({ fullName }) => fullName),
+    ),
   };
 }
