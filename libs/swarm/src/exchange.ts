@@ -48,6 +48,7 @@ export class Exchange {
         this.#updateRoom(child);
         this.#updateRoom(parent);
         if (task.pathless.size > 0) roster.broken.add(task);
+        this.#wakeThoseInLine(parent);
       };
     };
   }
@@ -120,6 +121,16 @@ export class Exchange {
     const { sourceChildren, peerChildren } = this.#roster.options;
     if (peer.isSource) return sourceChildren;
     return peer.host.isSlow ? SLOW_CHILDREN : peerChildren;
+  }
+
+  /** Looks again at those who wait until the host of this parent serves fewer, now that it may. */
+  #wakeThoseInLine(parent: Peer): void {
+    const { awaitedBy, uploads } = parent.host;
+    if (awaitedBy.size === 0 || uploads.children >= this.hostLimit(parent)) return;
+    for (const task of awaitedBy) {
+      awaitedBy.delete(task);
+      this.#roster.wake(task);
+    }
   }
 
   /** Whether bytes reach the peer from somebody who has, or fetches, everything; or it is that somebody. */

@@ -2,6 +2,7 @@ import type { Peer, PeerView } from './peer.ts';
 import type { ReadonlySmallSet } from './small-set.ts';
 import { SmallSet } from './small-set.ts';
 import { nextState } from './transition-table.ts';
+import type { Task } from './task.ts';
 import type { TransitionTable } from './transition-table.ts';
 
 /** Seeds fetch first, on a scheduler's word; everybody else is normal. */
@@ -107,6 +108,8 @@ export class Host implements HostView {
   heardAtMs: number;
   readonly uploads = { children: 0, bitsPerSecond: 0, pieces: 0, contentLength: 0 };
   readonly peers = new SmallSet<Peer>();
+  /** Tasks with children that wait until this host serves fewer. */
+  readonly awaitedBy = new SmallSet<Task>();
 
   constructor(facts: HostFacts, isOwn: boolean, nowMs: number) {
     this.facts = facts;

@@ -318,7 +318,23 @@ export class MeshAnswering implements Answering {
         return;
     }
     if (this.#mayComeBack(task, nowMs)) return;
-    if (task.leases.isFree) this.#grant(child, 'no parent and no seed has the task', nowMs);
+    if (task.leases.isFree && !this.#isOnlyFull(child, nowMs))
+      this.#grant(child, 'no parent and no seed has the task', nowMs);
+  }
+
+  /**
+   * Somebody has what this child wants, and serves as many as it may. The child is looked at again when one of those who serve there
+   * leaves, or at the deadline of those who wait.
+   */
+  #isOnlyFull(child: Peer, nowMs: number): boolean {
+    let isFull = false;
+    for (const anchor of child.task.anchors.sample(ANCHOR_SAMPLE_SIZE, this.#random)) {
+      if (anchor.host === child.host || !anchor.host.isFit || !coversWish(anchor, child)) continue;
+      if (child.refuses(anchor) || this.#exchange.isBarred(anchor, nowMs)) continue;
+      anchor.host.awaitedBy.add(child.task);
+      isFull = true;
+    }
+    return isFull;
   }
 
   /** The swarm began a moment ago, and finds a download half-way: whoever has, or fetches, everything may be about to say so. */

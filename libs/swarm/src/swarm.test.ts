@@ -227,6 +227,20 @@ describe('parents', () => {
     expect(offered(register('a', { priority: 2 }), 'a-peer')).toEqual(['b-peer']);
   });
 
+  it('that serve as many as they may are waited for, until one leaves or the deadline comes', () => {
+    start({ maxHostChildren: 1 });
+    copyAt('holder');
+    announce('first');
+    expect(offered(register('first'), 'first-peer')).toEqual(['holder-peer']);
+    announce('second');
+    expect(register('second')).toEqual([]);
+    expect(offered(swarm.hostLeft('first', 1000), 'second-peer')).toEqual(['holder-peer']);
+    announce('third');
+    expect(register('third', {}, 1000)).toEqual([]);
+    expect(kinds(swarm.tick(5_000))).not.toContain('grantOrigin');
+    expect(kinds(swarm.tick(12_000))).toContain('grantOrigin');
+  });
+
   it('with only part of the content do not stand for all of it', () => {
     announce('part');
     register('part', { range: { start: 0, length: 10 } });
