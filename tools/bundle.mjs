@@ -1,4 +1,5 @@
 // Bundles one application into a single file that needs nothing but Node: node tools/bundle.mjs apps/<name>
+import { cp } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { build } from 'esbuild';
 
@@ -32,6 +33,15 @@ for (const [starter, entry] of Object.entries(THREADS)) {
     Object.keys(inputs).some((path) => path.endsWith(starter)),
   );
   if (isUsed) await bundle(entry, `${root}/bundle/${basename(entry, '.ts')}.mjs`);
+}
+
+/** Folders of files that programs serve, copied beside the bundle of every application that has the package. */
+const FOLDERS = { 'node_modules/@fastify/swagger-ui/': ['node_modules/@fastify/swagger-ui/static', 'swagger-ui'] };
+for (const [owner, [from, to]] of Object.entries(FOLDERS)) {
+  const isUsed = Object.values(metafile.outputs).some(({ inputs }) =>
+    Object.keys(inputs).some((path) => path.includes(owner)),
+  );
+  if (isUsed) await cp(from, `${root}/bundle/${to}`, { recursive: true });
 }
 
 function bundle(entry, outfile) {

@@ -24,9 +24,11 @@ describe('the listing of a scheduler', () => {
 
   it('tells of tasks without the secrets of their URLs', async () => {
     await using rig = await crowd();
+    await rig.announce('seed', { type: 1 });
+    await rig.register('seed').answer();
     const { tasks } = await rig.listing.listTasks({ hostId: 'b' });
     expect(tasks).toMatchObject([
-      { id: TASK_ID, state: 'Running', peers: 5n, originLeases: 1n, pieceCount: 10n, isPrivate: false },
+      { id: TASK_ID, state: 'Running', peers: 6n, seedPeers: 1n, originLeases: 1n, pieceCount: 10n, isPrivate: false },
     ]);
     expect(tasks[0]?.url).toBe('https://registry.example/v2/library/alpine/blobs/x');
     expect((await rig.listing.listTasks({ state: 'Failed' })).tasks).toEqual([]);

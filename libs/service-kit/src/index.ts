@@ -26,7 +26,7 @@ export { describeStartError, describeSystemError, StartError } from './lifecycle
 export { createHttpHandler, sendLine } from './listener/http-handler.ts';
 export type { HttpHandler, HttpRoute } from './listener/http-handler.ts';
 export { listen } from './listener/listen.ts';
-export type { Listener, ListenOptions } from './listener/listen.ts';
+export type { Http1Limits, Listener, ListenOptions } from './listener/listen.ts';
 export { readTlsFiles } from './listener/tls-files.ts';
 export type { TlsFiles } from './listener/tls-files.ts';
 export { TlsIdentity } from './listener/tls-identity.ts';

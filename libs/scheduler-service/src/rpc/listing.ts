@@ -86,12 +86,19 @@ function toListedTask(task: TaskView, records: Records): TaskInit {
   return {
     ...{ id, state, url, digest, tag, application, isPrivate, ...lengthsOf(size) },
     peers: BigInt(task.peers.size),
+    seedPeers: BigInt(seedsAmong(task.peers)),
     sharers: BigInt(task.sharers.size),
     anchors: BigInt(task.anchors.size),
     originLeases: BigInt(task.countedLeases),
     triggeredSeedHostId: fetch.kind === 'seedTriggered' ? fetch.seedHostId : '',
     ...timesOf(createdAtMs, updatedAtMs),
   };
+}
+
+function seedsAmong(peers: Iterable<PeerView>): number {
+  let seeds = 0;
+  for (const { host } of peers) if (host.facts.kind === 'seed') seeds++;
+  return seeds;
 }
 
 function toListedPeer(peer: PeerView, records: Records): PeerInit {

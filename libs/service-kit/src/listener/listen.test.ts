@@ -352,6 +352,31 @@ describe('a unix socket', () => {
   });
 });
 
+describe('limits of HTTP/1', () => {
+  const answerTo = async (port: number, sent: string): Promise<string> => {
+    const socket = connect(port, '127.0.0.1');
+    socket.on('error', () => undefined);
+    socket.write(sent);
+    return (await text(socket as never)).split('\r\n', 1)[0] ?? '';
+  };
+
+  it('end a request whose headers or body do not come', async () => {
+    const { port } = await start({
+      http1: { headersTimeoutMs: 200, requestTimeoutMs: 200 },
+      http: async (incoming, response) => sendLine(response, 200, await text(incoming)),
+    });
+    expect(await answerTo(port, 'GET / HTTP/1.1\r\nhost: a\r\n')).toBe('HTTP/1.1 408 Request Timeout');
+    expect(await answerTo(port, 'POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\n')).toBe(
+      'HTTP/1.1 408 Request Timeout',
+    );
+  });
+
+  it('refuse headers that are too long', async () => {
+    const { port } = await start({ http1: { maxHeaderBytes: 1_024 } });
+    expect(await answerTo(port, `GET / HTTP/1.1\r\nhost: a\r\nx: ${'y'.repeat(2_048)}\r\n\r\n`)).toContain(' 431 ');
+  });
+});
+
 describe('TLS', () => {
   const files = () => {
     const paths = { cert: join(directory, 'c.pem'), key: join(directory, 'k.pem'), ca: join(directory, 'ca.pem') };

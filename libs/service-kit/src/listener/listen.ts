@@ -1,6 +1,6 @@
 import { chmod } from 'node:fs/promises';
 import { createServer } from 'node:http';
-import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { IncomingMessage, Server, ServerOptions, ServerResponse } from 'node:http';
 import { createSecureServer, createServer as createHttp2Server } from 'node:http2';
 import type { Http2Server, IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from 'node:http2';
 import type { AddressInfo, Socket } from 'node:net';
@@ -44,7 +44,7 @@ export interface ListenOptions {
   readonly guardOf?: (type: DescMessage) => ((message: Message) => void) | undefined;
   /** Paths (`/package.Service/Method`) of response streams that stock clients keep open for hours, headers first. */
   readonly longStreams?: readonly string[];
-  /** With an identity clients must have a certificate that it trusts, and its files may change. */
+  /** With an identity that verifies others, clients must have a certificate that it trusts. Its files may change. */
   readonly tls?: TlsFiles | TlsIdentity | undefined;
   readonly logger: Logger;
   readonly telemetry?: Telemetry;
@@ -55,8 +55,19 @@ export interface ListenOptions {
   /** How long a new connection may be silent. */
   readonly firstByteTimeoutMs?: number;
   readonly maxConcurrentStreams?: number;
+  /** What a client of HTTP/1 may take; Node's own limits unless given. */
+  readonly http1?: Http1Limits;
   /** How long an HTTP/2 connection may be without a stream before it is told to go; for ever unless given. */
   readonly idleTimeoutMs?: number;
+}
+
+/** Clients that exceed them are answered 408 or 431, and cut off. */
+export interface Http1Limits {
+  /** From the first byte of a request until its headers are complete. */
+  readonly headersTimeoutMs?: number;
+  /** Until the request is complete. */
+  readonly requestTimeoutMs?: number;
+  readonly maxHeaderBytes?: number;
 }
 
 export interface Listener extends AsyncDisposable {
@@ -189,10 +200,20 @@ function createServers(
     const identity = options.tls instanceof TlsIdentity ? options.tls : undefined;
     const material =
       options.tls instanceof TlsIdentity
-        ? { ...options.tls.current, requestCert: true, rejectUnauthorized: true }
+        ? {
+            ...options.tls.current,
+            requestCert: options.tls.verifiesOthers,
+            rejectUnauthorized: options.tls.verifiesOthers,
+          }
         : readTlsFiles(options.tls);
     const secure = createSecureServer(
-      { ...material, allowHTTP1: true, settings, handshakeTimeout: firstByteTimeoutMs },
+      {
+        ...material,
+        allowHTTP1: true,
+        http1Options: http1OptionsOf(options.http1),
+        settings,
+        handshakeTimeout: firstByteTimeoutMs,
+      },
       onHttp2Request,
     );
     const renewal = identity?.onChange((renewed) => secure.setSecureContext(renewed));
@@ -201,7 +222,7 @@ function createServers(
     return { front: secure as unknown as Front, http2: secure };
   }
   const http2 = createHttp2Server({ settings }, onHttp2Request);
-  const front = createServer({ noDelay: true }, onRequest);
+  const front = createServer({ noDelay: true, ...http1OptionsOf(options.http1) }, onRequest);
   // The HTTP/1 server listens itself, so that its own time limits and its bookkeeping of idle connections work; it only gets
   // to see a connection after the sniffer.
   const [serveHttp1] = front.listeners('connection') as ((socket: Socket) => void)[];
@@ -222,6 +243,17 @@ function createServers(
     });
   });
   return { front, http2 };
+}
+
+function http1OptionsOf({ headersTimeoutMs, requestTimeoutMs, maxHeaderBytes }: Http1Limits = {}): ServerOptions {
+  const timeouts = [headersTimeoutMs, requestTimeoutMs].filter((timeoutMs) => timeoutMs !== undefined);
+  return {
+    ...(headersTimeoutMs !== undefined && { headersTimeout: headersTimeoutMs }),
+    ...(requestTimeoutMs !== undefined && { requestTimeout: requestTimeoutMs }),
+    // Node looks for late requests this often; its 30 s would more than double short limits.
+    ...(timeouts.length > 0 && { connectionsCheckingInterval: Math.ceil(Math.min(...timeouts) / 4) }),
+    ...(maxHeaderBytes !== undefined && { maxHeaderSize: maxHeaderBytes }),
+  };
 }
 
 async function bind(

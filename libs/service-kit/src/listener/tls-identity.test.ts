@@ -54,6 +54,13 @@ describe('TlsIdentity', () => {
     expect(identity).toThrow(/^upload\.server: .*c\.pem, .*ca\.pem: no usable certificate and key/);
   });
 
+  it('lets everybody in when it knows nobody by whom to verify them', async () => {
+    using tls = new TlsIdentity({ cert: files.cert, key: files.key }, { section: 'rest.tls', logger });
+    await using listener = await listen({ host: '127.0.0.1', tls, logger, drainMs: 0 });
+    expect(tls.verifiesOthers).toBe(false);
+    expect(await isLetIn(listener.port, {})).toBe(true);
+  });
+
   it('lets in only clients whose certificate it trusts', async () => {
     using tls = identity();
     await using listener = await listen({ host: '127.0.0.1', tls, logger, drainMs: 0 });

@@ -4,13 +4,13 @@ import { readTlsFiles } from './tls-files.ts';
 
 /** Paths of the PEM files by which a process proves who it is, and knows others. */
 export interface TlsIdentityFiles {
-  /** Certificates that sign those of others. */
-  readonly caCert: string;
+  /** Certificates that sign those of others. Without them nobody is verified: for servers that everybody may call. */
+  readonly caCert?: string | undefined;
   readonly cert: string;
   readonly key: string;
 }
 
-/** The content of the files. */
+/** The content of the files; `ca` is empty when no file was named. */
 export interface TlsMaterial {
   readonly ca: Buffer;
   readonly cert: Buffer;
@@ -49,6 +49,11 @@ export class TlsIdentity implements Disposable {
     void this.#fingerprint().then((seen) => (this.#seen ??= seen));
   }
 
+  /** False for one that has no certificates by which to know others: as a server it asks clients for none. */
+  get verifiesOthers(): boolean {
+    return this.#files.caCert !== undefined;
+  }
+
   get current(): TlsMaterial {
     return this.#current;
   }
@@ -83,19 +88,21 @@ export class TlsIdentity implements Disposable {
 
   #read(): TlsMaterial {
     const { caCert, cert, key } = this.#files;
-    const read = readTlsFiles({ cert, key, ca: caCert, requestCert: true }, this.#options.section);
+    const read = readTlsFiles({ cert, key, ca: caCert, requestCert: caCert !== undefined }, this.#options.section);
     return { ca: read.ca ?? Buffer.alloc(0), cert: read.cert, key: read.key };
   }
 
   async #fingerprint(): Promise<string> {
     const { caCert, cert, key } = this.#files;
     const stats = await Promise.all(
-      [caCert, cert, key].map((path) =>
-        stat(path).then(
-          ({ mtimeMs, size, ino }) => `${mtimeMs} ${size} ${ino}`,
-          () => 'missing',
+      [caCert, cert, key]
+        .filter((path) => path !== undefined)
+        .map((path) =>
+          stat(path).then(
+            ({ mtimeMs, size, ino }) => `${mtimeMs} ${size} ${ino}`,
+            () => 'missing',
+          ),
         ),
-      ),
     );
     return stats.join('|');
   }

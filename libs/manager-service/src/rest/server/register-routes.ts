@@ -1,0 +1,92 @@
+import type { Doors, RequestOf, Route, RouteId } from '@d7y/manager-api';
+import { PREFIXES, ROUTE_IDS, ROUTES } from '@d7y/manager-api';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { Call, Handler, Handlers } from '../call.ts';
+import type { Gate } from '../auth/gate.ts';
+import { bearerOf } from '../auth/bearer.ts';
+import { pageLinks } from './page-links.ts';
+import { schemaOf } from './openapi.ts';
+
+/** What is told of each call of a route that changes something or is about access. */
+export interface CallOutcome {
+  readonly id: RouteId;
+  readonly request: FastifyRequest;
+  readonly status: number;
+}
+
+export interface RegisterOptions {
+  readonly handlers: Handlers;
+  readonly gate: Gate;
+  readonly onOutcome: (outcome: CallOutcome) => void;
+}
+
+/** Registers every route of the table at each of its doors. */
+export function registerRoutes(app: FastifyInstance, options: RegisterOptions): void {
+  for (const id of ROUTE_IDS) {
+    const route: Route = ROUTES[id];
+    for (const door of Object.keys(route.doors) as (keyof Doors)[]) registerRoute(app, { id, route, door, ...options });
+  }
+}
+
+interface Registration extends RegisterOptions {
+  readonly id: RouteId;
+  readonly route: Route;
+  readonly door: keyof Doors;
+}
+
+function registerRoute(app: FastifyInstance, registration: Registration): void {
+  const { id, route, door, handlers, gate, onOutcome } = registration;
+  const handler = handlers[id] as Handler<RouteId>;
+  const isRecorded = route.method !== 'GET' || route.isAboutAccess === true;
+  app.route({
+    method: route.method,
+    url: PREFIXES[door] + route.path,
+    schema: schemaOf(id, route, door),
+    // Before anything is read or parsed for somebody who may not.
+    onRequest: (request) => gate.letIn(request, { id, route, door }),
+    preValidation: (request, _reply, done) => {
+      dropEmptyParameters(request);
+      done();
+    },
+    preHandler: (request, _reply, done) => {
+      gate.checkBody(request, { id, route, door });
+      done();
+    },
+    ...(isRecorded && {
+      onResponse: (request: FastifyRequest, reply: FastifyReply, done: () => void) => {
+        onOutcome({ id, request, status: reply.statusCode });
+        done();
+      },
+    }),
+    async handler(request, reply) {
+      const answer = await handler(callOf(request, reply, gate));
+      return reply.code(200).send(answer);
+    },
+  });
+}
+
+/** In a query an empty value restricts nothing. */
+function dropEmptyParameters(request: FastifyRequest): void {
+  const query = request.query as Record<string, unknown>;
+  for (const [name, value] of Object.entries(query)) if (value === '') delete query[name];
+}
+
+function callOf(request: FastifyRequest, reply: FastifyReply, gate: Gate): Call<RouteId> {
+  const { params, query, headers, body, ip, signal, cookies } = request;
+  return {
+    ...({ params, query, headers, body } as unknown as RequestOf<RouteId>),
+    ...{ ip, signal, cookies },
+    principal: gate.principalOf(request),
+    bearer: bearerOf(request.headers),
+    setHeader: (name, value) => void reply.header(name, value),
+    setCookie: (name, value, options) => void reply.setCookie(name, value, options),
+    setTotal(totalCount) {
+      const { page, per_page: perPage } = query as { page: number; per_page: number };
+      void reply.headers({
+        link: pageLinks(request.url, { page, perPage, totalCount }),
+        'x-total-count': String(totalCount),
+      });
+    },
+    setActor: (name) => gate.setActor(request, name),
+  };
+}

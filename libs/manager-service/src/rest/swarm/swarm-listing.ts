@@ -1,0 +1,152 @@
+import { createClient } from '@connectrpc/connect';
+import type { Client } from '@connectrpc/connect';
+import type { Transport } from '@connectrpc/connect';
+import { swarmListing } from '@d7y/api';
+import type { Logger } from '@d7y/service-kit';
+import { linkedSignal } from '@d7y/service-kit';
+
+type Listing = Client<typeof swarmListing.SwarmListingService>;
+type ListedTask = swarmListing.ListedTask;
+type ListedPeer = swarmListing.ListedPeer;
+type ListedTransfer = swarmListing.ListedTransfer;
+
+/** A scheduler that may be asked. */
+export interface AskedScheduler {
+  readonly ip: string;
+  readonly port: number;
+  readonly schedulerClusterId: number;
+}
+
+/** Something that a scheduler told, and of which cluster it is. */
+export interface Told<T> {
+  readonly schedulerClusterId: number;
+  readonly told: T;
+}
+
+/** What those told that answered. */
+export interface Telling<T> {
+  readonly items: readonly Told<T>[];
+  /** `ip:port` of schedulers that did not answer in time, or whose lists are longer than what is read of them. */
+  readonly incomplete: readonly string[];
+}
+
+export interface SwarmListingOptions {
+  /** Schedulers that are active: of one cluster, or all. */
+  readonly schedulers: (schedulerClusterId: number | undefined) => Promise<readonly AskedScheduler[]>;
+  readonly connect: (ip: string, port: number) => Transport;
+  readonly logger: Logger;
+  /** For all answers together; an answer to a person is better incomplete than late. */
+  readonly deadlineMs?: number;
+  /** Rows that are read of one scheduler. */
+  readonly maxRows?: number;
+}
+
+const DEFAULT_DEADLINE_MS = 3_000;
+const DEFAULT_MAX_ROWS = 10_000;
+const PAGE_SIZE = 500;
+/** Schedulers asked at once. */
+const MAX_PARALLEL = 64;
+
+interface Page<T> {
+  readonly items: readonly T[];
+  readonly nextPageToken: string;
+}
+
+/** Asks the schedulers of all clusters for what only they know. Stock schedulers do not tell, and are named as missing. */
+export class SwarmListing {
+  readonly #options: SwarmListingOptions;
+
+  constructor(options: SwarmListingOptions) {
+    this.#options = options;
+  }
+
+  tasks(
+    filter: {
+      readonly clusterId?: number | undefined;
+      readonly state?: string | undefined;
+      readonly idPrefix?: string | undefined;
+    },
+    signal: AbortSignal,
+  ): Promise<Telling<ListedTask>> {
+    const { clusterId, state = '', idPrefix: taskIdPrefix = '' } = filter;
+    return this.#askAll(clusterId, signal, async (client, page, options) => {
+      const { tasks: items, nextPageToken } = await client.listTasks({ ...page, state, taskIdPrefix }, options);
+      return { items, nextPageToken };
+    });
+  }
+
+  peers(
+    filter: {
+      readonly clusterId?: number | undefined;
+      readonly taskId?: string | undefined;
+      readonly hostId?: string | undefined;
+      readonly state?: string | undefined;
+    },
+    signal: AbortSignal,
+  ): Promise<Telling<ListedPeer>> {
+    const { clusterId, taskId: taskIdPrefix = '', hostId = '', state = '' } = filter;
+    return this.#askAll(clusterId, signal, async (client, page, options) => {
+      const { peers: items, nextPageToken } = await client.listPeers({ ...page, taskIdPrefix, hostId, state }, options);
+      return { items, nextPageToken };
+    });
+  }
+
+  transfers(
+    filter: {
+      readonly clusterId?: number | undefined;
+      readonly taskId?: string | undefined;
+      readonly hostId?: string | undefined;
+    },
+    signal: AbortSignal,
+  ): Promise<Telling<ListedTransfer>> {
+    const { clusterId, taskId: taskIdPrefix = '', hostId = '' } = filter;
+    return this.#askAll(clusterId, signal, async (client, page, options) => {
+      const { transfers: items, nextPageToken } = await client.listTransfers(
+        { ...page, taskIdPrefix, hostId },
+        options,
+      );
+      return { items, nextPageToken };
+    });
+  }
+
+  async #askAll<T>(
+    clusterId: number | undefined,
+    signal: AbortSignal,
+    ask: (
+      client: Listing,
+      page: { pageSize: number; pageToken: string },
+      options: { signal: AbortSignal },
+    ) => Promise<Page<T>>,
+  ): Promise<Telling<T>> {
+    const { schedulers, connect, logger, deadlineMs = DEFAULT_DEADLINE_MS, maxRows = DEFAULT_MAX_ROWS } = this.#options;
+    const asked = await schedulers(clusterId);
+    const items: Told<T>[] = [];
+    const incomplete: string[] = [];
+    using deadline = linkedSignal(signal, AbortSignal.timeout(deadlineMs));
+    const askOne = async ({ ip, port, schedulerClusterId }: AskedScheduler): Promise<void> => {
+      const client = createClient(swarmListing.SwarmListingService, connect(ip, port));
+      let [rows, pageToken] = [0, ''];
+      try {
+        do {
+          const page = await ask(client, { pageSize: PAGE_SIZE, pageToken }, { signal: deadline.signal });
+          for (const told of page.items) items.push({ schedulerClusterId, told });
+          rows += page.items.length;
+          pageToken = page.nextPageToken;
+        } while (pageToken !== '' && rows < maxRows);
+        if (pageToken !== '') incomplete.push(addressOf(ip, port));
+      } catch (error) {
+        signal.throwIfAborted();
+        incomplete.push(addressOf(ip, port));
+        logger.debug({ err: error, scheduler: addressOf(ip, port) }, 'a scheduler does not tell what it knows');
+      }
+    };
+    const waiting = [...asked];
+    const askNext = async (): Promise<void> => {
+      for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) await askOne(next);
+    };
+    await Promise.all(Array.from({ length: Math.min(MAX_PARALLEL, asked.length) }, askNext));
+    return { items, incomplete: incomplete.sort() };
+  }
+}
+
+const addressOf = (ip: string, port: number): string => (ip.includes(':') ? `[${ip}]:${port}` : `${ip}:${port}`);
