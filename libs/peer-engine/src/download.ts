@@ -8,6 +8,7 @@ import { Acquisition } from './acquisition.ts';
 import type { Audience } from './audience.ts';
 import type { EngineComponents, EngineOptions } from './engine-options.ts';
 import { TaskAbandonedError, TaskDigestMismatchError } from './errors.ts';
+import type { IntakeBoard } from './intake-board.ts';
 import type { Journal } from './journal.ts';
 import { LateHashes } from './late-hashes.ts';
 import { OriginFetcher } from './origin-fetcher.ts';
@@ -31,6 +32,7 @@ export interface SharedKnowledge {
   readonly standings: ParentStandings;
   readonly proven: ProvenPieces;
   readonly buffers: BufferSource;
+  readonly intake: IntakeBoard;
 }
 
 export interface DownloadInit extends SharedKnowledge {
@@ -197,16 +199,18 @@ export class Download {
   }
 
   #createPeerFetcher(): PeerFetcher {
-    const { progress, reputation, standings, readers, journal, registration, components, options, signal } = this.#init;
+    const { progress, reputation, standings, intake, readers, journal, registration, components, options, signal } =
+      this.#init;
     const { parents, host, limits, clock, random, tracer, logger, events } = components;
     const { handlers } = this.acquisition;
     return new PeerFetcher({
-      ...{ progress, parents, reputation, standings, journal, clock, random, tracer, logger, signal },
+      ...{ progress, parents, reputation, standings, intake, journal, clock, random, tracer, logger, signal },
       verification: this.#verification,
       hostId: host.hostId,
       latePolicy: options.late,
       concurrency: registration.concurrentPieceCount,
       fallbackMs: options.fallbackMs,
+      turnWaitMs: options.turnWaitMs,
       limitersFor: (number) => this.#limitersFor(number, limits?.download),
       urgent: () => readers.urgent(progress.layout),
       ...handlers,

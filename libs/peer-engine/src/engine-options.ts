@@ -88,6 +88,8 @@ export interface EngineOptions {
   readonly originConcurrency: number;
   /** Parents that a scheduler offers for what no neighbour brings are asked after so long without a piece under way, in ms. */
   readonly fallbackMs: number;
+  /** After so long without a piece under way parents are asked that want their children to wait for turns, in ms. */
+  readonly turnWaitMs: number;
   readonly timeouts: AcquisitionTimeouts;
   /** What readers get of content with a known digest before the whole has matched: bytes of the origin and verified pieces, or everything. */
   readonly release: 'verified' | 'streaming';
@@ -105,6 +107,7 @@ export const DEFAULT_ENGINE_OPTIONS: EngineOptions = {
   concurrentPieceCount: 8,
   originConcurrency: 4,
   fallbackMs: 500,
+  turnWaitMs: 2_000,
   release: 'verified',
   timeouts: {
     instructionMs: 15_000,

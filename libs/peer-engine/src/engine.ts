@@ -14,6 +14,7 @@ import type { Journal } from './journal.ts';
 import { mayBeOffered } from './offering.ts';
 import type { StoredTask } from './ports/task-store.ts';
 import { Freshness } from './freshness.ts';
+import { IntakeBoard } from './intake-board.ts';
 import { ParentStandings } from './parent-standing.ts';
 import { ProvenPieces } from './proven-pieces.ts';
 import { Pulse } from './pulse.ts';
@@ -47,6 +48,7 @@ export class Engine implements TaskOpener, AsyncDisposable {
   readonly #options: EngineOptions;
   readonly #reputation: Reputation;
   readonly #standings: ParentStandings;
+  readonly #intake: IntakeBoard;
   readonly #freshness: Freshness;
   readonly #heldDigests: HeldDigests;
   readonly #buffers: ReaderBuffers;
@@ -65,6 +67,7 @@ export class Engine implements TaskOpener, AsyncDisposable {
       ...{ parents, host, logger },
       perParentBytesPerSec: limits?.perParentBytesPerSec,
     });
+    this.#intake = new IntakeBoard(parents.turns, components.clock);
     this.#freshness = new Freshness(components, options.revalidateMs);
     const { readBuffers: pool, reserveBuffers: reserve, clock, hasher } = components;
     this.#buffers = new ReaderBuffers({ pool, reserve, policy: options.stall, clock, logger });
@@ -195,6 +198,7 @@ export class Engine implements TaskOpener, AsyncDisposable {
     const task = new Task(request, this.#components, this.#options, {
       reputation: this.#reputation,
       standings: this.#standings,
+      intake: this.#intake,
       proven: this.#proven,
       buffers: this.#buffers,
     });

@@ -23,6 +23,8 @@ export interface PieceServerAddress {
   readonly tcpPort: number;
   /** Serves several pieces over one connection. */
   readonly keepsAlive: boolean;
+  /** Offers turns to children. */
+  readonly takesTurns?: boolean;
 }
 
 interface Standing {

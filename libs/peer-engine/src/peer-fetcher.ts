@@ -7,6 +7,7 @@ import type { ByteLimiter, Logger } from '@d7y/service-kit';
 import { withSpan } from '@d7y/service-kit';
 import type { PeerRunner, UnderWay } from './hedging.ts';
 import { Hedging } from './hedging.ts';
+import type { IntakeBoard } from './intake-board.ts';
 import type { Journal } from './journal.ts';
 import type { LatePolicy } from './lateness.ts';
 import { offenceOf } from './offence.ts';
@@ -19,6 +20,7 @@ import { storeSinkOf } from './store-sink.ts';
 import type { ParentState, PieceNews } from './task-parents.ts';
 import { TaskParents } from './task-parents.ts';
 import { TransferMeter } from './transfer-meter.ts';
+import { TurnTaking } from './turn-taking.ts';
 import type { Verification } from './verification.ts';
 
 /** A parent that says "no such piece" or "busy" this often is left alone for the task. */
@@ -49,6 +51,10 @@ export interface PeerFetcherInit {
   readonly concurrency: number;
   /** After so long without any piece under way parents are asked that were offered for that. */
   readonly fallbackMs: number;
+  /** After so long without any piece under way parents are asked that want their children to wait for turns. */
+  readonly turnWaitMs: number;
+  /** What this host receives, over all tasks. */
+  readonly intake: IntakeBoard;
   /** Drawn on for each chunk of the piece. */
   readonly limitersFor: (pieceNumber: number) => readonly ByteLimiter[];
   /** Pieces that readers wait for, the most urgent first. */
@@ -78,6 +84,7 @@ export class PeerFetcher implements ClaimHolder {
   /** Who is asked. */
   readonly parents: TaskParents;
   readonly #hedging: Hedging;
+  readonly #turns: TurnTaking;
   readonly #fetching = new Set<Promise<void>>();
   /** Pieces under way. */
   readonly #races = new Map<number, UnderWay>();
@@ -97,10 +104,23 @@ export class PeerFetcher implements ClaimHolder {
     });
     this.parents = new TaskParents({
       ...init,
+      onMet: (state) => this.#turns.met(state),
+      onLeft: (state) => this.#turns.left(state),
       onNews: (news) => {
         if (news !== undefined) this.#rebind(news);
         this.pump();
       },
+    });
+    this.#turns = new TurnTaking({
+      ...init,
+      turns: init.parents.turns,
+      choice: this.parents.choice,
+      waitMs: init.turnWaitMs,
+      take: ({ pieceNumber, state }) => {
+        if (init.progress.claim(pieceNumber, this)) this.#begin(pieceNumber, state, true);
+        this.#turns.refresh(this.#inFlight > 0);
+      },
+      onRule: () => this.pump(),
     });
     this.#hedging = new Hedging({
       ...init,
@@ -143,12 +163,19 @@ export class PeerFetcher implements ClaimHolder {
   pump(): void {
     while (this.#hasRoom && !this.#init.signal.aborted) {
       const { progress, urgent, hotPieces } = this.#init;
-      const choice = this.parents.choice.pick({ wanted: progress.missing(), urgent, hot: hotPieces() });
+      const mayAsk = (state: ParentState): boolean => this.#mayAsk(state);
+      const choice = this.parents.choice.pick({ wanted: progress.missing(), urgent, hot: hotPieces(), mayAsk });
       if (choice === undefined || !this.#init.progress.claim(choice.pieceNumber, this)) break;
       this.#begin(choice.pieceNumber, choice.state);
     }
+    this.#turns.refresh(this.#inFlight > 0);
     this.#watchStarvation();
     if (!this.#init.progress.isSatisfied && !this.isLive) this.#init.onExhausted();
+  }
+
+  /** Those that want to be waited for are asked one piece, when waiting has brought nothing for long. */
+  #mayAsk(state: ParentState): boolean {
+    return !this.#turns.isWaitedFor(state) || (this.#turns.isTired && this.#inFlight === 0);
   }
 
   get #hasRoom(): boolean {
@@ -165,6 +192,7 @@ export class PeerFetcher implements ClaimHolder {
     if (under === undefined || runner === undefined || others.length > 0 || under.asked.has(state.parent.peerId))
       return;
     const { bytes, elapsedMs } = runner.meter;
+    if (this.#turns.isWaitedFor(state)) return;
     if (bytes > 0 || elapsedMs < QUEUED_MS || this.parents.choice.inFlightOf(state) > 0) return;
     if (this.#init.random() < 0.5) return;
     this.#run(number, state);
@@ -192,6 +220,7 @@ export class PeerFetcher implements ClaimHolder {
   /** Lets go of all parents. */
   stop(): void {
     clearTimeout(this.#starving);
+    this.#turns.stop();
     this.parents.stop();
     this.#hedging.stop();
   }
@@ -202,21 +231,23 @@ export class PeerFetcher implements ClaimHolder {
   }
 
   /** A piece that was claimed for it. */
-  #begin(number: number, state: ParentState): void {
+  #begin(number: number, state: ParentState, isOffered = false): void {
     const { progress } = this.#init;
     const race = new PieceRace(number, pieceRange(progress.layout, number), this.#sink);
     this.#races.set(number, { race, runners: new Set(), asked: new Set() });
-    this.#run(number, state);
+    this.#run(number, state, isOffered);
     this.#hedging.start();
   }
 
-  #run(number: number, state: ParentState): void {
+  /** @param isOffered the parent has a place for it */
+  #run(number: number, state: ParentState, isOffered = false): void {
     const under = this.#races.get(number);
     if (under === undefined) return;
     const { promise: settled, resolve } = Promise.withResolvers<void>();
     const { clock, limitersFor, standings } = this.#init;
     const limiter = standings.limiterOf(state.parent.hostId);
-    const limiters = [...(limiter === undefined ? [] : [limiter]), ...limitersFor(number)];
+    const incoming = this.#init.intake.incoming(under.race.range.length, isOffered);
+    const limiters = [incoming, ...(limiter === undefined ? [] : [limiter]), ...limitersFor(number)];
     let isUnanswered = true;
     const answered = (): void => {
       if (isUnanswered) this.#unanswered--;
@@ -243,6 +274,7 @@ export class PeerFetcher implements ClaimHolder {
     this.#unanswered++;
     this.parents.choice.begun(state);
     const fetching = this.#transfer(under.race, runner).finally(() => {
+      incoming[Symbol.dispose]();
       under.race.drop(runner);
       under.runners.delete(runner);
       resolve();

@@ -97,29 +97,45 @@ export class PieceChoice {
   /**
    * The piece to fetch next, and from whom: from a neighbour, where one has something for us, before those that are there for what neighbours
    * do not bring, and from a parent that stalls only what nobody else has.
-   * @param options.urgent pieces that somebody waits for, the most urgent first
+   * @param options.urgent pieces that somebody waits for, the most urgent first; @param options.mayAsk parents that want to be waited for are left out
    * @returns undefined when nobody with a free place has a wanted piece
    */
   pick({
     wanted,
     urgent,
     hot,
+    mayAsk = () => true,
   }: {
     readonly wanted: ReadonlyPieceSet;
     readonly urgent: () => Iterable<number>;
     /** Pieces that few in the swarm have, where somebody said so. */
     readonly hot?: ReadonlyPieceSet | undefined;
+    /** Who may be asked unasked; all, unless given. */
+    readonly mayAsk?: ((state: ParentState) => boolean) | undefined;
   }): ChosenPiece | undefined {
     if (wanted.size === 0) return undefined;
     this.#refresh();
     const order = this.#order();
     const neighbour = this.#pickWhere(
       { wanted, urgent: urgent(), hot, order },
-      (state) => state.parent.isFallback !== true,
+      (state) => state.parent.isFallback !== true && mayAsk(state),
     );
-    return (
-      neighbour ?? this.#pickWhere({ wanted, urgent: urgent(), hot, order }, () => true) ?? this.#pickTrial(wanted)
-    );
+    return neighbour ?? this.#pickWhere({ wanted, urgent: urgent(), hot, order }, mayAsk) ?? this.#pickTrial(wanted);
+  }
+
+  /**
+   * The piece to ask of this parent, which has a place for it.
+   * @returns undefined when it has nothing that is wanted, or cannot be used now
+   */
+  pickFrom(
+    state: ParentState,
+    { wanted, urgent, hot }: Pick<Parameters<PieceChoice['pick']>[0], 'wanted' | 'urgent' | 'hot'>,
+  ): ChosenPiece | undefined {
+    const slot = this.#slots.get(state);
+    if (slot === undefined || wanted.size === 0) return undefined;
+    this.#refresh();
+    const pieceNumber = this.#picker.pickFrom(slot, { wanted, urgent: urgent(), hot, order: this.#order() });
+    return pieceNumber < 0 ? undefined : { pieceNumber, state };
   }
 
   /** Whom else to ask for a piece that is late. @param asked peer ids of those who were asked */

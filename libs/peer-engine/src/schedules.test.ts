@@ -8,6 +8,7 @@ import type {
   PieceAnnouncement,
   PieceSink,
   ReceivedPiece,
+  TurnClient,
 } from '@d7y/peer-protocol';
 import type { PieceRecord } from '@d7y/piece';
 import { createLayout, pieceRange } from '@d7y/piece';
@@ -16,6 +17,7 @@ import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals
 import { Audience } from './audience.ts';
 import { Download } from './download.ts';
 import { DEFAULT_ENGINE_OPTIONS } from './engine-options.ts';
+import { IntakeBoard } from './intake-board.ts';
 import { Journal } from './journal.ts';
 import { ParentStandings } from './parent-standing.ts';
 import type { Origin } from './ports/origin.ts';
@@ -155,7 +157,7 @@ function randomParents(
         if (random() < bad * 0.3) continue;
         if (random() < 0.3) await delay(random() * 500, { signal });
         const { start: offset, length } = pieceRange(stored.layout, number);
-        yield { number, offset, length, ip: '127.0.0.1', tcpPort: port };
+        yield { number, offset, length, ip: '127.0.0.1', tcpPort: port, takesTurns: true };
       }
     },
     watchLoad: async function* () {},
@@ -174,6 +176,30 @@ function randomParents(
     },
   };
   return { parents, all, underWay: () => underWay };
+}
+
+/** Turns of the same parents: rules that change, offers that come at any time or never, parents that break off after an offer. */
+function randomTurns(random: Random): { turns: TurnClient; stop: () => void } {
+  const isStopped = { is: false };
+  const turns: TurnClient = {
+    setLevel: () => undefined,
+    follow: (_parent, _taskId, listener) => {
+      let isOpen = true;
+      const offers = random() < 0.8;
+      const reasons = ['turn', 'fresh', 'resting'] as const;
+      const live = async (): Promise<void> => {
+        await wait(random() * 300);
+        for (let event = 0; event < 200 && isOpen && !isStopped.is; event++) {
+          if (event === 0 || random() < 0.1) listener.ruled(random() < 0.8);
+          else if (offers) listener.offered(reasons[Math.floor(random() * 3)] ?? 'turn');
+          await wait(random() * (random() < 0.05 ? 5_000 : 200));
+        }
+      };
+      void live();
+      return { wants: () => undefined, [Symbol.dispose]: () => void (isOpen = false) };
+    },
+  };
+  return { turns, stop: () => void (isStopped.is = true) };
 }
 
 /** An origin that works, at times slowly, and where `fails` says so not at all. */
@@ -226,7 +252,9 @@ function randomScheduler(all: readonly Parent[], random: Random): Announcement {
 async function downloadOf(seed: number): Promise<string[]> {
   const random = randomFrom(seed);
   const { stored, wrongs } = await watchedStore(1 + Math.floor(random() * 12), random);
-  const { parents, all, underWay } = randomParents(stored, random);
+  const { parents: untimed, all, underWay } = randomParents(stored, random);
+  const { turns, stop: stopTurns } = randomTurns(random);
+  const parents: Parents = random() < 0.7 ? { ...untimed, turns } : untimed;
   const fails = random() < 0.15;
   const progress = new Progress(stored);
   const abort = new AbortController();
@@ -268,6 +296,7 @@ async function downloadOf(seed: number): Promise<string[]> {
     proven: new ProvenPieces({ hasher: undefined, buffers, signal }),
     reputation: new Reputation(clock),
     standings: new ParentStandings({ parents, host: {}, logger }),
+    intake: new IntakeBoard(parents.turns, clock),
     options: { ...DEFAULT_ENGINE_OPTIONS },
     keepGoing: () => ({ [Symbol.dispose]: () => undefined }),
     components: {
@@ -324,6 +353,7 @@ async function downloadOf(seed: number): Promise<string[]> {
   await pass(() => outcome.is !== 'running');
   const isOver = outcome.is !== 'running';
   abort.abort(new Error('over'));
+  stopTurns();
   let isSettled = false;
   void download.settle().then(() => (isSettled = true));
   await pass(() => isSettled);

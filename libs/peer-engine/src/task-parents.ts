@@ -29,6 +29,11 @@ export interface ParentState {
   isStalling: boolean;
   /** It has taken the call by which it tells its pieces. */
   hasAnswered: boolean;
+  /**
+   * Whether it offers turns: it does not; nobody knows yet whether it wants its children to wait for them; they are to wait; they may ask
+   * as they like.
+   */
+  turn: 'none' | 'unknown' | 'wait' | 'free';
   readonly askedAtMs: number;
   /** It still tells of new pieces. */
   isSyncing: boolean;
@@ -60,6 +65,9 @@ export interface TaskParentsInit {
   readonly onPieceFailed: (pieceNumber: number | undefined, parent: Parent) => void;
   /** A host is not asked for a while. */
   readonly onBlamed: (hostId: string, offence: Offence) => void;
+  /** It is known where a parent serves pieces. */
+  readonly onMet: (state: ParentState) => void;
+  readonly onLeft: (state: ParentState) => void;
   /** A parent tells of a piece, or will tell of no more. */
   readonly onNews: (news?: PieceNews) => void;
 }
@@ -162,6 +170,7 @@ export class TaskParents {
       withoutTurn: 0,
       isStalling: false,
       hasAnswered: false,
+      turn: 'none',
       askedAtMs: this.#init.clock(),
       isSyncing: false,
       stop: new AbortController(),
@@ -278,7 +287,8 @@ export class TaskParents {
   }
 
   /** @returns whether the announcement names a piece that exists and was not known of this parent */
-  #learn(state: ParentState, { number, offset, length, ip, tcpPort, keepsAlive = false }: PieceAnnouncement): boolean {
+  #learn(state: ParentState, announcement: PieceAnnouncement): boolean {
+    const { number, offset, length, ip, tcpPort, keepsAlive = false, takesTurns = false } = announcement;
     const { layout } = this.#init.progress;
     if (number >= layout.pieceCount) return false;
     const expected = pieceRange(layout, number);
@@ -290,8 +300,10 @@ export class TaskParents {
       this.drop(state, 'it cuts the task into other pieces');
       return false;
     }
-    state.address = { ip, tcpPort, keepsAlive };
+    const isMet = state.address?.takesTurns === takesTurns;
+    state.address = { ip, tcpPort, keepsAlive, takesTurns };
     this.#init.standings.learnedPieceServer(state.parent, state.address);
+    if (!isMet) this.#init.onMet(state);
     // What we have already is no news: who got it from us gives us nothing.
     if (!this.#init.progress.stored.finishedPieces.has(number)) this.#lastNewsMs = this.#init.clock();
     if (!this.choice.learned(state, number)) return false;
@@ -311,6 +323,7 @@ export class TaskParents {
   #release(state: ParentState): void {
     if (!this.#states.delete(state.parent.peerId)) return;
     this.choice.left(state);
+    this.#init.onLeft(state);
     state.stop.abort();
     state.use?.[Symbol.dispose]();
   }

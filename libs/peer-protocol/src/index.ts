@@ -69,6 +69,8 @@ export type {
 export { createSchedulerClient } from './scheduler-client.ts';
 export type { SchedulerClientOptions } from './scheduler-client.ts';
 export type { SchedulerClient } from './scheduler.ts';
+export { createTurnClient, PIECE_TURNS } from './turn-client.ts';
+export type { TurnClient, TurnClientOptions, TurnListener, TurnSeat } from './turn-client.ts';
 export { parseVouchers, toVoucherMessage } from './voucher-message.ts';
 export type { VoucherBatchFacts, VoucherFacts } from './voucher-message.ts';
 export type { TlsOptions, TlsSource } from './tls-options.ts';

@@ -9,6 +9,7 @@ import { isServing } from './health-check.ts';
 import { Greeting } from './hello.ts';
 import { isPort } from './parent-offer.ts';
 import { PIECE_KEEPALIVE } from './piece-transfer.ts';
+import { PIECE_TURNS } from './turn-client.ts';
 import type { ParentClient, ParentClientPool, PieceAnnouncement } from './parent.ts';
 import { RpcError } from './rpc-error.ts';
 import { UNARY_TIMEOUT_MS } from './scheduler-client.ts';
@@ -39,7 +40,7 @@ const PARENT_PING_TIMEOUT_MS = 5_000;
 /** Daemons open the stream at once, whether or not they have a piece to name. */
 const SYNC_HEADER_TIMEOUT_MS = 5_000;
 const MAX_PARENTS = 2_000;
-/** How long the first piece may wait for the parent's answer to Hello, which is asked at the same time as for the pieces. */
+/** How long the first piece may wait for the parent's answer to Hello, once it was named. */
 const FEATURES_WAIT_MS = 200;
 /** How long it is remembered what a parent can. */
 const FEATURES_AGE_MS = 60_000;
@@ -77,13 +78,14 @@ export function createParentClient(
     if (port === undefined) throw new ParentWithoutPiecePortError(name);
     return port;
   };
-  let known: { readonly keepsAlive: boolean; readonly atMs: number } | undefined;
-  /** Whether pieces may be fetched over connections that are kept; a parent that does not say so in time serves one piece over each. */
-  const askKeepsAlive = async (callOptions: { signal: AbortSignal }): Promise<boolean> => {
-    if (known !== undefined && performance.now() - known.atMs < FEATURES_AGE_MS) return known.keepsAlive;
+  let known: { readonly abilities: PieceServerAbilities; readonly atMs: number } | undefined;
+  /** What its piece server can beyond the published protocol; a parent that does not say so in time serves one piece over each connection. */
+  const askAbilities = async (callOptions: { signal: AbortSignal }): Promise<PieceServerAbilities> => {
+    if (known !== undefined && performance.now() - known.atMs < FEATURES_AGE_MS) return known.abilities;
     const features = (await hello(callOptions))?.features ?? [];
-    known = { keepsAlive: features.includes(PIECE_KEEPALIVE), atMs: performance.now() };
-    return known.keepsAlive;
+    const abilities = { keepsAlive: features.includes(PIECE_KEEPALIVE), takesTurns: features.includes(PIECE_TURNS) };
+    known = { abilities, atMs: performance.now() };
+    return abilities;
   };
   return {
     address: name,
@@ -99,13 +101,25 @@ export function createParentClient(
       };
       const tlsPort = options.tls === undefined ? undefined : askTlsPort(call);
       tlsPort?.catch(() => undefined); // heard when the first piece is named
-      const keepsAlive = within(askKeepsAlive(call), FEATURES_WAIT_MS);
+      const asked = askAbilities(call);
+      asked.catch(() => undefined); // looked at with each piece
+      let abilities: PieceServerAbilities | undefined;
+      let hasWaited = false;
+      asked.then(
+        (answer) => (abilities = answer),
+        () => (abilities = NO_ABILITIES),
+      );
       try {
         for await (const response of streamCall(name, 'SyncPieces', call, ({ signal }) =>
           client.syncPieces(request, { signal, onHeader }),
         )) {
-          if (wanted.delete(response.number))
-            yield { ...parseAnnouncement(name, response, await tlsPort), keepsAlive: await keepsAlive };
+          if (wanted.delete(response.number)) {
+            const announcement = parseAnnouncement(name, response, await tlsPort);
+            // Counted from the first piece: before it nobody waits. What comes later counts for later pieces.
+            if (abilities === undefined && !hasWaited) await within(asked, FEATURES_WAIT_MS);
+            hasWaited = true;
+            yield { ...announcement, ...(abilities ?? NO_ABILITIES) };
+          }
         }
       } finally {
         clearTimeout(silence);
@@ -136,17 +150,20 @@ export function createParentClient(
   };
 }
 
-/** False when the answer does not come in time, or fails. Never rejects. */
-async function within(answer: Promise<boolean>, timeoutMs: number): Promise<boolean> {
-  const late = Promise.withResolvers<boolean>();
-  const timer = setTimeout(() => late.resolve(false), timeoutMs);
-  try {
-    return await Promise.race([answer, late.promise]);
-  } catch {
-    return false;
-  } finally {
-    clearTimeout(timer);
-  }
+/** What the published protocol does not know. */
+interface PieceServerAbilities {
+  readonly keepsAlive: boolean;
+  readonly takesTurns: boolean;
+}
+
+const NO_ABILITIES: PieceServerAbilities = { keepsAlive: false, takesTurns: false };
+
+/** Waits for an answer, or until it is late. Never rejects. */
+async function within(answer: Promise<unknown>, timeoutMs: number): Promise<void> {
+  const late = Promise.withResolvers<void>();
+  const timer = setTimeout(late.resolve, timeoutMs);
+  await Promise.race([answer.catch(() => undefined), late.promise]);
+  clearTimeout(timer);
 }
 
 /** Clients of parents by address. Owns their connections. */

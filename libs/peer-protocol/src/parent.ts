@@ -34,6 +34,8 @@ export interface PieceAnnouncement {
   readonly tcpPort: number;
   /** It serves several pieces over one connection, one after the other. */
   readonly keepsAlive?: boolean;
+  /** It offers turns to its children, on a connection of its own to the same port. */
+  readonly takesTurns?: boolean;
 }
 
 /** How one of our own processes introduces itself; a stock one cannot. */

@@ -1,8 +1,9 @@
 import type { Socket } from 'node:net';
-import type { RequestFrame } from '@d7y/piece-codec';
+import type { RequestFrame, TurnRequestFrame } from '@d7y/piece-codec';
 import {
   encodeError,
   encodePieceHeader,
+  encodeTurnAnswer,
   MalformedFrameError,
   PieceRequestDecoder,
   UnknownTagError,
@@ -12,7 +13,8 @@ import { withTimeout } from '@d7y/service-kit';
 import type { PieceRefusal } from './errors.ts';
 import type { PieceServerLimits } from './piece-server.ts';
 import type { PieceSource, PieceUpload, TaskKind } from './piece-transfer.ts';
-import type { UploadSlots } from './upload-slots.ts';
+import type { TurnDesk } from './turn-desk.ts';
+import type { UploadSlot, UploadSlots } from './upload-slots.ts';
 
 type PieceRequestFrame = Extract<RequestFrame, { kind: 'request' }>;
 
@@ -21,6 +23,10 @@ export interface PieceServerConnectionInit {
   readonly bufferPool: BufferPool;
   readonly limits: PieceServerLimits;
   readonly slots: UploadSlots;
+  /** Where children of ours are offered turns. */
+  readonly turns: TurnDesk;
+  /** Hears of every run of bytes that leaves. */
+  readonly onSent: (bytes: number) => void;
   readonly limiter?: ByteLimiter | undefined;
   /** Whether the connection may stay open after an upload. */
   readonly mayKeep: () => boolean;
@@ -30,12 +36,16 @@ export interface PieceServerConnectionInit {
 /** What a child may send while it is being answered before it is taken for noise. */
 const MAX_EXCESS_BYTES = 64 * 1024;
 
+/** What a child that reads nothing may leave unread of what is said of turns. */
+const MAX_UNREAD_BYTES = 64 * 1024;
+
 /** The connection is gone; nothing more can be said on it. */
 class ConnectionGoneError extends Error {}
 
 /**
  * One connection of a child: request, answer and so on, until the child has sent its last or is idle. Stock children half-close when they
- * have the description of their only piece, which says that nothing more is asked. Owns the socket.
+ * have the description of their only piece, which says that nothing more is asked. Children of ours may speak of turns instead, on a connection
+ * of its own. Owns the socket.
  */
 export class PieceServerConnection {
   readonly #socket: Socket;
@@ -70,7 +80,8 @@ export class PieceServerConnection {
     this.#socket.once('close', () => resolve());
     try {
       let request = await this.#readRequest(this.#init.limits.requestTimeoutMs);
-      while (request !== undefined && (await this.#answer(request))) request = await this.#nextRequest();
+      if (request !== undefined && request.kind !== 'request') return await this.#speakOfTurns(request);
+      while (request?.kind === 'request' && (await this.#answer(request))) request = await this.#nextRequest();
       this.#socket.end();
       this.#socket.setTimeout(this.#init.limits.closeTimeoutMs);
     } catch (error) {
@@ -103,11 +114,11 @@ export class PieceServerConnection {
   }
 
   /** @returns undefined when the child hung up, said goodbye or spoke something else */
-  async #readRequest(timeoutMs: number): Promise<PieceRequestFrame | undefined> {
+  async #readRequest(timeoutMs: number): Promise<PieceRequestFrame | TurnRequestFrame | undefined> {
     const timer = setTimeout(() => this.#socket.destroy(), timeoutMs);
     try {
       const frame = await this.#readFrame();
-      return frame?.kind === 'request' ? frame : undefined;
+      return frame?.kind === 'close' ? undefined : frame;
     } catch (error) {
       if (!(error instanceof MalformedFrameError)) throw error;
       if (!(error instanceof UnknownTagError)) this.#refuse('invalidArgument', error.message, 0);
@@ -118,12 +129,34 @@ export class PieceServerConnection {
   }
 
   /** The request after an upload. @returns undefined when there will be none, or none comes in time */
-  async #nextRequest(): Promise<PieceRequestFrame | undefined> {
+  async #nextRequest(): Promise<PieceRequestFrame | TurnRequestFrame | undefined> {
     const { limits, mayKeep } = this.#init;
     this.#hasRequest = false;
     if (this.#hasEnded || limits.keepAliveMs === 0 || !mayKeep()) return undefined;
     this.#socket.setTimeout(0);
     return await this.#readRequest(limits.keepAliveMs);
+  }
+
+  /** What is said of turns, from the first word on. Throws when the child breaks off or makes no sense. */
+  async #speakOfTurns(first: TurnRequestFrame): Promise<void> {
+    const { turns, limits } = this.#init;
+    const { packetId } = first;
+    const key = `${this.#child} ${packetId}`;
+    using place = turns.join({
+      ...{ key, packetId },
+      say: (frame) => {
+        this.#socket.write(encodeTurnAnswer(frame));
+        if (this.#socket.writableLength > MAX_UNREAD_BYTES) this.#socket.destroy();
+      },
+    });
+    this.#socket.setTimeout(limits.turnSilenceMs);
+    for (let frame: RequestFrame | undefined = first; frame !== undefined; frame = await this.#readFrame()) {
+      // The server may close it at any time: nobody waits for an answer here.
+      this.#hasRequest = false;
+      if (frame.kind === 'request' || frame.kind === 'close') break;
+      place.heard(frame);
+    }
+    this.#socket.destroy();
   }
 
   /** @returns undefined when the child has hung up in good order. @throws {MalformedFrameError} @throws {ConnectionGoneError} */
@@ -222,12 +255,10 @@ export class PieceServerConnection {
     using second = length > (buffer?.bytes.length ?? length) / 2 ? this.#init.bufferPool.tryAcquire() : undefined;
     if (buffer === undefined) await this.#write(header);
     else
-      await this.#send(
-        upload,
-        header,
-        second === undefined ? halvesOf(buffer.bytes) : [buffer.bytes, second.bytes],
+      await this.#send(upload, header, second === undefined ? halvesOf(buffer.bytes) : [buffer.bytes, second.bytes], {
         progress,
-      );
+        slot,
+      });
     return true;
   }
 
@@ -236,8 +267,9 @@ export class PieceServerConnection {
     upload: PieceUpload,
     header: Uint8Array,
     buffers: readonly [Uint8Array, Uint8Array],
-    progress: { sentBytes: number },
+    { progress, slot }: { progress: { sentBytes: number }; slot: UploadSlot },
   ): Promise<void> {
+    const startedAtMs = performance.now();
     let sending: Promise<void> = Promise.resolve();
     let from = 0;
     try {
@@ -247,6 +279,8 @@ export class PieceServerConnection {
         if (read === 0) throw new Error(`the store ended ${upload.length - from} bytes early`);
         await sending;
         progress.sentBytes = from;
+        this.#init.onSent(read);
+        if (isEnding(upload.length, from, performance.now() - startedAtMs)) slot.endTurn();
         await this.#draw(read);
         const run = half.subarray(0, read);
         sending = from === 0 ? this.#write(header, run) : this.#write(run);
@@ -291,6 +325,14 @@ export class PieceServerConnection {
     this.#socket.write(encodeError(code, message, packetId));
     return false;
   }
+}
+
+/** The next upload is to follow without a gap, so its child hears of its turn a little before the end. */
+const LEAD_MS = 10;
+
+/** Whether the rest of a piece, at the rate so far, leaves within the lead; the first half never counts as the rest. */
+function isEnding(length: number, sentBytes: number, elapsedMs: number): boolean {
+  return sentBytes * 2 >= length && (length - sentBytes) * elapsedMs <= sentBytes * LEAD_MS;
 }
 
 function halvesOf(bytes: Uint8Array): [Uint8Array, Uint8Array] {

@@ -2,8 +2,10 @@ import { once } from 'node:events';
 import * as net from 'node:net';
 import * as tls from 'node:tls';
 import type { BufferPool, ByteLimiter, Logger, TlsIdentity } from '@d7y/service-kit';
+import { LinkUse } from '@d7y/swarm';
 import type { PieceSource } from './piece-transfer.ts';
 import { PieceServerConnection } from './piece-server-connection.ts';
+import { TurnDesk } from './turn-desk.ts';
 import { UploadSlots } from './upload-slots.ts';
 
 /** Bounds of a piece server. */
@@ -27,6 +29,10 @@ export interface PieceServerLimits {
   readonly pieceWaitTimeoutMs: number;
   /** Without a single byte taken by the child. */
   readonly sendStallTimeoutMs: number;
+  /** An offer holds a turn for so long at most. */
+  readonly turnOfferMs: number;
+  /** Nothing said of turns, by neither side: closed. */
+  readonly turnSilenceMs: number;
   /** From our last byte to the child's goodbye. */
   readonly closeTimeoutMs: number;
   /** How long running uploads may go on when the server is disposed. */
@@ -44,6 +50,8 @@ export const PIECE_SERVER_LIMITS: PieceServerLimits = {
   requestTimeoutMs: 10_000,
   pieceWaitTimeoutMs: 360_000, // as long as stock children wait
   sendStallTimeoutMs: 30_000,
+  turnOfferMs: 1_000,
+  turnSilenceMs: 120_000,
   closeTimeoutMs: 5_000,
   drainMs: 5_000,
 };
@@ -59,6 +67,8 @@ export interface PieceServerOptions {
   /** Speaks TLS, and only with children whose certificate it trusts. */
   readonly tls?: Pick<TlsIdentity, 'current' | 'onChange'> | undefined;
   readonly limits?: Partial<PieceServerLimits> | undefined;
+  /** Whether this host has pieces of the task that nobody else has; none, unless given. */
+  readonly isFresh?: ((taskId: string) => boolean) | undefined;
   readonly logger: Logger;
 }
 
@@ -71,16 +81,22 @@ export interface PieceServer extends AsyncDisposable {
 
 const KEEPALIVE_MS = 5_000;
 const BACKLOG = 1024;
+/** A link of which so much is in use is full. */
+const ENOUGH_USE = 0.6;
 
 /** Serves pieces over TCP. @throws Node's error when it cannot listen */
 export async function startPieceServer(options: PieceServerOptions): Promise<PieceServer> {
   const limits = { ...PIECE_SERVER_LIMITS, ...options.limits };
+  const link = new LinkUse();
   const slots = new UploadSlots({
+    isLinkFull: () => link.use(performance.now()) >= ENOUGH_USE,
     maxTurns: limits.concurrentUploads,
     turnMs: limits.uploadTurnMs,
     maxRunning: limits.maxUploads,
     maxWaiting: limits.maxQueuedUploads,
   });
+  const turns = new TurnDesk({ slots, isFresh: options.isFresh ?? (() => false), offerMs: limits.turnOfferMs });
+  const onSent = (bytes: number): void => link.moved(bytes, performance.now());
   const connections = new Map<PieceServerConnection, Promise<void>>();
   // Idle connections leave half of the places to children that come anew.
   let isDraining = false;
@@ -88,7 +104,9 @@ export async function startPieceServer(options: PieceServerOptions): Promise<Pie
   // Children half-close when they have the description of the piece: without allowHalfOpen Node would cut the piece off.
   const settings = { allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEPALIVE_MS };
   const server = createServer(settings, options, limits, (socket) => {
-    const connection = new PieceServerConnection(socket, { ...options, limits, slots, mayKeep });
+    const connection = new PieceServerConnection(socket, {
+      ...{ ...options, limits, slots, turns, onSent, mayKeep },
+    });
     const served = connection.serve().finally(() => connections.delete(connection));
     connections.set(connection, served);
   });
@@ -110,6 +128,7 @@ export async function startPieceServer(options: PieceServerOptions): Promise<Pie
       }, limits.drainMs);
       await Promise.all(connections.values());
       clearTimeout(timer);
+      turns[Symbol.dispose]();
     },
   };
 }

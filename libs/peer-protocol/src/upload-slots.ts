@@ -7,6 +7,10 @@ export interface UploadSlotsOptions {
   /** Uploads that run at once, slow and small ones with them. */
   readonly maxRunning: number;
   readonly maxWaiting: number;
+  /** Monotonic, in ms. */
+  readonly clock?: (() => number) | undefined;
+  /** Whether what is being sent fills the link: then only one turn is offered at a time. */
+  readonly isLinkFull?: (() => boolean) | undefined;
 }
 
 /** An upload that wants to begin. */
@@ -17,32 +21,104 @@ export interface UploadRequest {
   readonly isSmall: boolean;
 }
 
+/** An upload that runs, until disposed. */
+export interface UploadSlot extends Disposable {
+  /** It is nearly over: the next one may begin. */
+  endTurn(): void;
+}
+
 interface Waiting {
   readonly isSmall: boolean;
   readonly begin: () => void;
 }
 
-/** Decides which uploads run: a few at a time, children in turn, those of one child in the order of their coming. */
+/** A turn that a child was offered and has not taken yet. */
+interface Reservation {
+  readonly onTaken: () => void;
+}
+
+/** What was begun has come up to speed after so long, in ms: only then it shows whether it fills the link. */
+const SETTLED_MS = 500;
+
+/**
+ * Decides which uploads run: a few at a time. Children that ask get turns one after the other, those of one child in the order of their coming;
+ * and turns are offered to children that wait for offers. Where both wait, one kind follows the other.
+ */
 export class UploadSlots {
   readonly #options: UploadSlotsOptions;
+  readonly #clock: () => number;
   #running = 0;
   #turns = 0;
+  /** Of these, turns that were offered, whether they were taken yet or not. */
+  #offeredTurns = 0;
   #waitingCount = 0;
   /** By child; the one whose turn is next comes first. */
   readonly #waiting = new Map<string, Set<Waiting>>();
+  readonly #reserved = new Map<string, Reservation>();
+  #offer: (() => void) | undefined;
+  #isOfferNext = false;
+  #restingSinceMs: number;
+  #lastTurnAtMs = -Infinity;
 
   constructor(options: UploadSlotsOptions) {
     this.#options = options;
+    this.#clock = options.clock ?? (() => performance.now());
+    this.#restingSinceMs = this.#clock();
   }
 
   get running(): number {
     return this.#running;
   }
 
+  /** Since when no turn has been given that could be, in ms of the clock. */
+  get restingSinceMs(): number {
+    return this.#turns === 0 ? this.#restingSinceMs : this.#clock();
+  }
+
+  /** A turn can be offered. */
+  get mayOffer(): boolean {
+    if (!this.#mayBegin(false)) return false;
+    if (this.#offeredTurns === 0) return true;
+    return this.#clock() - this.#lastTurnAtMs >= SETTLED_MS && this.#options.isLinkFull?.() === false;
+  }
+
+  /** @param offer called when a turn may be offered; it reserves it for somebody, or does nothing */
+  offerTo(offer: () => void): void {
+    this.#offer = offer;
+  }
+
+  /**
+   * Keeps a turn for a child, whose next upload begins at once.
+   * @returns what gives it back unless it was taken; undefined when there is none, or one is kept for the child already
+   */
+  reserve(child: string, onTaken: () => void): Disposable | undefined {
+    if (!this.mayOffer || this.#reserved.has(child)) return undefined;
+    const reservation: Reservation = { onTaken };
+    this.#reserved.set(child, reservation);
+    this.#turns++;
+    this.#offeredTurns++;
+    this.#lastTurnAtMs = this.#clock();
+    this.#isOfferNext = false;
+    return {
+      [Symbol.dispose]: () => {
+        if (this.#reserved.get(child) !== reservation) return;
+        this.#reserved.delete(child);
+        this.#giveBack(true);
+      },
+    };
+  }
+
   /** @returns what gives the slot back; undefined when too many wait already. Rejects with the reason of the signal. */
-  async take({ child, isSmall }: UploadRequest, { signal }: { signal: AbortSignal }): Promise<Disposable | undefined> {
+  async take({ child, isSmall }: UploadRequest, { signal }: { signal: AbortSignal }): Promise<UploadSlot | undefined> {
     signal.throwIfAborted();
-    if (this.#mayBegin(isSmall)) return this.#begin(isSmall);
+    const reservation = this.#reserved.get(child);
+    if (reservation !== undefined) {
+      this.#reserved.delete(child);
+      const slot = this.#begin({ hasTurn: true, isOffered: true });
+      reservation.onTaken();
+      return slot;
+    }
+    if (this.#mayBegin(isSmall)) return this.#beginAsked(isSmall);
     if (this.#waitingCount >= this.#options.maxWaiting) return undefined;
     return await this.#turn(child, isSmall, signal);
   }
@@ -52,35 +128,52 @@ export class UploadSlots {
     return this.#running < maxRunning && (isSmall || this.#turns < maxTurns);
   }
 
-  #begin(isSmall: boolean): Disposable {
+  #beginAsked(isSmall: boolean): UploadSlot {
+    if (!isSmall) {
+      this.#turns++;
+      this.#isOfferNext = true;
+    }
+    return this.#begin({ hasTurn: !isSmall, isOffered: false });
+  }
+
+  /** @param turn what it holds of the turns already */
+  #begin(turn: { hasTurn: boolean; readonly isOffered: boolean }): UploadSlot {
     this.#running++;
-    let hasTurn = !isSmall;
-    if (hasTurn) this.#turns++;
+    if (turn.hasTurn) this.#lastTurnAtMs = this.#clock();
     const endTurn = (): void => {
-      if (hasTurn) this.#turns--;
-      hasTurn = false;
-      this.#next();
+      clearTimeout(timer);
+      const { hasTurn, isOffered } = turn;
+      turn.hasTurn = false;
+      if (hasTurn) this.#giveBack(isOffered);
     };
-    const timer = hasTurn ? setTimeout(endTurn, this.#options.turnMs).unref() : undefined;
+    const timer = turn.hasTurn ? setTimeout(endTurn, this.#options.turnMs).unref() : undefined;
     let isOver = false;
     return {
+      endTurn,
       [Symbol.dispose]: () => {
         if (isOver) return;
         isOver = true;
-        clearTimeout(timer);
         this.#running--;
         endTurn();
+        this.#next();
       },
     };
   }
 
-  #turn(child: string, isSmall: boolean, signal: AbortSignal): Promise<Disposable> {
+  #giveBack(isOffered: boolean): void {
+    this.#turns--;
+    if (isOffered) this.#offeredTurns--;
+    if (this.#turns === 0) this.#restingSinceMs = this.#clock();
+    this.#next();
+  }
+
+  #turn(child: string, isSmall: boolean, signal: AbortSignal): Promise<UploadSlot> {
     return new Promise((resolve, reject) => {
       const waiting: Waiting = {
         isSmall,
         begin: () => {
           signal.removeEventListener('abort', onAbort);
-          resolve(this.#begin(isSmall));
+          resolve(this.#beginAsked(isSmall));
         },
       };
       const onAbort = (): void => {
@@ -101,8 +194,15 @@ export class UploadSlots {
     if (line.size === 0) this.#waiting.delete(child);
   }
 
-  /** Begins what may begin; a child that had its turn comes last. */
+  /** Begins what may begin, and offers what is left. */
   #next(): void {
+    if (this.#isOfferNext && this.mayOffer) this.#offer?.();
+    this.#serve();
+    if (this.mayOffer) this.#offer?.();
+  }
+
+  /** A child that had its turn comes last. */
+  #serve(): void {
     for (const [child, line] of [...this.#waiting]) {
       const [first] = line;
       if (first === undefined || !this.#mayBegin(first.isSmall)) continue;

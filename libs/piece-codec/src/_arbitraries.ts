@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import type { AnswerFrame, Decoded, PieceFamily, PieceMetadata, RequestFrame } from './frames.ts';
 import { encodeClose, encodeError, encodePieceHeader, encodePieceRequest } from './encode.ts';
+import { encodeTurnAnswer, encodeTurnRequest, type TurnAnswerFrame } from './turn-frames.ts';
 
 /** Cases that a fuzz run tries: few by default, many in a full run (tools/test --full), any number by FUZZ_RUNS. */
 export const FUZZ_RUNS = Number(process.env['FUZZ_RUNS'] ?? (process.env['D7Y_TEST_FULL'] === '1' ? 50_000 : 2000));
@@ -30,8 +31,17 @@ const meta: fc.Arbitrary<PieceMetadata> = fc.record({
   ),
 });
 
+const wish = fc.constantFrom('nothing' as const, 'something' as const, 'over' as const);
+
 export const requestFrame: fc.Arbitrary<RequestFrame> = fc.oneof(
   fc.record({ kind: fc.constant('request' as const), packetId, family, taskId, number: pieceNumber }),
+  fc.record({ kind: fc.constant('wish' as const), packetId, taskId, wish }),
+  fc.record({
+    kind: fc.constant('level' as const),
+    packetId,
+    level: fc.constantFrom('idle' as const, 'open' as const, 'full' as const),
+  }),
+  fc.record({ kind: fc.constant('pass' as const), packetId, offer: pieceNumber }),
   fc.record({ kind: fc.constant('close' as const), packetId }),
 );
 
@@ -46,7 +56,15 @@ export const answerFrame: fc.Arbitrary<AnswerFrame> = fc.oneof(
   fc.record({ kind: fc.constant('close' as const), packetId }),
 );
 
-export function encodeFrame(frame: RequestFrame | AnswerFrame): Uint8Array {
+export const turnAnswerFrame: fc.Arbitrary<TurnAnswerFrame> = fc.oneof(
+  fc.record({ kind: fc.constant('rule' as const), packetId, mustWait: fc.boolean() }),
+  fc.record({
+    ...{ kind: fc.constant('offer' as const), packetId, offer: pieceNumber },
+    ...{ taskId, reason: fc.constantFrom('turn' as const, 'fresh' as const, 'resting' as const) },
+  }),
+);
+
+export function encodeFrame(frame: RequestFrame | AnswerFrame | TurnAnswerFrame): Uint8Array {
   switch (frame.kind) {
     case 'request':
       return encodePieceRequest(frame.family, frame.taskId, frame.number, frame.packetId);
@@ -54,6 +72,13 @@ export function encodeFrame(frame: RequestFrame | AnswerFrame): Uint8Array {
       return encodePieceHeader(frame.family, frame.meta, frame.packetId);
     case 'error':
       return encodeError(frame.code, frame.message, frame.packetId);
+    case 'wish':
+    case 'level':
+    case 'pass':
+      return encodeTurnRequest(frame);
+    case 'rule':
+    case 'offer':
+      return encodeTurnAnswer(frame);
     case 'close':
       return encodeClose(frame.packetId);
   }

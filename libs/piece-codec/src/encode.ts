@@ -17,6 +17,7 @@ import {
   TASK_ID_BYTES,
   TRAFFIC_TYPES,
 } from './layout.ts';
+import { checkInteger, checkTaskId, newFrame } from './new-frame.ts';
 
 const utf8 = new TextEncoder();
 
@@ -28,7 +29,7 @@ const utf8 = new TextEncoder();
  * @throws {FrameFieldError}
  */
 export function encodePieceRequest(family: PieceFamily, taskId: string, number: number, packetId: number): Uint8Array {
-  if (!/^[\x21-\x7e]{64}$/.test(taskId)) throw new FrameFieldError('task id', '64 printable ASCII characters');
+  checkTaskId(taskId);
   checkInteger('piece number', number, 0, MAX_PIECE_NUMBER);
   const { bytes, view } = newFrame(packetId, requestTagOf(family), REQUEST_VALUE_BYTES);
   utf8.encodeInto(taskId, bytes.subarray(HEADER_BYTES));
@@ -100,16 +101,6 @@ export function encodeClose(packetId: number): Uint8Array {
   return newFrame(packetId, CLOSE_TAG, 0).bytes;
 }
 
-function newFrame(packetId: number, tag: number, valueBytes: number): { bytes: Uint8Array; view: DataView } {
-  checkInteger('packet id', packetId, 0, 255);
-  const bytes = new Uint8Array(HEADER_BYTES + valueBytes);
-  const view = new DataView(bytes.buffer);
-  view.setUint8(0, packetId);
-  view.setUint8(1, tag);
-  view.setUint32(2, valueBytes);
-  return { bytes, view };
-}
-
 function encodeText(field: string, text: string, maxBytes: number): Uint8Array {
   const bytes = text.length <= maxBytes ? utf8.encode(text) : undefined;
   if (bytes === undefined || bytes.length > maxBytes)
@@ -121,10 +112,4 @@ function wholeSeconds(field: string, ms: number): number {
   const seconds = Math.floor(ms / 1000);
   if (!Number.isSafeInteger(seconds * 1000)) throw new FrameFieldError(field, 'a time in milliseconds');
   return seconds;
-}
-
-function checkInteger(field: string, value: number, min: number, max: number): void {
-  if (!Number.isInteger(value) || value < min || value > max) {
-    throw new FrameFieldError(field, `an integer from ${min} to ${max}`);
-  }
 }

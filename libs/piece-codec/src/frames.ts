@@ -1,4 +1,5 @@
 import type { TrafficType } from '@d7y/piece';
+import type { TurnRequestFrame } from './turn-frames.ts';
 
 /** The families of tasks that the piece protocol knows; `cache` is defined, but served by nobody. */
 export type PieceFamily = 'standard' | 'persistent' | 'persistentCache' | 'cache';
@@ -38,6 +39,7 @@ export type RequestFrame =
       /** Counted from 0. */
       readonly number: number;
     }
+  | TurnRequestFrame
   | CloseFrame;
 
 /** What a parent sends. The `meta.length` bytes of a piece follow its content frame, outside of any frame. */

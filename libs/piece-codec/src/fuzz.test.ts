@@ -1,17 +1,18 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { answerFrame, encodeFrame, FUZZ_RUNS, requestFrame, runLengths } from './_arbitraries.ts';
+import { answerFrame, encodeFrame, FUZZ_RUNS, requestFrame, runLengths, turnAnswerFrame } from './_arbitraries.ts';
 import { PieceAnswerDecoder } from './answer-decoder.ts';
 import { MalformedFrameError } from './errors.ts';
 import { FrameReader, type Step } from './frame-reader.ts';
 import type { Decoded } from './frames.ts';
 import { PieceRequestDecoder } from './request-decoder.ts';
+import { TurnAnswerDecoder } from './turn-frames.ts';
 
 /** A tag with a meaning, a plausible length, anything after it: reaches deeper than pure noise. */
 const plausible = fc
   .tuple(
-    fc.constantFrom(0, 1, 2, 3, 7, 254, 255),
-    fc.oneof(fc.nat(1400), fc.nat(2 ** 32 - 1)),
+    fc.constantFrom(0, 1, 2, 3, 7, 32, 33, 34, 40, 41, 254, 255),
+    fc.oneof(fc.constantFrom(1, 4, 65, 69), fc.nat(1400), fc.nat(2 ** 32 - 1)),
     fc.uint8Array({ maxLength: 1500 }),
   )
   .map(([tag, length, value]) => {
@@ -23,7 +24,7 @@ const plausible = fc
 /** A good frame, cut short, with some bytes changed, followed by noise. */
 const damaged = fc
   .tuple(
-    fc.oneof(answerFrame, requestFrame),
+    fc.oneof(answerFrame, requestFrame, turnAnswerFrame),
     fc.nat(400),
     fc.array(fc.tuple(fc.nat(400), fc.oneof(fc.constantFrom(0, 1, 127, 128, 255), fc.nat(255))), { maxLength: 4 }),
     fc.uint8Array({ maxLength: 20 }),
@@ -63,9 +64,10 @@ function outcome(
 }
 
 describe('decoders given anything', () => {
-  it.each<[string, () => PieceRequestDecoder | PieceAnswerDecoder]>([
+  it.each<[string, () => PieceRequestDecoder | PieceAnswerDecoder | TurnAnswerDecoder]>([
     ['requests', () => new PieceRequestDecoder()],
     ['answers', () => new PieceAnswerDecoder()],
+    ['turns', () => new TurnAnswerDecoder()],
   ])(
     'come to the same frames and the same own error however the bytes are cut: %s',
     (_, create) => {
@@ -95,6 +97,7 @@ describe('decoders given anything', () => {
         fc.property(plausible, (bytes) => {
           outcome(new PieceRequestDecoder(), bytes, [bytes.length]);
           outcome(new PieceAnswerDecoder(), bytes, [bytes.length]);
+          outcome(new TurnAnswerDecoder(), bytes, [bytes.length]);
         }),
         { numRuns: FUZZ_RUNS },
       );

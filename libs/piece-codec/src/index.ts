@@ -19,3 +19,5 @@ export type {
   RequestFrame,
 } from './frames.ts';
 export { isPieceRequestStart, PieceRequestDecoder } from './request-decoder.ts';
+export { encodeTurnAnswer, encodeTurnRequest, TurnAnswerDecoder } from './turn-frames.ts';
+export type { IntakeLevel, TurnAnswerFrame, TurnReason, TurnRequestFrame, TurnWish } from './turn-frames.ts';

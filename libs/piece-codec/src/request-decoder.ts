@@ -1,7 +1,8 @@
-import { FrameLengthError, FrameTextError, UnknownTagError } from './errors.ts';
+import { FrameLengthError, UnknownTagError } from './errors.ts';
 import { FrameReader, type Step } from './frame-reader.ts';
 import type { Decoded, RequestFrame } from './frames.ts';
 import { CLOSE_TAG, familyOfRequestTag, HEADER_BYTES, REQUEST_VALUE_BYTES, TASK_ID_BYTES } from './layout.ts';
+import { isTurnRequestTag, readTaskId, readTurnRequest } from './turn-frames.ts';
 
 /** Reads what a child sends. */
 export class PieceRequestDecoder {
@@ -32,20 +33,15 @@ function readRequest(gathered: DataView): Step<RequestFrame> {
     if (length !== 0) throw new FrameLengthError('close', length, '0');
     return { frame: { kind: 'close', packetId } };
   }
+  if (isTurnRequestTag(tag)) return readTurnRequest(gathered);
   const family = familyOfRequestTag(tag);
   if (family === undefined) throw new UnknownTagError(tag);
   if (length !== REQUEST_VALUE_BYTES) throw new FrameLengthError('request', length, `${REQUEST_VALUE_BYTES}`);
   if (gathered.byteLength === HEADER_BYTES) return { more: REQUEST_VALUE_BYTES };
-  const taskId = readTaskId(gathered);
+  const taskId = readTaskId(gathered, HEADER_BYTES);
   return {
     frame: { kind: 'request', packetId, family, taskId, number: gathered.getUint32(HEADER_BYTES + TASK_ID_BYTES) },
   };
-}
-
-function readTaskId(gathered: DataView): string {
-  const bytes = new Uint8Array(gathered.buffer, HEADER_BYTES, TASK_ID_BYTES);
-  if (bytes.some((byte) => byte < 0x21 || byte > 0x7e)) throw new FrameTextError('task id', 'printable ASCII');
-  return String.fromCharCode(...bytes);
 }
 
 /**

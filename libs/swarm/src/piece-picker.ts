@@ -176,11 +176,13 @@ export class PiecePicker {
   }
 
   /**
-   * The piece to ask of this parent, that has place for one.
+   * The piece to ask of this parent, that has place for one: first what is urgent, then as `pick` does.
    * @returns -1 when it has nothing that is wanted
    */
-  pickFrom(slot: number, rule: Pick<PickRule, 'wanted' | 'order' | 'hot'>): number {
+  pickFrom(slot: number, rule: Pick<PickRule, 'wanted' | 'order' | 'hot' | 'urgent'>): number {
     if (this.#presence[slot] !== USABLE) return -1;
+    for (const pieceNumber of rule.urgent ?? [])
+      if (this.has(slot, pieceNumber) && rule.wanted.has(pieceNumber)) return pieceNumber;
     for (let word = 0; word < this.#wordCount; word++)
       this.#reachable[word] = this.#held[slot * this.#wordCount + word] ?? 0;
     return this.#choose(rule);

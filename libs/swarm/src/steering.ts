@@ -93,6 +93,11 @@ export class Steering<Child> {
     return this.#spread === this.#states.length;
   }
 
+  /** Pieces are here that nobody else has yet. */
+  get hasFresh(): boolean {
+    return this.#spread < this.#held.size;
+  }
+
   /** The child was told of everything that is held and that it wants. */
   knowsAll(child: Child): boolean {
     return (this.#children.get(child)?.revealed.size ?? 0) >= this.#held.size;

@@ -55,6 +55,7 @@ export async function servePieces(
             : uploads,
         bufferPool: bufferPool(runtime, 1 / 4, UPLOAD_BUFFER_BYTES),
         limits: { concurrentUploads: concurrentPieceCount },
+        isFresh: (taskId) => steered.isFresh(taskId),
         limiter: bandwidthLimit > 0 ? new RateLimiter({ bytesPerSec: bandwidthLimit }) : undefined,
         logger,
       }),

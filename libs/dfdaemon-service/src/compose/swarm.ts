@@ -4,6 +4,7 @@ import {
   createParentClientPool,
   createSchedulerClient,
   createThreadedPieceClient,
+  createTurnClient,
   packetIdOf,
 } from '@d7y/peer-protocol';
 import { HostFacts } from '../host/host-facts.ts';
@@ -52,10 +53,12 @@ export async function createSwarmAccess(runtime: Runtime, discovery: Discovery):
       logger,
     }),
   );
+  const turns = stack.use(createTurnClient({ packetId: packetIdOf(hostId), tls: clientTls, logger }));
   const parents = countedParents(
     parentsOverNetwork({
       clients: parentClients,
       pieceClient,
+      turns,
       hostId,
       logger,
       lifetime: lifetime.signal,

@@ -12,6 +12,7 @@ export function countedParents(inner: Parents): CountedParents {
     get current() {
       return open.size;
     },
+    turns: inner.turns,
     fetchPiece: (request, sink, options) => inner.fetchPiece(request, sink, options),
     watchLoad: (address, options) => inner.watchLoad(address, options),
     triggerSeed: (address, registration, options) => inner.triggerSeed(address, registration, options),

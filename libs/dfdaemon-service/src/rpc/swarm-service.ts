@@ -1,7 +1,7 @@
 import { create } from '@bufbuild/protobuf';
 import { Code, ConnectError, type ServiceImpl } from '@connectrpc/connect';
 import { swarm } from '@d7y/api';
-import { PIECE_KEEPALIVE, toVoucherMessage } from '@d7y/peer-protocol';
+import { PIECE_KEEPALIVE, PIECE_TURNS, toVoucherMessage } from '@d7y/peer-protocol';
 import type { OwnVouchers } from '../link/own-vouchers.ts';
 import { DownloadRefusedError } from './task-request-message.ts';
 
@@ -17,7 +17,7 @@ export interface SwarmServicePorts {
 }
 
 /** Optional abilities of this daemon. */
-const FEATURES = ['vouchers', PIECE_KEEPALIVE];
+const FEATURES = ['vouchers', PIECE_KEEPALIVE, PIECE_TURNS];
 const MAX_FOLLOWERS = 4_096;
 
 /** d7y.swarm.v1: how our own processes recognise each other, and what this daemon vouches for. */

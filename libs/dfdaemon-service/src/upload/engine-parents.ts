@@ -1,5 +1,5 @@
 import type { Parents } from '@d7y/peer-engine';
-import { type ParentClientPool, type PieceClient, toDownloadMessage } from '@d7y/peer-protocol';
+import { type ParentClientPool, type PieceClient, toDownloadMessage, type TurnClient } from '@d7y/peer-protocol';
 import { DfError } from '@d7y/piece';
 import { linkedSignal, type Logger } from '@d7y/service-kit';
 
@@ -16,6 +16,7 @@ export class SeedSilentError extends DfError {
 export interface EngineParentsOptions {
   readonly clients: ParentClientPool;
   readonly pieceClient: PieceClient;
+  readonly turns: TurnClient;
   readonly hostId: string;
   readonly logger: Logger;
   /** Aborted when the daemon stops. */
@@ -23,8 +24,16 @@ export interface EngineParentsOptions {
 }
 
 /** Other daemons as the engine sees them, over gRPC and the piece protocol. */
-export function parentsOverNetwork({ clients, pieceClient, hostId, logger, lifetime }: EngineParentsOptions): Parents {
+export function parentsOverNetwork({
+  clients,
+  pieceClient,
+  turns,
+  hostId,
+  logger,
+  lifetime,
+}: EngineParentsOptions): Parents {
   return {
+    turns,
     syncPieces: (address, { taskId, interested }, options) =>
       clients.at(address).syncPieces({ taskId, hostId, interested }, options),
     async *watchLoad(address, options) {

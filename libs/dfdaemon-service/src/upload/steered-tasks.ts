@@ -57,6 +57,13 @@ export class SteeredTasks implements UploadObserver {
     };
   }
 
+  /** Children of this task get pieces from here that nobody else has. */
+  isFresh(taskId: string): boolean {
+    const stored = this.#store.get(taskId);
+    const steering = stored && this.#tasks.get(stored)?.steering;
+    return steering !== undefined && steering.childCount > 1 && steering.hasFresh;
+  }
+
   asked(taskId: string, pieceNumber: number, from: { readonly ip: string; readonly packetId: number }) {
     const stored = this.#store.get(taskId);
     const state = stored && this.#tasks.get(stored);

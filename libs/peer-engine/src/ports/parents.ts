@@ -5,6 +5,7 @@ import type {
   PieceAnnouncement,
   PieceSink,
   ReceivedPiece,
+  TurnClient,
 } from '@d7y/peer-protocol';
 
 /** What a host sends, and could, in bits per second; 0 where it does not say. */
@@ -15,6 +16,8 @@ export interface HostLoad {
 
 /** Other daemons, as places to fetch pieces from. */
 export interface Parents {
+  /** Turns that daemons of ours offer; undefined where nobody speaks of them. */
+  readonly turns?: TurnClient | undefined;
   /**
    * Pieces of `interested` that the daemon at ip:port (upload gRPC) has, each as soon as it has it.
    * @param options.onAnswer called once, when the daemon has taken the call, before it names anything

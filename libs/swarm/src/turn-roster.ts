@@ -1,0 +1,151 @@
+import type { IntakeLevel, TurnReason } from './intake.ts';
+
+/** To whom a turn goes, for pieces of which task. */
+export interface RosterTurn<Child> {
+  readonly child: Child;
+  readonly taskId: string;
+  readonly reason: TurnReason;
+}
+
+/** How things stand at the holder. */
+export interface HolderState {
+  /** Since when it has had a turn to give, in ms. */
+  readonly restingSinceMs: number;
+  /** Whether it has pieces of the task that nobody else has. */
+  readonly isFresh: (taskId: string) => boolean;
+}
+
+export interface TurnRosterOptions {
+  /** A holder that could give its turn to nobody who receives too little gives it to others after so long, in ms. */
+  readonly restMs: number;
+  /** Tasks of which one child may have pieces offered. */
+  readonly maxTasks: number;
+}
+
+export const DEFAULT_TURN_ROSTER: TurnRosterOptions = { restMs: 500, maxTasks: 1024 };
+
+interface ChildState<Child> {
+  readonly child: Child;
+  level: IntakeLevel;
+  /** Since when it receives so little. */
+  levelSinceMs: number;
+  /** Tasks that it follows; true where it wants something that is here. The one that had a turn last comes last. */
+  readonly tasks: Map<string, boolean>;
+  /** An offer is out. */
+  isOffered: boolean;
+  /** It was offered a turn, and said nothing since. */
+  isSilent: boolean;
+}
+
+/**
+ * Who gets the next turn of a host to send. With equal links a swarm is fastest when each host sends one piece at a time, to a child that receives
+ * nothing, and the child names the piece only then: so nothing is bound early, and no link rests while another one is shared. Among equals
+ * the child comes first that has received too little for the longest time, so that nobody starves.
+ *
+ * Facts come in by methods. Of a child that does not answer nothing more is heard: it gets no further offers until it speaks.
+ */
+export class TurnRoster<Child> {
+  readonly #options: TurnRosterOptions;
+  readonly #children = new Map<Child, ChildState<Child>>();
+
+  constructor(options: Partial<TurnRosterOptions> = {}) {
+    this.#options = { ...DEFAULT_TURN_ROSTER, ...options };
+  }
+
+  /** Children that follow a task here. */
+  get followers(): number {
+    let count = 0;
+    for (const { tasks } of this.#children.values()) if (tasks.size > 0) count++;
+    return count;
+  }
+
+  /** Somebody may be offered a turn, now or later. */
+  get hasWishes(): boolean {
+    for (const { tasks } of this.#children.values()) for (const isWanted of tasks.values()) if (isWanted) return true;
+    return false;
+  }
+
+  /** A child receives so much at this moment. */
+  levelIs(child: Child, level: IntakeLevel, nowMs: number): void {
+    const state = this.#stateOf(child, nowMs);
+    state.isSilent = false;
+    if (state.level === level) return;
+    state.level = level;
+    state.levelSinceMs = nowMs;
+  }
+
+  /** A child follows a task. @param isWanted it wants something that is here. @returns false when it follows too many */
+  follows(child: Child, taskId: string, isWanted: boolean, nowMs: number): boolean {
+    const state = this.#stateOf(child, nowMs);
+    if (!state.tasks.has(taskId) && state.tasks.size >= this.#options.maxTasks) return false;
+    if (isWanted && state.tasks.get(taskId) !== true) state.isSilent = false;
+    state.tasks.set(taskId, isWanted);
+    return true;
+  }
+
+  /** A child follows a task no more. */
+  unfollows(child: Child, taskId: string): void {
+    this.#children.get(child)?.tasks.delete(taskId);
+  }
+
+  left(child: Child): void {
+    this.#children.delete(child);
+  }
+
+  /** An offer is over. @param isTaken the child receives something, until it says otherwise */
+  settled(child: Child, isTaken: boolean, nowMs: number): void {
+    const state = this.#children.get(child);
+    if (state === undefined) return;
+    state.isOffered = false;
+    if (isTaken) this.levelIs(child, 'full', nowMs);
+  }
+
+  /** Whom to offer a turn. To be settled before the child gets another one. */
+  next(nowMs: number, holder: HolderState): RosterTurn<Child> | undefined {
+    const isRested = nowMs - holder.restingSinceMs >= this.#options.restMs;
+    let best: { state: ChildState<Child>; taskId: string; reason: TurnReason; rank: number } | undefined;
+    for (const state of this.#children.values()) {
+      if (state.isOffered || state.isSilent) continue;
+      const found = this.#reasonFor(state, holder, isRested);
+      if (found === undefined) continue;
+      const rank = RANKS[state.level];
+      if (
+        best !== undefined &&
+        (rank > best.rank || (rank === best.rank && state.levelSinceMs >= best.state.levelSinceMs))
+      )
+        continue;
+      best = { state, ...found, rank };
+    }
+    if (best === undefined) return undefined;
+    const { state, taskId, reason } = best;
+    state.isOffered = state.isSilent = true;
+    state.tasks.delete(taskId);
+    state.tasks.set(taskId, true);
+    return { child: state.child, taskId, reason };
+  }
+
+  #reasonFor(
+    { level, tasks }: ChildState<Child>,
+    { isFresh }: HolderState,
+    isRested: boolean,
+  ): { taskId: string; reason: TurnReason } | undefined {
+    for (const [taskId, isWanted] of tasks) {
+      if (!isWanted) continue;
+      if (level !== 'full') return { taskId, reason: 'turn' };
+      if (isFresh(taskId)) return { taskId, reason: 'fresh' };
+      if (isRested) return { taskId, reason: 'resting' };
+    }
+    return undefined;
+  }
+
+  #stateOf(child: Child, nowMs: number): ChildState<Child> {
+    let state = this.#children.get(child);
+    if (state === undefined) {
+      state = { child, level: 'full', levelSinceMs: nowMs, tasks: new Map(), isOffered: false, isSilent: false };
+      this.#children.set(child, state);
+    }
+    return state;
+  }
+}
+
+const RANKS: Readonly<Record<IntakeLevel, number>> = { idle: 0, open: 1, full: 2 };
