@@ -23,7 +23,12 @@ function parentOf(peerId: string, more: Partial<ParentState> & { isFallback?: bo
       ...{ idc: undefined, location: undefined, contentLength: undefined, pieceLength: undefined },
       offer: create(common.PeerSchema),
     },
-    ...{ asked: PIECES, address: { ip: '127.0.0.1', tcpPort: 2, keepsAlive: true }, isPresumed: false, turn: 'none' as const },
+    ...{
+      asked: PIECES,
+      address: { ip: '127.0.0.1', tcpPort: 2, keepsAlive: true },
+      isPresumed: false,
+      turn: 'none' as const,
+    },
     ...{ refusals: 0, lates: 0, withoutTurn: 0, isStalling: false, hasAnswered: true, askedAtMs: 0, isSyncing: true },
     ...{ stop: new AbortController(), use: undefined },
     ...state,

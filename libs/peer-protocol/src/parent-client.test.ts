@@ -38,8 +38,8 @@ describe('createParentClientPool', () => {
     await using pool = createPool();
     const parent = pool.at({ ip: '127.0.0.1', port: server.port });
     expect(await collect(parent.syncPieces(sync([0, 1, 2]), { signal }))).toEqual([
-      { number: 2, offset: 200, length: 100, ip: '10.0.0.2', tcpPort: 4005, keepsAlive: false },
-      { number: 0, offset: 0, length: 100, ip: '10.0.0.2', tcpPort: 4005, keepsAlive: false },
+      { number: 2, offset: 200, length: 100, ip: '10.0.0.2', tcpPort: 4005, keepsAlive: false, takesTurns: false },
+      { number: 0, offset: 0, length: 100, ip: '10.0.0.2', tcpPort: 4005, keepsAlive: false, takesTurns: false },
     ]);
     expect(seen[0]).toMatchObject({ hostId: 'me', taskId: TASK_ID, interestedPieceNumbers: [0, 1, 2] });
     expect(parent.address).toBe(`127.0.0.1:${server.port}`);

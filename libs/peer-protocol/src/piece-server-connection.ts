@@ -10,6 +10,7 @@ import {
 } from '@d7y/piece-codec';
 import type { BufferPool, ByteLimiter, Logger } from '@d7y/service-kit';
 import { withTimeout } from '@d7y/service-kit';
+import { TURN_RULES } from '@d7y/swarm';
 import type { PieceRefusal } from './errors.ts';
 import type { PieceServerLimits } from './piece-server.ts';
 import type { PieceSource, PieceUpload, TaskKind } from './piece-transfer.ts';
@@ -327,12 +328,12 @@ export class PieceServerConnection {
   }
 }
 
-/** The next upload is to follow without a gap, so its child hears of its turn a little before the end. */
-const LEAD_MS = 10;
-
-/** Whether the rest of a piece, at the rate so far, leaves within the lead; the first half never counts as the rest. */
+/**
+ * Whether the rest of a piece, at the rate so far, leaves so soon that the next upload may be prepared to follow without a gap; the first half
+ * never counts as the rest.
+ */
 function isEnding(length: number, sentBytes: number, elapsedMs: number): boolean {
-  return sentBytes * 2 >= length && (length - sentBytes) * elapsedMs <= sentBytes * LEAD_MS;
+  return sentBytes * 2 >= length && (length - sentBytes) * elapsedMs <= sentBytes * TURN_RULES.leadMs;
 }
 
 function halvesOf(bytes: Uint8Array): [Uint8Array, Uint8Array] {

@@ -81,15 +81,13 @@ export interface PieceServer extends AsyncDisposable {
 
 const KEEPALIVE_MS = 5_000;
 const BACKLOG = 1024;
-/** A link of which so much is in use is full. */
-const ENOUGH_USE = 0.6;
 
 /** Serves pieces over TCP. @throws Node's error when it cannot listen */
 export async function startPieceServer(options: PieceServerOptions): Promise<PieceServer> {
   const limits = { ...PIECE_SERVER_LIMITS, ...options.limits };
   const link = new LinkUse();
   const slots = new UploadSlots({
-    isLinkFull: () => link.use(performance.now()) >= ENOUGH_USE,
+    use: () => link.use(performance.now()),
     maxTurns: limits.concurrentUploads,
     turnMs: limits.uploadTurnMs,
     maxRunning: limits.maxUploads,

@@ -77,3 +77,76 @@ describe('UploadSlots', () => {
     expect(slots.running).toBe(0);
   });
 });
+
+describe('UploadSlots with turns that are offered', () => {
+  beforeEach(() => void jest.useFakeTimers());
+  afterEach(() => void jest.useRealTimers());
+
+  it('keeps a turn for a child whatever others ask meanwhile', async () => {
+    const { slots, begun, take, end } = setUp();
+    const taken = jest.fn();
+    expect(slots.reserve('a', taken)).toBeDefined();
+    void take('b1');
+    await jest.advanceTimersByTimeAsync(0);
+    expect(begun).toEqual([]);
+    void take('a1');
+    await jest.advanceTimersByTimeAsync(0);
+    expect([begun, taken.mock.calls.length]).toEqual([['a1'], 1]);
+    await end('a1');
+    expect(begun).toEqual(['a1', 'b1']);
+  });
+
+  it('gives a turn that was not taken to who asks', async () => {
+    const { slots, begun, take } = setUp();
+    const kept = slots.reserve('a', () => undefined);
+    void take('b1');
+    kept?.[Symbol.dispose]();
+    kept?.[Symbol.dispose]();
+    await jest.advanceTimersByTimeAsync(0);
+    expect(begun).toEqual(['b1']);
+    expect(slots.mayOffer).toBe(false);
+  });
+
+  it('offers a turn and serves who waits, one after the other', async () => {
+    const { slots, begun, take, end } = setUp();
+    const offers: string[] = [];
+    slots.offerTo(() => {
+      if (slots.reserve('o', () => undefined) !== undefined) offers.push(`after ${begun.at(-1)}`);
+    });
+    for (const name of ['a1', 'b1', 'c1']) void take(name);
+    await jest.advanceTimersByTimeAsync(0);
+    await end('a1');
+    expect([begun, offers]).toEqual([['a1'], ['after a1']]);
+    void take('o1');
+    await jest.advanceTimersByTimeAsync(0);
+    await end('o1');
+    expect(begun).toEqual(['a1', 'o1', 'b1']);
+    await end('b1');
+    expect(offers).toHaveLength(2);
+  });
+
+  it('offers one turn at a time, more only when what is sent does not fill the link', async () => {
+    let use = 1;
+    const slots = new UploadSlots({ ...OPTIONS, maxTurns: 4, clock: () => Date.now(), use: () => use });
+    expect(slots.reserve('a', () => undefined)).toBeDefined();
+    expect(slots.reserve('b', () => undefined)).toBeUndefined();
+    using _upload = await slots.take({ child: 'a', isSmall: false }, { signal: NEVER });
+    await jest.advanceTimersByTimeAsync(600);
+    expect(slots.mayOffer).toBe(false);
+    use = 0.2;
+    expect(slots.reserve('b', () => undefined)).toBeDefined();
+  });
+
+  it('lets the next upload begin when one is nearly over', async () => {
+    const { slots, begun, take } = setUp();
+    const slot = await slots.take({ child: 'a', isSmall: false }, { signal: NEVER });
+    void take('b1');
+    await jest.advanceTimersByTimeAsync(0);
+    expect(begun).toEqual([]);
+    slot?.endTurn();
+    await jest.advanceTimersByTimeAsync(0);
+    expect([begun, slots.running]).toEqual([['b1'], 2]);
+    slot?.[Symbol.dispose]();
+    expect(slots.running).toBe(1);
+  });
+});

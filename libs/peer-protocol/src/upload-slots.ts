@@ -1,3 +1,5 @@
+import { mayGiveTurn } from '@d7y/swarm';
+
 /** Bounds of the uploads of a host. */
 export interface UploadSlotsOptions {
   /** Large uploads that begin together: few, so that each piece is soon whole at somebody who can pass it on. */
@@ -9,8 +11,8 @@ export interface UploadSlotsOptions {
   readonly maxWaiting: number;
   /** Monotonic, in ms. */
   readonly clock?: (() => number) | undefined;
-  /** Whether what is being sent fills the link: then only one turn is offered at a time. */
-  readonly isLinkFull?: (() => boolean) | undefined;
+  /** Part of the uplink that is in use, from 0 to 1; full, unless given: then only one turn is offered at a time. */
+  readonly use?: (() => number) | undefined;
 }
 
 /** An upload that wants to begin. */
@@ -78,8 +80,10 @@ export class UploadSlots {
   /** A turn can be offered. */
   get mayOffer(): boolean {
     if (!this.#mayBegin(false)) return false;
-    if (this.#offeredTurns === 0) return true;
-    return this.#clock() - this.#lastTurnAtMs >= SETTLED_MS && this.#options.isLinkFull?.() === false;
+    const given = this.#reserved.size;
+    const isSettled = this.#clock() - this.#lastTurnAtMs >= SETTLED_MS;
+    const use = isSettled ? (this.#options.use?.() ?? 1) : 1;
+    return mayGiveTurn({ given, sending: this.#offeredTurns - given, use });
   }
 
   /** @param offer called when a turn may be offered; it reserves it for somebody, or does nothing */

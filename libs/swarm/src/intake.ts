@@ -1,4 +1,5 @@
 import { LinkUse } from './link-use.ts';
+import { type Downlink, isOpenForTurns, mayTakeTurn, TURN_RULES } from './upload-turns.ts';
 
 /** How much a host receives, over all its tasks: nothing; less than it could; as much as it wants. */
 export type IntakeLevel = 'idle' | 'open' | 'full';
@@ -17,19 +18,15 @@ export interface IntakeTransfer {
   bytes: number;
 }
 
-/** Pieces received at once at the most, when their senders are slow or have nobody else. */
-const MAX_RECEIVING = 4;
-/** The same for what nobody else has. */
-const MAX_WITH_FRESH = 2;
-/** A link of which so much is in use is full. */
-const ENOUGH_USE = 0.6;
-/** A transfer is given so long to come up to speed, in ms. */
+/** A transfer is given so long to come up to speed, in ms; until then it is taken to fill the link. */
 const SETTLED_MS = 500;
-/** What is left of a piece counts no more when it will be here in so many ms, or is so little: by then the next one may begin. */
-const LEAD_MS = 10;
+/** So little of a piece counts as nothing: bytes are told of by half a MiB, and a shorter time than that takes cannot be seen. */
 const LEAD_SHARE = 1 / 8;
 
-/** What a host receives at this moment, and so whether it takes another piece. One piece at a time is whole soonest, and passed on. */
+/**
+ * What a host receives at this moment, as the rules of turns want to know it. How fast its link is nobody says: it is judged by the most that
+ * came of late.
+ */
 export class Intake {
   readonly #transfers = new Set<IntakeTransfer>();
   readonly #link = new LinkUse();
@@ -52,25 +49,30 @@ export class Intake {
   }
 
   level(nowMs: number): IntakeLevel {
-    const heavy = this.#heavy(nowMs);
-    if (heavy.length === 0) return 'idle';
-    const isSlow = heavy.every(({ sinceMs }) => nowMs - sinceMs >= SETTLED_MS) && this.#link.use(nowMs) < ENOUGH_USE;
-    return isSlow && heavy.length < MAX_RECEIVING ? 'open' : 'full';
+    const downlink = this.#downlink(nowMs);
+    if (downlink.taken + downlink.receiving === 0) return 'idle';
+    return isOpenForTurns(downlink) ? 'open' : 'full';
   }
 
   /** Whether one more piece is welcome. */
   takes(reason: TurnReason, nowMs: number): boolean {
-    if (this.level(nowMs) !== 'full') return true;
-    if (reason === 'turn') return false;
-    return this.#heavy(nowMs).length < (reason === 'fresh' ? MAX_WITH_FRESH : MAX_RECEIVING);
+    const downlink = this.#downlink(nowMs);
+    if (mayTakeTurn(downlink, { isFromSource: reason === 'fresh' })) return true;
+    return reason === 'resting' && downlink.taken === 0 && downlink.receiving < TURN_RULES.maxReceiving;
   }
 
-  /** Those that are not nearly here. */
-  #heavy(nowMs: number): IntakeTransfer[] {
-    return [...this.#transfers].filter(({ lengthBytes, bytes, sinceMs }) => {
+  #downlink(nowMs: number): Downlink {
+    let taken = 0;
+    let receiving = 0;
+    let isSettled = true;
+    for (const { lengthBytes, bytes, sinceMs } of this.#transfers) {
       const left = lengthBytes - bytes;
-      const bytesPerMs = bytes / Math.max(nowMs - sinceMs, 1);
-      return left > lengthBytes * LEAD_SHARE && left > bytesPerMs * LEAD_MS;
-    });
+      if (bytes === 0) taken++;
+      else if (left > lengthBytes * LEAD_SHARE && left > (bytes / Math.max(nowMs - sinceMs, 1)) * TURN_RULES.leadMs) {
+        receiving++;
+        isSettled &&= nowMs - sinceMs >= SETTLED_MS;
+      }
+    }
+    return { taken, receiving, use: isSettled && receiving > 0 ? this.#link.use(nowMs) : 1 };
   }
 }

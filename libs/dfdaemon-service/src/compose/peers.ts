@@ -97,7 +97,7 @@ export async function serveUploadRpc(
         router.service(
           swarm.SwarmService,
           swarmService({
-            ...{ hostId, version: VERSION, vouchers: ownVouchers, disableShared },
+            ...{ hostId, version: VERSION, vouchers: ownVouchers, disableShared, takesTurns: config.upload.turns },
             pieceTlsPort: isSecure ? piecePort : undefined,
           }),
         );

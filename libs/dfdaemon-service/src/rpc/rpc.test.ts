@@ -106,7 +106,14 @@ async function setUp(options: { disableShared?: boolean } = {}) {
         const { disableShared = false } = options;
         router.service(
           swarm.SwarmService,
-          swarmService({ hostId: IDENTITY.hostId, version: '9', vouchers, disableShared, maxFollowers: 2 }),
+          swarmService({
+            hostId: IDENTITY.hostId,
+            version: '9',
+            vouchers,
+            disableShared,
+            takesTurns: true,
+            maxFollowers: 2,
+          }),
         );
       },
       interceptors,

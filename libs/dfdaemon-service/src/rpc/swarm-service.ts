@@ -10,6 +10,8 @@ export interface SwarmServicePorts {
   readonly version: string;
   readonly vouchers: Pick<OwnVouchers, 'follow'>;
   readonly disableShared: boolean;
+  /** Children are offered turns. */
+  readonly takesTurns: boolean;
   /** Where pieces are served over TLS; undefined when they are not. */
   readonly pieceTlsPort?: number | undefined;
   /** Most FollowVouchers at once. */
@@ -17,7 +19,7 @@ export interface SwarmServicePorts {
 }
 
 /** Optional abilities of this daemon. */
-const FEATURES = ['vouchers', PIECE_KEEPALIVE, PIECE_TURNS];
+const FEATURES = ['vouchers', PIECE_KEEPALIVE];
 const MAX_FOLLOWERS = 4_096;
 
 /** d7y.swarm.v1: how our own processes recognise each other, and what this daemon vouches for. */
@@ -26,12 +28,14 @@ export function swarmService({
   version,
   vouchers,
   disableShared,
+  takesTurns,
   pieceTlsPort = 0,
   maxFollowers = MAX_FOLLOWERS,
 }: SwarmServicePorts): Partial<ServiceImpl<typeof swarm.SwarmService>> {
   let followers = 0;
+  const features = takesTurns ? [...FEATURES, PIECE_TURNS] : FEATURES;
   return {
-    hello: () => ({ instanceId: hostId, version, features: FEATURES, pieceTlsPort }),
+    hello: () => ({ instanceId: hostId, version, features, pieceTlsPort }),
     async *followVouchers({ taskId }, { signal }) {
       if (disableShared) throw new DownloadRefusedError('this daemon shares nothing');
       if (followers >= maxFollowers) throw new ConnectError('too many follow vouchers here', Code.ResourceExhausted);

@@ -1,0 +1,60 @@
+import { describe, expect, it } from '@jest/globals';
+import { Intake } from './intake.ts';
+import { LinkUse } from './link-use.ts';
+
+const MIB = 2 ** 20;
+const PIECE = 4 * MIB;
+
+describe('Intake', () => {
+  it('is idle until a piece is taken up, and again shortly before the piece is here', () => {
+    const intake = new Intake();
+    expect(intake.level(0)).toBe('idle');
+    const transfer = intake.begin(PIECE, 0);
+    expect(intake.level(0)).toBe('full');
+    intake.received(transfer, 3 * MIB, 300);
+    expect([intake.level(300), intake.takes('turn', 300)]).toEqual(['full', false]);
+    intake.received(transfer, MIB / 2, 350);
+    expect([intake.level(350), intake.takes('turn', 350)]).toEqual(['idle', true]);
+    intake.end(transfer);
+    expect(intake.level(400)).toBe('idle');
+  });
+
+  it('takes what nobody else has beside one piece that is coming, and no more', () => {
+    const intake = new Intake();
+    const first = intake.begin(PIECE, 0);
+    intake.received(first, MIB, 100);
+    expect(intake.takes('fresh', 100)).toBe(true);
+    intake.received(intake.begin(PIECE, 100), MIB, 200);
+    expect([intake.takes('fresh', 200), intake.takes('resting', 200)]).toEqual([false, true]);
+  });
+
+  it('takes more while its senders are slower than its link was', () => {
+    const intake = new Intake();
+    const fast = intake.begin(100 * MIB, 0);
+    for (let atMs = 0; atMs <= 2_000; atMs += 100) intake.received(fast, MIB, atMs);
+    intake.end(fast);
+    const slow = intake.begin(PIECE, 2_000);
+    for (let atMs = 2_100; atMs <= 4_000; atMs += 100) intake.received(slow, MIB / 64, atMs);
+    expect(intake.level(4_000)).toBe('open');
+    expect(intake.takes('turn', 4_000)).toBe(true);
+  });
+});
+
+describe('LinkUse', () => {
+  it('measures what is moved against the most that was', () => {
+    const link = new LinkUse();
+    expect(link.use(0)).toBe(1);
+    for (let atMs = 0; atMs <= 2_000; atMs += 100) link.moved(1000, atMs);
+    expect(link.use(2_000)).toBeGreaterThan(0.9);
+    for (let atMs = 2_100; atMs <= 4_000; atMs += 100) link.moved(250, atMs);
+    expect(link.use(4_000)).toBeGreaterThan(0.2);
+    expect(link.use(4_000)).toBeLessThan(0.35);
+  });
+
+  it('forgets a rate that does not come again', () => {
+    const link = new LinkUse();
+    for (let atMs = 0; atMs <= 2_000; atMs += 100) link.moved(1000, atMs);
+    for (let atMs = 2_100; atMs <= 600_000; atMs += 100) link.moved(100, atMs);
+    expect(link.use(600_000)).toBeGreaterThan(0.7);
+  });
+});
