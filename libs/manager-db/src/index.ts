@@ -16,3 +16,10 @@ export type { Database, DatabaseAddress, Db, OpenDatabaseOptions } from './open-
 export * as schema from './schema/index.ts';
 export type * from './schema/documents.ts';
 export { asked, isConflict, translateError } from './translate-error.ts';
+export { makeFirstRows } from './first-rows.ts';
+export type { FirstRows, FirstRowsOptions } from './first-rows.ts';
+export * from './repositories/index.ts';
+export { PasswordHasher } from './secrets/password-hash.ts';
+export { Sealer } from './secrets/sealer.ts';
+export { hashToken, makeToken, prefixOf, TOKEN_KINDS } from './secrets/token-secret.ts';
+export type { TokenKind } from './secrets/token-secret.ts';

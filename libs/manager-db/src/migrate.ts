@@ -18,7 +18,7 @@ export interface MigrateOptions {
 }
 
 /** "dragonfly" in the alphabet of a telephone; whoever migrates holds the advisory lock of this number. */
-const LOCK = 372_466_359;
+export const LOCK = 372_466_359;
 const PATIENCE_MS = 300_000;
 /** A migration may rewrite a large table; a server that says nothing for so long has gone. */
 const STATEMENT_MS = 3_600_000;

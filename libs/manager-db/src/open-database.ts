@@ -1,9 +1,10 @@
 import type { ConnectionOptions } from 'node:tls';
-import { delay, safeText, StartError } from '@d7y/service-kit';
+import { delay, isError, safeText, StartError } from '@d7y/service-kit';
 import type { Secret } from '@d7y/service-kit';
 import { drizzle } from 'drizzle-orm/node-postgres';
 import type { PgDatabase, PgQueryResultHKT } from 'drizzle-orm/pg-core';
 import pg from 'pg';
+import { DatabaseUnavailableError } from './errors.ts';
 import { asked, isConflict, sqlStateOf, translateError } from './translate-error.ts';
 
 /** A pool or an open transaction: repositories never care which. */
@@ -132,9 +133,9 @@ async function firstContact(pool: pg.Pool, { address, patienceMs, signal }: Open
   }
 }
 
-/** Refused, or answered that it is starting up. */
+/** Refused, hung up, or answered that it is starting up; a wrong name will not become right. */
 function mayComeUp(error: unknown): boolean {
-  return ['ECONNREFUSED', 'ENOENT', '57P03', 'ECONNRESET', 'EAI_AGAIN'].includes(sqlStateOf(error) ?? '');
+  return translateError(error) instanceof DatabaseUnavailableError && sqlStateOf(error) !== 'ENOTFOUND';
 }
 
 const shown = ({ host, port }: DatabaseAddress) =>
@@ -143,7 +144,7 @@ const shown = ({ host, port }: DatabaseAddress) =>
 function startError(error: unknown, address: DatabaseAddress): unknown {
   if (error instanceof StartError) return error;
   const where = `PostgreSQL at ${shown(address)}`;
-  const message = safeText(error instanceof Error ? error.message : String(error));
+  const message = safeText(isError(error) ? error.message : String(error));
   const say = (text: string) => new StartError(text, { cause: error });
   switch (sqlStateOf(error)) {
     case 'ECONNREFUSED':

@@ -1,4 +1,5 @@
 import { DfError } from '@d7y/piece';
+import { isError } from '@d7y/service-kit';
 import {
   AlreadyExistsError,
   DatabaseUnavailableError,
@@ -77,7 +78,8 @@ export async function asked<T>(statement: PromiseLike<T>): Promise<T> {
 /** Drizzle wraps the driver's error in one that quotes the statement with its values, and a dial to several addresses fails with several. */
 function driverErrorOf(error: unknown): Error & PostgresError {
   let found = error;
-  while (found instanceof Error && found.cause instanceof Error && !('code' in found)) found = found.cause;
-  if (found instanceof AggregateError && found.errors[0] instanceof Error) found = found.errors[0];
-  return found instanceof Error ? found : new Error(String(found));
+  while (isError(found) && isError(found.cause) && !('code' in found)) found = found.cause;
+  const several = (found as { errors?: readonly unknown[] } | undefined)?.errors;
+  if (Array.isArray(several) && isError(several[0])) found = several[0];
+  return isError(found) ? found : new Error(String(found));
 }

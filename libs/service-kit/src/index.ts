@@ -40,6 +40,7 @@ export { refusedKindOf } from './network/refused-addresses.ts';
 export type { RefusedKind } from './network/refused-addresses.ts';
 export { hostGlob, portOf, UpstreamGuard, UpstreamRefusedError } from './network/upstream-guard.ts';
 export type { HostGlob, UpstreamGuardOptions } from './network/upstream-guard.ts';
+export { isError } from './observe/is-error.ts';
 export { createLogger, LOG_LEVELS } from './observe/logger.ts';
 export type { Logger, LoggerOptions, LogLevel } from './observe/logger.ts';
 export { createMetrics, metricsHandler } from './observe/metrics.ts';

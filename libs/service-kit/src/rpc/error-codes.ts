@@ -8,13 +8,17 @@ export const DF_CODE_HEADER = 'df-code';
 
 /** The one place where codes of this system meet those of RPC. A code that is not listed is an internal error. */
 export const RPC_CODES: Readonly<Record<string, Code>> = {
+  ALREADY_EXISTS: Code.AlreadyExists,
   ANNOUNCEMENT_BACKLOG: Code.ResourceExhausted,
   CONFIG: Code.FailedPrecondition,
+  DATABASE_UNAVAILABLE: Code.Unavailable,
   DIGEST_FORMAT: Code.InvalidArgument,
   HOST_NOT_FOUND: Code.NotFound,
   INVALID_ANNOUNCEMENT: Code.InvalidArgument,
   INVALID_ARGUMENT: Code.InvalidArgument,
   INVALID_REQUEST: Code.InvalidArgument,
+  INVALID_VALUE: Code.InvalidArgument,
+  NOT_FOUND: Code.NotFound,
   NO_PREHEAT_TARGET: Code.FailedPrecondition,
   NO_SPACE: Code.ResourceExhausted,
   ORIGIN_STATUS: Code.Internal,
@@ -25,6 +29,8 @@ export const RPC_CODES: Readonly<Record<string, Code>> = {
   PIECE_OUT_OF_RANGE: Code.OutOfRange,
   QUEUE_FULL: Code.ResourceExhausted,
   RANGE_NOT_SATISFIABLE: Code.OutOfRange,
+  REFERENCE_NOT_FOUND: Code.NotFound,
+  STILL_IN_USE: Code.FailedPrecondition,
   TASK_ABANDONED: Code.Aborted,
   TASK_DIGEST_MISMATCH: Code.DataLoss,
   TASK_NOT_FOUND: Code.NotFound,
