@@ -1,5 +1,5 @@
 -- The one row, and who counts it up. Deferred to the commit: whoever waits for the row by then needs no other lock.
-INSERT INTO "cluster_version" DEFAULT VALUES;
+INSERT INTO "cluster_version" DEFAULT VALUES ON CONFLICT DO NOTHING;
 --> statement-breakpoint
 CREATE FUNCTION "count_cluster_change"() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
