@@ -322,6 +322,8 @@ describe('weakness 8: private content that is here', () => {
     const before = origin.calls.length;
     const keeper = cluster.add('b');
     const kept = { priority: 3, disableBackToSource: true };
+    const parents = [cluster.asParent('a', 'peer', bytes.length, true)];
+    cluster.scheduler.answer = () => ({ kind: 'parents', parents });
     await expect(pull(keeper, url, kept)).rejects.toMatchObject({ code: 'TASK_UNAVAILABLE' });
     expect((await pull(keeper, url, { ...kept, isAccepted: true })).equals(bytes)).toBe(true);
     expect(origin.calls).toHaveLength(before);
