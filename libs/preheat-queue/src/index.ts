@@ -4,6 +4,7 @@ export { JobQueues, QueueUnavailableError } from './job-queues.ts';
 export type { JobQueuesOptions, QueueDepth, QueuedJob } from './job-queues.ts';
 export { toJobResult } from './job-result.ts';
 export type { ClusterOutcome, JobResultFacts, TaskState } from './job-result.ts';
+export { joinSecrets, lackSecrets, secretContextOf, splitSecrets } from './job-secrets.ts';
 export { JOB_TYPES, jobReportOf, QueueMessageError } from './messages.ts';
 export type { JobMessage, JobReport, JobType, LayerMessage } from './messages.ts';
 export { JOB_QUEUES, jobQueueOf } from './names.ts';

@@ -60,6 +60,7 @@ export interface PendingJob {
   readonly type: string;
   readonly attempt: number;
   readonly traceparent: string | null;
+  readonly createdAt: Date;
   readonly updatedAt: Date;
   readonly deadlineAt: Date | null;
   /** The queue has not been told of it yet. */
@@ -188,10 +189,10 @@ export class JobIntake {
     if (ids?.length === 0) return [];
     // With names in full: of one table alone they would be written without it, and mean the inner one.
     const isInOutbox = sql<boolean>`exists (select 1 from job_outbox where job_outbox.job_id = job.id and job_outbox.kind = 'enqueue')`;
-    const { id, type, attempt, traceparent, updatedAt, deadlineAt } = jobs;
+    const { id, type, attempt, traceparent, createdAt, updatedAt, deadlineAt } = jobs;
     return await asked(
       this.#database.db
-        .select({ id, type, attempt, traceparent, updatedAt, deadlineAt, isInOutbox })
+        .select({ id, type, attempt, traceparent, createdAt, updatedAt, deadlineAt, isInOutbox })
         .from(jobs)
         .where(and(eq(jobs.state, 'PENDING'), ids === undefined ? undefined : inArray(jobs.id, [...ids])))
         .orderBy(asc(jobs.updatedAt))

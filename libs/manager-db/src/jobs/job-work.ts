@@ -162,6 +162,31 @@ export class JobWork {
     );
   }
 
+  /** Takes layers whose turn it is, the largest first: nobody else gets them. */
+  async claim(id: number, clusterId: number, most: number): Promise<readonly JobLayer[]> {
+    if (most <= 0) return [];
+    return await this.#database.transaction(async (tx) => {
+      const next = await tx
+        .select({ taskId: jobLayers.taskId })
+        .from(jobLayers)
+        .where(
+          and(eq(jobLayers.jobId, id), eq(jobLayers.schedulerClusterId, clusterId), eq(jobLayers.state, 'PENDING')),
+        )
+        .orderBy(sql`${jobLayers.bytes} desc nulls last`, asc(jobLayers.taskId))
+        .limit(most)
+        .for('update', { skipLocked: true });
+      if (next.length === 0) return [];
+      const taskIds = next.map(({ taskId }) => taskId);
+      return await tx
+        .update(jobLayers)
+        .set({ state: 'STARTED' })
+        .where(
+          and(eq(jobLayers.jobId, id), eq(jobLayers.schedulerClusterId, clusterId), inArray(jobLayers.taskId, taskIds)),
+        )
+        .returning();
+    });
+  }
+
   async layer({ jobId, clusterId, taskId }: LayerName): Promise<JobLayer | undefined> {
     const [row] = await asked(
       this.#database.db
