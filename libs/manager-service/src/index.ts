@@ -1,1 +1,5 @@
-export {};
+export { startManager } from './compose.ts';
+export type { ManagerOverrides, RunningManager, StartManagerOptions } from './compose.ts';
+export { readManagerConfig } from './config/read-manager-config.ts';
+export type { ManagerConfig, ManagerConfigSource } from './config/read-manager-config.ts';
+export { VERSION as MANAGER_VERSION } from './version.ts';

@@ -7,7 +7,20 @@ export { TimeoutError, withTimeout } from './async/with-timeout.ts';
 export { ConfigError } from './config/config-error.ts';
 export { defaultDirectories } from './config/directories.ts';
 export type { Directories } from './config/directories.ts';
-export { byteRate, byteSize, duration, httpUrl, ipAddress, port, secretString } from './config/fields.ts';
+export {
+  byteRate,
+  byteSize,
+  duration,
+  httpUrl,
+  ipAddress,
+  listenAddress,
+  logLevel,
+  port,
+  secretString,
+} from './config/fields.ts';
+export type { ListenAddress } from './config/fields.ts';
+export { configurationTables } from './config/key-table.ts';
+export type { DescribedConfiguration } from './config/key-table.ts';
 export { managerAddress, managerOf } from './config/manager-address.ts';
 export type { ManagerAddress } from './config/manager-address.ts';
 export { readConfig } from './config/read-config.ts';
@@ -36,6 +49,7 @@ export type { BufferPoolOptions, PooledBuffer } from './memory/buffer-pool.ts';
 export type { ByteLimiter } from './memory/byte-limiter.ts';
 export { RateLimiter } from './memory/rate-limiter.ts';
 export type { RateLimiterOptions } from './memory/rate-limiter.ts';
+export { firstAddress, isLoopbackAddress } from './network/own-address.ts';
 export { refusedKindOf } from './network/refused-addresses.ts';
 export type { RefusedKind } from './network/refused-addresses.ts';
 export { hostGlob, portOf, UpstreamGuard, UpstreamRefusedError } from './network/upstream-guard.ts';
@@ -61,7 +75,7 @@ export { CALLER, callerOf, canonicalIp } from './rpc/caller.ts';
 export type { Caller } from './rpc/caller.ts';
 export { createHealth } from './rpc/health.ts';
 export type { Health, ServingState } from './rpc/health.ts';
-export { messageStream } from './rpc/message-stream.ts';
+export { encodedAnswer, grpcFrame, messageStream } from './rpc/message-stream.ts';
 export type { MessageCall, MessageHandler, OpenMessageStream } from './rpc/message-stream.ts';
 export { createClientInterceptors, createServerInterceptors } from './rpc/interceptors.ts';
 export type { ClientInterceptorOptions, ServerInterceptorOptions } from './rpc/interceptors.ts';

@@ -1,5 +1,4 @@
 import type { ReadonlyPieceSet } from '@d7y/piece';
-import type { PeerView } from './peer.ts';
 
 /** Why a registration or a request for parents is turned down. */
 export type RefusalCode = 'notFound' | 'failedPrecondition' | 'resourceExhausted';
@@ -13,8 +12,6 @@ export type ParentRole = 'neighbour' | 'fallback';
 /** A parent in an offer. */
 export interface OfferedParent {
   readonly peerId: string;
-  /** The same, as it is now. */
-  readonly peer: PeerView;
   readonly role: ParentRole;
 }
 

@@ -1,21 +1,27 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { describe, expect, it } from '@jest/globals';
+import { configurationTables } from '@d7y/service-kit';
 import { format } from 'prettier';
-import { configurationTables } from './key-table.ts';
+import { ALIASES, KNOWN_ELSEWHERE, schedulerSchema } from './schema.ts';
 
 const DOCUMENT = new URL('../../../../docs/scheduler-configuration.md', import.meta.url);
+const TABLES = configurationTables({
+  schema: schedulerSchema,
+  aliases: ALIASES,
+  knownElsewhere: KNOWN_ELSEWHERE,
+});
 const BEGIN = '<!-- generated from the schema: run this test with UPDATE_DOCS=1 -->';
 
 describe('configurationTables', () => {
   it('stand in the documentation as the schema has them', async () => {
     const text = await readFile(DOCUMENT, 'utf8');
     const before = text.slice(0, text.indexOf(BEGIN) + BEGIN.length);
-    const current = await format(`${before}\n\n${configurationTables()}\n`, { parser: 'markdown', printWidth: 120 });
+    const current = await format(`${before}\n\n${TABLES}\n`, { parser: 'markdown', printWidth: 120 });
     if (process.env['UPDATE_DOCS'] === '1') await writeFile(DOCUMENT, current);
     expect(await readFile(DOCUMENT, 'utf8')).toBe(current);
   });
 
   it('describe every key', () => {
-    for (const line of configurationTables().split('\n')) expect(line).not.toMatch(/\| *\|$/);
+    for (const line of TABLES.split('\n')) expect(line).not.toMatch(/\| *\|$/);
   });
 });

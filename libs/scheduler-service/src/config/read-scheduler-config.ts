@@ -1,7 +1,7 @@
-import { hostname, networkInterfaces } from 'node:os';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
-import type { LogLevel, ManagerAddress } from '@d7y/service-kit';
-import { ConfigError, defaultDirectories, readConfig } from '@d7y/service-kit';
+import type { ListenAddress, LogLevel, ManagerAddress } from '@d7y/service-kit';
+import { ConfigError, defaultDirectories, firstAddress, isLoopbackAddress, readConfig } from '@d7y/service-kit';
 import type { SchedulerFile } from './schema.ts';
 import { ALIASES, KNOWN_ELSEWHERE, schedulerSchema } from './schema.ts';
 
@@ -31,9 +31,7 @@ export interface SchedulerConfig extends Omit<
   /** Undefined where there is none, or it is switched off. */
   readonly manager: (SchedulerFile['manager'] & { readonly addr: ManagerAddress }) | undefined;
   readonly peer: SchedulerFile['peer'];
-  readonly metrics: SchedulerFile['metrics'] & {
-    readonly listen: { host: string | undefined; port: number } | undefined;
-  };
+  readonly metrics: SchedulerFile['metrics'] & { readonly listen: ListenAddress | undefined };
   /** File that stands in for a manager; undefined: there is none, and defaults hold. */
   readonly dynconfigPath: string | undefined;
   /** One line each, for the log once there is one. */
@@ -84,7 +82,7 @@ export function readSchedulerConfig(source: SchedulerConfigSource): SchedulerCon
       logLevel: level ?? (verbose ? 'debug' : server.logLevel),
       dataDir: server.dataDir ?? join(defaultDirectories(uid, env).storage, 'scheduler'),
     },
-    metrics: { ...metrics, listen: metrics.enable ? parseListenAddress(metrics.addr) : undefined },
+    metrics: { ...metrics, listen: metrics.enable ? metrics.addr : undefined },
     dynconfigPath,
     warnings: [...warnings, ...ownWarnings(config)],
   };
@@ -103,7 +101,7 @@ function ownWarnings({ scheduler, manager, server, access }: SchedulerFile): str
   if (manager.enable && manager.addr?.isSecure === true && manager.tls === undefined) {
     throw new ConfigError(['manager.addr: an https address needs manager.tls with caCert, cert and key']);
   }
-  if (server.tls === undefined && !isLoopback(server.listenIP)) {
+  if (server.tls === undefined && !isLoopbackAddress(server.listenIP)) {
     warnings.push(
       'server.tls: not set, so whoever can reach the port may announce and delete hosts: trust your network',
     );
@@ -115,26 +113,4 @@ function ownWarnings({ scheduler, manager, server, access }: SchedulerFile): str
     warnings.push('access.bindHosts: false, so every certificate speaks for every host');
   }
   return warnings;
-}
-
-/** Only this machine reaches such an address. */
-function isLoopback(ip: string | undefined): boolean {
-  return ip !== undefined && (ip === '::1' || ip.startsWith('127.'));
-}
-
-/** The first address that is not loopback, or loopback where there is no other. */
-function firstAddress(family: 'IPv4' | 'IPv6'): string {
-  const addresses = Object.values(networkInterfaces()).flatMap((entries) => entries ?? []);
-  const found = addresses.find(
-    (entry) => entry.family === family && !entry.internal && !entry.address.startsWith('fe80'),
-  );
-  return found?.address ?? (family === 'IPv4' ? '127.0.0.1' : '::1');
-}
-
-function parseListenAddress(text: string): { host: string | undefined; port: number } {
-  const [, bracketed, plain, digits] = /^(?:\[([^\]]*)\]|([^:]*)):(\d{1,5})$/.exec(text) ?? [];
-  if (digits === undefined || Number(digits) > 65_535) {
-    throw new ConfigError([`metrics.addr: expected an address such as :8000 or 127.0.0.1:8000, not "${text}"`]);
-  }
-  return { host: (bracketed ?? plain) || undefined, port: Number(digits) };
 }

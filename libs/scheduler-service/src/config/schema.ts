@@ -1,4 +1,4 @@
-import { duration, ipAddress, type LogLevel, managerAddress, port, secretString } from '@d7y/service-kit';
+import { duration, ipAddress, listenAddress, logLevel, managerAddress, port, secretString } from '@d7y/service-kit';
 import { z } from 'zod';
 
 const SECOND = 1000;
@@ -13,12 +13,6 @@ const text = () => z.string().min(1);
 
 /** Client or server certificates: all three files, or none. */
 const tls = () => z.object({ caCert: text(), cert: text(), key: text() }).optional();
-
-const LEVELS: Readonly<Record<string, LogLevel>> = { panic: 'fatal', warning: 'warn' };
-const logLevel = () =>
-  z
-    .enum(['trace', 'debug', 'info', 'warn', 'warning', 'error', 'panic', 'fatal', 'silent'])
-    .transform((level) => LEVELS[level] ?? (level as LogLevel));
 
 /** Every key that has an effect here, with its default; the descriptions make the table in docs. Times become milliseconds. */
 export const schedulerSchema = z.object({
@@ -138,7 +132,7 @@ export const schedulerSchema = z.object({
   }),
   metrics: section({
     enable: z.boolean().default(false).describe('serve `/metrics` on a port of its own, too'),
-    addr: z.string().default(':8000').describe('where'),
+    addr: listenAddress().prefault(':8000').describe('where'),
     enableHost: z.boolean().default(false).describe('count the traffic of every host by itself'),
   }),
   tracing: section({

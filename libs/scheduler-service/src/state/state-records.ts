@@ -57,51 +57,37 @@ export interface KeptState {
   readonly unreadable: number;
 }
 
-type KeptHolder = RememberedHolder & {
-  /** The place of its record among all of them. */
-  readonly at: number;
-};
-
 /** Goes through the records in the order in which they were written; of those about the same thing the last one counts. */
 export function replay(records: Iterable<Buffer>): KeptState {
-  const holders = new Map<string, KeptHolder>();
-  const state = { hosts: new Map(), tasks: new Map(), holders, unreadable: 0 };
-  /** By host id: the place of the record by which it left, and all of its peers so far with it. */
-  const leftAt = new Map<string, number>();
-  let at = 0;
+  const state = { hosts: new Map(), tasks: new Map(), holders: new Map(), unreadable: 0 };
+  const holdersOf = new Map<string, Set<string>>();
   for (const record of records) {
     try {
-      apply(state, leftAt, record, at++);
+      apply(state, holdersOf, record);
     } catch {
       state.unreadable++;
     }
   }
-  if (leftAt.size > 0)
-    for (const { peerId, hostId, at: toldAt } of holders.values())
-      if (toldAt < (leftAt.get(hostId) ?? -1)) holders.delete(peerId);
   return state;
 }
 
-function apply(
-  state: KeptState & { readonly holders: Map<string, KeptHolder> },
-  leftAt: Map<string, number>,
-  record: Buffer,
-  at: number,
-): void {
+function apply(state: KeptState, holdersOf: Map<string, Set<string>>, record: Buffer): void {
+  const content = record.subarray(1);
   switch (record[0]) {
     case KIND.host: {
-      const announced = toHostFacts(fromBinary(scheduler.AnnounceHostRequestSchema, record.subarray(1)));
+      const announced = toHostFacts(fromBinary(scheduler.AnnounceHostRequestSchema, content));
       state.hosts.set(announced.facts.id, announced);
       return;
     }
     case KIND.hostLeft: {
-      const hostId = z.string().parse(contentOf(record));
+      const hostId = z.string().parse(JSON.parse(content.toString()));
       state.hosts.delete(hostId);
-      leftAt.set(hostId, at);
+      for (const peerId of holdersOf.get(hostId) ?? []) state.holders.delete(peerId);
+      holdersOf.delete(hostId);
       return;
     }
     case KIND.task: {
-      const { id, size, isPrivate, record: described } = kept.parse(contentOf(record));
+      const { id, size, isPrivate, record: described } = kept.parse(JSON.parse(content.toString()));
       const { contentLength, pieceLength, pieceCount } = size;
       const { url, digest, tag, application, filteredQueryParams } = described;
       state.tasks.set(id, {
@@ -111,31 +97,32 @@ function apply(
       return;
     }
     case KIND.holder: {
-      const holder = toHolder(contentOf(record), at);
+      const holder = toHolder(JSON.parse(content.toString()));
       state.holders.set(holder.peerId, holder);
+      const peers = holdersOf.get(holder.hostId) ?? new Set();
+      peers.add(holder.peerId);
+      holdersOf.set(holder.hostId, peers);
       return;
     }
-    case KIND.holderLeft:
-      state.holders.delete(z.string().parse(contentOf(record)));
+    case KIND.holderLeft: {
+      const peerId = z.string().parse(JSON.parse(content.toString()));
+      const holder = state.holders.get(peerId);
+      state.holders.delete(peerId);
+      if (holder !== undefined) holdersOf.get(holder.hostId)?.delete(peerId);
       return;
+    }
     default:
       throw new RangeError('a record of no known kind');
   }
 }
 
-const contentOf = (record: Buffer): unknown => JSON.parse(record.toString('utf8', 1));
-
 /** By hand, not by a schema: there may be hundreds of thousands. */
-function toHolder(fields: unknown, at: number): KeptHolder {
+function toHolder(fields: unknown): RememberedHolder {
   const [peerId, hostId, taskId, priority, concurrentPieceCount] = fields as unknown[];
   if (typeof peerId !== 'string' || typeof hostId !== 'string' || typeof taskId !== 'string')
     throw new TypeError('a holder without a name');
   return {
-    peerId,
-    hostId,
-    taskId,
-    priority: toPriority(Number(priority)),
+    ...{ peerId, hostId, taskId, priority: toPriority(Number(priority)) },
     concurrentPieceCount: Number(concurrentPieceCount) || DEFAULT_CONCURRENT_PIECES,
-    at,
   };
 }

@@ -1,5 +1,6 @@
 import { isIP } from 'node:net';
 import { z } from 'zod';
+import type { LogLevel } from '../observe/logger.ts';
 import { Secret } from '../observe/secret.ts';
 import { parseByteSize, parseDurationMs } from './units.ts';
 
@@ -50,3 +51,26 @@ export const httpUrl = (): z.ZodType<string, string | number> =>
       ? text
       : undefined;
   }, 'a URL such as https://registry.example:5000');
+
+/** Where to listen. */
+export interface ListenAddress {
+  /** Undefined: every address. */
+  readonly host: string | undefined;
+  readonly port: number;
+}
+
+/** `:8000`, `127.0.0.1:8000`, `[::1]:8000`. */
+export const listenAddress = (): z.ZodType<ListenAddress, string | number> =>
+  parsed((text) => {
+    const [, bracketed, plain, digits] = /^(?:\[([^\]]*)\]|([^:]*)):(\d{1,5})$/.exec(text) ?? [];
+    if (digits === undefined || Number(digits) > 65_535) return undefined;
+    return { host: (bracketed ?? plain) || undefined, port: Number(digits) };
+  }, 'an address such as :8000 or 127.0.0.1:8000');
+
+/** `warning` and `panic` are what other programs of this protocol call warn and fatal. */
+const LEVELS: Readonly<Record<string, LogLevel>> = { panic: 'fatal', warning: 'warn' };
+
+export const logLevel = () =>
+  z
+    .enum(['trace', 'debug', 'info', 'warn', 'warning', 'error', 'panic', 'fatal', 'silent'])
+    .transform((level) => LEVELS[level] ?? (level as LogLevel));

@@ -1,10 +1,11 @@
 import { readFileSync } from 'node:fs';
-import { isMap, isScalar, isSeq, LineCounter, parseDocument, Scalar } from 'yaml';
+import { isMap, isScalar, isSeq, LineCounter, parse, parseDocument, Scalar } from 'yaml';
 import type { z } from 'zod';
 import { describeSystemError } from '../lifecycle/start-error.ts';
 import { ConfigError } from './config-error.ts';
 import { expandEnv, retype } from './expand-env.ts';
 import { nearestKey } from './nearest-key.ts';
+import { type Override, overridesOf } from './overrides.ts';
 import { unknownKeys } from './schema-walk.ts';
 import type { ConfigPath } from './schema-walk.ts';
 
@@ -21,6 +22,8 @@ export interface ReadConfigOptions<Schema extends z.ZodType> {
   /** Dotted paths that upstream knows and we have no use for: a warning instead of an error; everything below counts. */
   readonly knownElsewhere?: Iterable<string>;
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** `DRAGONFLY_MANAGER` lets variables such as DRAGONFLY_MANAGER_SERVER_NAME win over the file. */
+  readonly envPrefix?: string;
 }
 
 export interface ConfigRead<T> {
@@ -36,8 +39,14 @@ export interface ConfigRead<T> {
 export function readConfig<Schema extends z.ZodType>(options: ReadConfigOptions<Schema>): ConfigRead<z.output<Schema>> {
   const source = new ConfigSource(options.path ?? 'configuration', readText(options));
   source.expandVariables(options.env);
+  const { envPrefix, env, schema } = options;
+  const others = [...Object.keys(options.aliases ?? {}), ...(options.knownElsewhere ?? [])];
+  const given = envPrefix === undefined ? undefined : overridesOf(schema, envPrefix, env, others);
+  for (const override of given?.overrides ?? []) source.override(override);
   for (const [from, to] of Object.entries(options.aliases ?? {})) source.rename(from.split('.'), to.split('.'));
   const warnings = [...(options.knownElsewhere ?? [])].flatMap((path) => source.dropUnused(path.split('.')));
+  for (const variable of given?.unknown ?? [])
+    warnings.push(`${variable}: names no key of the configuration and is ignored`);
   source.stopOnProblems();
 
   for (const { path, known } of unknownKeys(options.schema, source.root)) {
@@ -76,6 +85,8 @@ class ConfigSource {
   readonly #problems: string[] = [];
   /** New dotted path → the path under which the file has it. */
   readonly #renamed = new Map<string, ConfigPath>();
+  /** Dotted path → the variable that set it. */
+  readonly #overridden = new Map<string, string>();
 
   constructor(name: string, text: string) {
     this.#name = name;
@@ -93,7 +104,7 @@ class ConfigSource {
 
   complain(path: ConfigPath, what: string): void {
     const key = path.length === 0 ? '' : ` ${dotted(path)}:`;
-    this.#problems.push(`${this.#name}:${this.#lineOf(path)}:${key} ${what}`);
+    this.#problems.push(`${this.#originOf(path)}:${key} ${what}`);
   }
 
   error(cause?: unknown): ConfigError {
@@ -126,6 +137,25 @@ class ConfigSource {
     expand(this.root, []);
   }
 
+  /** Puts a value in place of what is written. */
+  override({ path, text, variable }: Override): void {
+    let value: unknown;
+    try {
+      value = parse(text, { maxAliasCount: 0 });
+    } catch {
+      value = text;
+    }
+    // A text stays a text where YAML would see something else in it, such as a time or nothing at all.
+    if (value === null || value === undefined || (typeof value === 'object' && !/^\s*[[{]/.test(text))) value = text;
+    let holder = this.root;
+    for (const key of path.slice(0, -1)) {
+      if (!isRecord(holder[key])) holder[key] = {};
+      holder = holder[key] as Record<string, unknown>;
+    }
+    holder[path.at(-1) ?? ''] = value;
+    this.#overridden.set(path.join('.'), variable);
+  }
+
   rename(from: readonly string[], to: readonly string[]): void {
     const value = valueAt(this.root, from);
     if (value === undefined) return;
@@ -147,9 +177,19 @@ class ConfigSource {
 
   dropUnused(path: readonly string[]): string[] {
     if (valueAt(this.root, path) === undefined) return [];
-    const line = this.#lineOf(path);
+    const origin = this.#originOf(path);
     remove(this.root, path);
-    return [`${this.#name}:${line}: ${path.join('.')}: has no effect here and is ignored`];
+    return [`${origin}: ${path.join('.')}: has no effect here and is ignored`];
+  }
+
+  /** File and line, or the variable. */
+  #originOf(path: ConfigPath): string {
+    for (let length = path.length; length > 0; length--) {
+      const part = dotted(path.slice(0, length));
+      const variable = this.#overridden.get(part) ?? this.#overridden.get(dotted(this.#renamed.get(part) ?? []));
+      if (variable !== undefined) return variable;
+    }
+    return `${this.#name}:${this.#lineOf(path)}`;
   }
 
   #lineOf(path: ConfigPath): number {

@@ -49,3 +49,12 @@ export function* unknownKeys(
     }
   }
 }
+
+/** Paths of all keys, sections among them, down to what has no fixed keys. */
+export function* keyPaths(schema: z.ZodType, path: readonly string[] = []): Generator<readonly string[]> {
+  const { shape } = unwrap(schema) as { shape?: Readonly<Record<string, z.ZodType>> };
+  for (const [key, field] of Object.entries(shape ?? {})) {
+    yield [...path, key];
+    yield* keyPaths(field, [...path, key]);
+  }
+}

@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
-import { grpcEnvelope, GrpcMessages } from './grpc-messages.ts';
+import { grpcFrame } from '../rpc/message-stream.ts';
+import { GrpcMessages } from './grpc-messages.ts';
 
 function collect(maxBytes?: number) {
   const messages = new GrpcMessages(maxBytes);
@@ -10,7 +11,7 @@ function collect(maxBytes?: number) {
 
 describe('GrpcMessages', () => {
   it('finds messages wherever they are cut', () => {
-    const bytes = Buffer.concat(['first', '', 'a longer third'].map((each) => grpcEnvelope(Buffer.from(each))));
+    const bytes = Buffer.concat(['first', '', 'a longer third'].map((each) => grpcFrame(Buffer.from(each))));
     for (let size = 1; size <= bytes.length; size++) {
       const { messages, found, push } = collect();
       for (let at = 0; at < bytes.length; at += size) push(bytes.subarray(at, at + size));
@@ -21,8 +22,8 @@ describe('GrpcMessages', () => {
 
   it('does not wait for a message that claims to be longer than any, or than it may be', () => {
     expect(() => collect().push(Buffer.from([0, 0x7f, 0xff, 0xff, 0xff]))).toThrow('too long');
-    expect(() => collect(3).push(grpcEnvelope(Buffer.from('four')))).toThrow('too long');
-    expect(() => collect(4).push(grpcEnvelope(Buffer.from('four')))).not.toThrow();
+    expect(() => collect(3).push(grpcFrame(Buffer.from('four')))).toThrow('too long');
+    expect(() => collect(4).push(grpcFrame(Buffer.from('four')))).not.toThrow();
   });
 
   it('refuses compression, which it did not offer', () => {

@@ -1,18 +1,9 @@
 import { Code, ConnectError } from '@connectrpc/connect';
+import { FRAME_PREFIX_BYTES } from '../rpc/message-stream.ts';
 
-const PREFIX_BYTES = 5;
 /** Where nothing else is said; what claims to be longer is not waited for. */
 const DEFAULT_MAX_MESSAGE_BYTES = 16 * 2 ** 20;
 const NOTHING: Buffer = Buffer.alloc(0);
-
-/** A message with its length before it, uncompressed. */
-export function grpcEnvelope(message: Uint8Array): Buffer {
-  const bytes = Buffer.allocUnsafe(PREFIX_BYTES + message.length);
-  bytes[0] = 0;
-  bytes.writeUInt32BE(message.length, 1);
-  bytes.set(message, PREFIX_BYTES);
-  return bytes;
-}
 
 /** Cuts what a stream brings into messages. */
 export class GrpcMessages {
@@ -40,18 +31,18 @@ export class GrpcMessages {
       this.#parts = undefined;
     }
     this.#needed = 0;
-    while (bytes.length >= PREFIX_BYTES) {
+    while (bytes.length >= FRAME_PREFIX_BYTES) {
       const length = bytes.readUInt32BE(1);
       if (bytes[0] !== 0 || length > this.#maxBytes) {
         const problem = bytes[0] === 0 ? `of ${length} bytes is too long` : 'is compressed, which was not agreed';
         throw new ConnectError(`a message ${problem}`, Code.ResourceExhausted);
       }
-      const end = PREFIX_BYTES + length;
+      const end = FRAME_PREFIX_BYTES + length;
       if (bytes.length < end) {
         this.#needed = end;
         break;
       }
-      deliver(bytes.subarray(PREFIX_BYTES, end));
+      deliver(bytes.subarray(FRAME_PREFIX_BYTES, end));
       bytes = bytes.subarray(end);
     }
     this.#rest = bytes.length === 0 ? NOTHING : bytes;

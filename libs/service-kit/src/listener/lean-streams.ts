@@ -9,8 +9,8 @@ import { context } from '@opentelemetry/api';
 import type { Context } from '@opentelemetry/api';
 import type { BeginCall, Call } from '../rpc/interceptors.ts';
 import type { MessageCall, MessageHandler, MessageStream } from '../rpc/message-stream.ts';
-import { messageStreamOf } from '../rpc/message-stream.ts';
-import { grpcEnvelope, GrpcMessages } from './grpc-messages.ts';
+import { grpcFrame, messageStreamOf } from '../rpc/message-stream.ts';
+import { GrpcMessages } from './grpc-messages.ts';
 
 /** Messages that may wait for their turn before no more are read. */
 const MAX_WAITING = 64;
@@ -37,8 +37,8 @@ interface Registered {
 }
 
 /**
- * gRPC calls with streams in both directions, straight on Node's HTTP/2 streams: of methods that are implemented in terms of messages
- * (`messageStream`), when they are called in plain gRPC. Everything else is left to Connect, and so are interceptors: these calls are
+ * gRPC calls straight on Node's HTTP/2 streams: of methods that are implemented in terms of messages (`messageStream`) or bytes
+ * (`encodedAnswer`), when they are called in plain gRPC. Everything else is left to Connect, and so are interceptors: these calls are
  * counted, traced and checked here. Headers go out at once and `grpc-timeout` is not heeded: see `openEarly`.
  */
 export class LeanStreams {
@@ -152,13 +152,23 @@ class LeanCall implements MessageCall {
     const stream = this.#stream;
     if (this.#isOver || stream.destroyed) return false;
     this.#watch.responseMessage();
-    if (stream.write(grpcEnvelope(message))) return true;
+    if (stream.write(grpcFrame(message))) return true;
     if (stream.writableLength > MAX_UNSENT_BYTES)
       this.end(new ConnectError('answers are not read', Code.ResourceExhausted));
     return false;
   }
 
   end(error?: unknown): void {
+    this.#end(error);
+  }
+
+  answer(frame: Buffer): void {
+    if (this.#isOver) return;
+    this.#watch.responseMessage();
+    this.#end(undefined, frame);
+  }
+
+  #end(error: unknown, frame?: Buffer): void {
     if (this.#isOver) return;
     const told = this.#finish(error);
     const stream = this.#stream;
@@ -170,7 +180,8 @@ class LeanCall implements MessageCall {
         if (!stream.destroyed) stream.close(constants.NGHTTP2_NO_ERROR);
       });
     });
-    stream.end();
+    if (frame === undefined) stream.end();
+    else stream.end(frame);
   }
 
   /** @returns what the caller is to be told */

@@ -10,6 +10,7 @@ export const DF_CODE_HEADER = 'df-code';
 export const RPC_CODES: Readonly<Record<string, Code>> = {
   ALREADY_EXISTS: Code.AlreadyExists,
   ANNOUNCEMENT_BACKLOG: Code.ResourceExhausted,
+  CLUSTER_NOT_FOUND: Code.FailedPrecondition,
   CONFIG: Code.FailedPrecondition,
   DATABASE_UNAVAILABLE: Code.Unavailable,
   DIGEST_FORMAT: Code.InvalidArgument,
@@ -31,6 +32,7 @@ export const RPC_CODES: Readonly<Record<string, Code>> = {
   RANGE_NOT_SATISFIABLE: Code.OutOfRange,
   REFERENCE_NOT_FOUND: Code.NotFound,
   STILL_IN_USE: Code.FailedPrecondition,
+  SUPERSEDED: Code.Aborted,
   TASK_ABANDONED: Code.Aborted,
   TASK_DIGEST_MISMATCH: Code.DataLoss,
   TASK_NOT_FOUND: Code.NotFound,

@@ -4,14 +4,14 @@ import type { Transport } from '@connectrpc/connect';
 import { Code, ConnectError, createClient } from '@connectrpc/connect';
 import type { ConnectRouter } from '@connectrpc/connect';
 import { createConnectTransport, createGrpcTransport } from '@connectrpc/connect-node';
-import { scheduler } from '@d7y/api';
+import { common, scheduler } from '@d7y/api';
 import { DigestFormatError } from '@d7y/piece';
 import { AsyncQueue } from '../async/async-queue.ts';
 import { memoryLogger } from '../listener/_servers.ts';
 import { listen } from '../listener/listen.ts';
 import { createMetrics } from '../observe/metrics.ts';
 import type { OpenMessageStream } from './message-stream.ts';
-import { messageStream } from './message-stream.ts';
+import { encodedAnswer, grpcFrame, messageStream } from './message-stream.ts';
 
 const { Scheduler } = scheduler;
 type Open = OpenMessageStream<scheduler.AnnouncePeerRequest>;
@@ -163,5 +163,38 @@ describe('messageStream in plain gRPC', () => {
     expect(text).toContain(`grpc_server_msg_received_total{${labels}} 2`);
     expect(text).toContain(`grpc_server_msg_sent_total{${labels}} 1`);
     expect(text).toContain(`grpc_server_handled_total{${labels},grpc_code="InvalidArgument"} 1`);
+  });
+});
+
+describe.each([
+  ['in plain gRPC', overGrpc],
+  ['through Connect', overConnect],
+])('encodedAnswer, %s', (_name, transportTo) => {
+  const long = 'x'.repeat(300_000);
+  const frame = grpcFrame(toBinary(common.TaskSchema, create(common.TaskSchema, { id: long })));
+  const routes = (router: ConnectRouter) =>
+    void router.service(Scheduler, {
+      statTask: encodedAnswer(Scheduler.method.statTask, ({ taskId }) => {
+        if (taskId === 'wrong') throw new DigestFormatError('wrong');
+        return frame;
+      }),
+    });
+
+  it('sends the same bytes to everybody', async () => {
+    const metrics = createMetrics({ processMetrics: false });
+    await using rig = await startWith(routes, transportTo, metrics);
+    const client = createClient(Scheduler, rig.transport);
+    const answers = await Promise.all(Array.from({ length: 20 }, () => client.statTask({ taskId: 'a' })));
+    expect(answers.every(({ id }) => id === long)).toBe(true);
+    const text = await metrics.registry.metrics();
+    expect(text).toMatch(/grpc_server_handled_total\{[^}]*StatTask[^}]*OK[^}]*\} 20/);
+    expect(text).toMatch(/grpc_server_msg_sent_total\{[^}]*StatTask[^}]*\} 20/);
+  });
+
+  it('tells the caller what is wrong, and lives on', async () => {
+    await using rig = await startWith(routes, transportTo);
+    const client = createClient(Scheduler, rig.transport);
+    await expect(client.statTask({ taskId: 'wrong' })).rejects.toMatchObject({ code: Code.InvalidArgument });
+    expect((await client.statTask({ taskId: 'a' })).id).toBe(long);
   });
 });

@@ -1,8 +1,9 @@
 import { context } from '@opentelemetry/api';
 import type { Context } from '@opentelemetry/api';
-import type { DescMessage, DescMethodBiDiStreaming, MessageShape } from '@bufbuild/protobuf';
+import type { DescMessage, DescMethodBiDiStreaming, DescMethodUnary, MessageShape } from '@bufbuild/protobuf';
 import { fromBinary } from '@bufbuild/protobuf';
 import type { ContextValues, HandlerContext, MethodImpl } from '@connectrpc/connect';
+import { Code, ConnectError } from '@connectrpc/connect';
 import { AsyncQueue } from '../async/async-queue.ts';
 import { untilAborted } from '../async/until-aborted.ts';
 
@@ -21,6 +22,8 @@ export interface MessageCall {
   send(message: Uint8Array): boolean;
   /** Ends the call after what was sent: with an error, or well. */
   end(error?: unknown): void;
+  /** Sends the only answer, as `grpcFrame` makes it, and ends the call. */
+  answer(frame: Buffer): void;
 }
 
 /** Takes what comes in one call. Methods that throw end it. */
@@ -46,6 +49,8 @@ export type OpenMessageStream<I> = MessageStream<I>['open'];
 const STREAM = Symbol('serves a message stream');
 const MAX_UNSENT = 256;
 const FEW_UNSENT = 16;
+/** Whether it is compressed, and its length. */
+export const FRAME_PREFIX_BYTES = 5;
 
 /**
  * Implementation of a method in terms of messages, without iterables and promises between them and the wire: the listener runs it
@@ -66,6 +71,10 @@ export function messageStream<I extends DescMessage, O extends DescMessage>(
     };
     const handler = open({
       ...{ values: call.values, trace: context.active(), signal: call.signal, end },
+      answer: (frame) => {
+        unsent.push(frame.subarray(FRAME_PREFIX_BYTES));
+        end();
+      },
       send: (message) => {
         try {
           unsent.push(message);
@@ -103,6 +112,37 @@ export function messageStream<I extends DescMessage, O extends DescMessage>(
     }
   };
   return Object.assign(implementation, { [STREAM]: { open, parse } });
+}
+
+/** A message of gRPC, uncompressed, with its length before it. */
+export function grpcFrame(message: Uint8Array): Buffer {
+  const frame = Buffer.allocUnsafe(FRAME_PREFIX_BYTES + message.length);
+  frame[0] = 0;
+  frame.writeUInt32BE(message.length, 1);
+  frame.set(message, FRAME_PREFIX_BYTES);
+  return frame;
+}
+
+/**
+ * Implementation of a method with one request and one answer that is there already, encoded: the listener sends the very bytes, which many
+ * calls may share. Connect, where a call comes by something else than plain gRPC, sees a message.
+ * @param answer returns what `grpcFrame` made; throws what callers are told
+ */
+export function encodedAnswer<I extends DescMessage, O extends DescMessage>(
+  method: DescMethodUnary<I, O>,
+  answer: (request: MessageShape<I>, values: ContextValues) => Buffer,
+): MethodImpl<DescMethodUnary<I, O>> {
+  const implementation = (request: MessageShape<I>, call: HandlerContext) =>
+    fromBinary(method.output, answer(request, call.values).subarray(FRAME_PREFIX_BYTES));
+  const open: OpenMessageStream<MessageShape<I>> = (call) => ({
+    message(request) {
+      call.answer(answer(request, call.values));
+      return undefined;
+    },
+    ended: () => call.end(new ConnectError('the call has no request', Code.InvalidArgument)),
+    closed: () => undefined,
+  });
+  return Object.assign(implementation, { [STREAM]: { open } }) as MethodImpl<DescMethodUnary<I, O>>;
 }
 
 /** How the method is served, if it is implemented in terms of messages. */

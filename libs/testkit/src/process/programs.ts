@@ -21,7 +21,6 @@ const DEBIAN_PACKAGE = {
   dockerd: 'docker.io',
   docker: 'docker.io',
   nft: 'nftables',
-  'redis-server': 'redis-server',
 } as const;
 
 export type Program = keyof typeof DEBIAN_PACKAGE;

@@ -1,0 +1,185 @@
+import { readFileSync } from 'node:fs';
+import type { ListenAddress, LogLevel } from '@d7y/service-kit';
+import {
+  ConfigError,
+  describeSystemError,
+  firstAddress,
+  isLoopbackAddress,
+  readConfig,
+  Secret,
+} from '@d7y/service-kit';
+import type { ManagerFile } from './schema.ts';
+import { ALIASES, KNOWN_ELSEWHERE, managerSchema } from './schema.ts';
+
+/** Published with the installation charts of others, so everybody can sign with it. */
+const PUBLISHED_KEYS: ReadonlySet<string> = new Set(['ZHJhZ29uZmx5Cg==', 'ZHJhZ29uZmx5', 'dragonfly']);
+const MIN_KEY_LENGTH = 16;
+const SEALING_KEY_BYTES = 32;
+const ENV_PREFIX = 'DRAGONFLY_MANAGER';
+/** Variables that the program reads besides those that stand for keys. */
+const ROOT_PASSWORD = 'DRAGONFLY_INITIAL_ROOT_PASSWORD';
+const FIRST_TOKEN = 'DRAGONFLY_PAT';
+
+type Postgres = Omit<ManagerFile['database']['postgres'], 'passwordFile'>;
+type Redis = Omit<ManagerFile['database']['redis'], 'passwordFile' | 'sentinelPasswordFile'>;
+type Jwt = Omit<ManagerFile['auth']['jwt'], 'key' | 'keyFile'> & { readonly key: Secret };
+
+/** Everything a manager needs to know, with all defaults filled in; times in milliseconds. */
+export interface ManagerConfig extends Omit<
+  ManagerFile,
+  'verbose' | 'server' | 'auth' | 'database' | 'secrets' | 'metrics' | 'bootstrap'
+> {
+  readonly server: Omit<ManagerFile['server'], 'grpc'> & {
+    readonly grpc: Omit<ManagerFile['server']['grpc'], 'port'> & {
+      readonly advertiseIP: string;
+      /** Of this machine; every address unless given. */
+      readonly listen: ListenAddress;
+    };
+  };
+  readonly auth: Omit<ManagerFile['auth'], 'jwt'> & { readonly jwt: Jwt };
+  readonly database: {
+    readonly postgres: Postgres;
+    /** Undefined: the queue is in PostgreSQL. */
+    readonly redis: Redis | undefined;
+  };
+  /** Seals credentials of jobs; 32 bytes. Undefined: jobs with credentials are refused. */
+  readonly sealingKey: Secret | undefined;
+  readonly metrics: { readonly listen: ListenAddress | undefined };
+  readonly bootstrap: ManagerFile['bootstrap'] & {
+    /** Of the user root, when it is made; random unless given. */
+    readonly rootPassword: Secret | undefined;
+    /** A personal access token of root that is made at the start. */
+    readonly token: Secret | undefined;
+  };
+  /** One line each, for the log once there is one. */
+  readonly warnings: readonly string[];
+}
+
+/** Where a configuration comes from. */
+export interface ManagerConfigSource {
+  readonly path?: string | undefined;
+  /** The YAML itself, instead of a file. */
+  readonly text?: string | undefined;
+  /** The file may be missing. */
+  readonly optional?: boolean;
+  /** Override what the file says. */
+  readonly console?: boolean;
+  readonly logLevel?: LogLevel | undefined;
+  readonly env: Readonly<Record<string, string | undefined>>;
+}
+
+/** Reads, checks and completes the configuration; files with secrets are read, too. @throws {ConfigError} */
+export function readManagerConfig(source: ManagerConfigSource): ManagerConfig {
+  const { console, logLevel: level, env, ...file } = source;
+  const { config, warnings } = readConfig({
+    ...{ ...file, env, envPrefix: ENV_PREFIX },
+    ...{ schema: managerSchema, aliases: ALIASES, knownElsewhere: KNOWN_ELSEWHERE },
+  });
+  const { server, metrics, auth, database, secrets, bootstrap, verbose, ...rest } = config;
+  const { port, ...grpc } = server.grpc;
+  const { enableIPv6 } = config.network;
+  const { passwordFile: _databaseFile, ...postgres } = database.postgres;
+  const { passwordFile: _redisFile, sentinelPasswordFile: _sentinelFile, ...redis } = database.redis;
+  const key = secretOf('auth.jwt.key', auth.jwt.key, auth.jwt.keyFile);
+  const sealing = secretOf('secrets.key', secrets.key, secrets.keyFile);
+  const postgresPassword = secretOf('database.postgres.password', postgres.password, database.postgres.passwordFile);
+  const redisPassword = secretOf('database.redis.password', redis.password, database.redis.passwordFile);
+  const sentinelPassword = secretOf(
+    'database.redis.sentinelPassword',
+    redis.sentinelPassword,
+    database.redis.sentinelPasswordFile,
+  );
+  return {
+    ...rest,
+    console: config.console || console === true,
+    server: {
+      ...server,
+      logLevel: level ?? (verbose ? 'debug' : server.logLevel),
+      grpc: {
+        ...grpc,
+        advertiseIP: grpc.advertiseIP ?? firstAddress(enableIPv6 ? 'IPv6' : 'IPv4'),
+        listen: { host: grpc.listenIP ?? (enableIPv6 ? '::' : '0.0.0.0'), port: port.start },
+      },
+    },
+    auth: { ...auth, jwt: { ...withoutKeys(auth.jwt), key: signingKey(key, auth.allowInsecureDefaults) } },
+    database: {
+      postgres: { ...postgres, ...(postgresPassword && { password: postgresPassword }) },
+      redis:
+        redis.addrs.length === 0
+          ? undefined
+          : {
+              ...redis,
+              ...(redisPassword && { password: redisPassword }),
+              ...(sentinelPassword && { sentinelPassword }),
+            },
+    },
+    sealingKey: sealing && sealingKey(sealing),
+    metrics: { listen: metrics.enable ? metrics.addr : undefined },
+    bootstrap: { ...bootstrap, rootPassword: fromEnv(env, ROOT_PASSWORD), token: fromEnv(env, FIRST_TOKEN) },
+    warnings: [...warnings, ...ownWarnings(config, sealing)],
+  };
+}
+
+const withoutKeys = ({ key: _key, keyFile: _keyFile, ...rest }: ManagerFile['auth']['jwt']) => rest;
+
+function fromEnv(env: ManagerConfigSource['env'], name: string): Secret | undefined {
+  const value = env[name];
+  return value === undefined || value === '' ? undefined : new Secret(value);
+}
+
+/** A secret, as written or from its file. A newline at the end of a file is none of it. */
+function secretOf(key: string, written: Secret | undefined, path: string | undefined): Secret | undefined {
+  if (path === undefined) return written?.reveal() === '' ? undefined : written;
+  if (written !== undefined) throw new ConfigError([`${key}File: the same setting as ${key}, keep only one of them`]);
+  let value: string;
+  try {
+    value = readFileSync(path, 'utf8').replace(/\r?\n$/, '');
+  } catch (error) {
+    throw new ConfigError([`${key}File: ${describeSystemError(error, path) ?? `${path}: cannot be read`}`], {
+      cause: error,
+    });
+  }
+  if (value === '') throw new ConfigError([`${key}File: ${path} is empty`]);
+  return new Secret(value);
+}
+
+function signingKey(key: Secret | undefined, allowInsecure: boolean): Secret {
+  if (key === undefined)
+    throw new ConfigError(['auth.jwt.key: missing, sessions cannot be signed; make one with: openssl rand -base64 32']);
+  if (allowInsecure) return key;
+  if (PUBLISHED_KEYS.has(key.reveal()))
+    throw new ConfigError([
+      'auth.jwt.key: this one is published, so everybody could sign in; make another one with: openssl rand -base64 32',
+    ]);
+  if (key.reveal().length < MIN_KEY_LENGTH)
+    throw new ConfigError([
+      `auth.jwt.key: shorter than ${MIN_KEY_LENGTH} characters; make one with: openssl rand -base64 32`,
+    ]);
+  return key;
+}
+
+function sealingKey(key: Secret): Secret {
+  const text = key.reveal();
+  const bytes = /^[0-9a-f]{64}$/i.test(text) ? Buffer.from(text, 'hex') : Buffer.from(text, 'base64');
+  if (bytes.length !== SEALING_KEY_BYTES)
+    throw new ConfigError(['secrets.key: expected 32 bytes in base64 or hex; make them with: openssl rand -base64 32']);
+  return key;
+}
+
+function ownWarnings({ server, database, auth, job }: ManagerFile, sealing: Secret | undefined): string[] {
+  const warnings: string[] = [];
+  if (database.type !== 'postgres')
+    warnings.push(`database.type: ${database.type} is not available, PostgreSQL is used: see database.postgres`);
+  if (sealing === undefined) warnings.push('secrets.key: not set, so jobs that bring credentials are refused');
+  if (server.grpc.tls === undefined && !isLoopbackAddress(server.grpc.listenIP))
+    warnings.push(
+      'server.grpc.tls: not set, so whoever can reach the port may register as a scheduler: trust your network',
+    );
+  if (auth.openRoutes.length > 0)
+    warnings.push(`auth.openRoutes: anybody may call ${auth.openRoutes.join(', ')} without credentials`);
+  if (auth.signup === 'open') warnings.push('auth.signup: anybody may make a user, who may read most of what there is');
+  if (auth.allowInsecureDefaults) warnings.push('auth.allowInsecureDefaults: sessions may be signed by others');
+  if (job.preheat.tls.insecureSkipVerify)
+    warnings.push('job.preheat.tls.insecureSkipVerify: registries are believed without proof');
+  return warnings;
+}

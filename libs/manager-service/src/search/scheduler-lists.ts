@@ -1,0 +1,126 @@
+import { create, toBinary } from '@bufbuild/protobuf';
+import { manager } from '@d7y/api';
+import type { Seeker } from '@d7y/cluster-search';
+import { grpcFrame } from '@d7y/service-kit';
+import { LRUCache } from 'lru-cache';
+import type { TellProblem } from './cluster-documents.ts';
+import { clusterForDaemons, schedulerMessage } from './cluster-messages.ts';
+import type { SchedulerFacts } from './cluster-facts.ts';
+import type { ClusterView, ViewedCluster } from './cluster-view.ts';
+
+/** Of whole answers; an answer names all clusters, so there are as many as there are orders in which clusters suit. */
+const MAX_ANSWER_BYTES = 64 * 2 ** 20;
+/** Daemons of which the order is remembered. */
+const MAX_SEEKERS = 200_000;
+
+/** How often an answer was there, and how often it had to be put together. */
+export interface CacheCounts {
+  hits: number;
+  misses: number;
+}
+
+/**
+ * Answers to daemons that look for schedulers, encoded. The schedulers of a cluster are encoded once for a view, or taken over from the
+ * view before; an answer is those of all clusters in the order of the daemon, and daemons with the same order share it.
+ */
+export class SchedulerLists {
+  readonly counts: CacheCounts = { hits: 0, misses: 0 };
+  readonly #tell: TellProblem;
+  #view: ClusterView | undefined;
+  /** What was encoded of a cluster, and from what: it may serve for the next view, too. */
+  #parts = new Map<number, EncodedCluster>();
+  #byCluster = new Map<number, Buffer>();
+  /** Daemon → its order. Texts are shared by daemons with the same order. */
+  readonly #orders = new LRUCache<string, string>({ max: MAX_SEEKERS });
+  /** Order → answer. */
+  readonly #answers = new LRUCache<string, Buffer>({
+    maxSize: MAX_ANSWER_BYTES,
+    sizeCalculation: (answer, order) => answer.length + order.length + 1,
+  });
+
+  constructor(tell: TellProblem) {
+    this.#tell = tell;
+  }
+
+  /** Every scheduler of one cluster, active or not; undefined when there is no such cluster. */
+  ofCluster(view: ClusterView, clusterId: number): Buffer | undefined {
+    this.#show(view);
+    const known = this.#byCluster.get(clusterId);
+    if (known !== undefined) return known;
+    const cluster = view.clusters.get(clusterId);
+    if (cluster === undefined) return undefined;
+    const answer = grpcFrame(encode(cluster.schedulers, cluster, view, this.#tell));
+    this.#byCluster.set(clusterId, answer);
+    return answer;
+  }
+
+  /** The schedulers of all clusters that daemons are sent to, the best cluster for this one first. */
+  forSeeker(view: ClusterView, seeker: Seeker): Buffer {
+    this.#show(view);
+    const key = `${seeker.ip}\n${seeker.hostname}\n${seeker.idc ?? ''}\n${seeker.location ?? ''}`;
+    let order = this.#orders.get(key);
+    let answer = order === undefined ? undefined : this.#answers.get(order);
+    if (answer !== undefined) {
+      this.counts.hits++;
+      return answer;
+    }
+    this.counts.misses++;
+    const clusterIds = view.rank(seeker).map(({ clusterId }) => clusterId);
+    order ??= clusterIds.join();
+    this.#orders.set(key, order);
+    answer = this.#answers.get(order);
+    if (answer === undefined) {
+      const parts = clusterIds.flatMap((id) => this.#parts.get(id)?.bytes ?? []);
+      answer = grpcFrame(Buffer.concat(parts));
+      this.#answers.set(order, answer);
+    }
+    return answer;
+  }
+
+  #show(view: ClusterView): void {
+    if (view === this.#view) return;
+    const before = this.#parts;
+    this.#parts = new Map();
+    let isSame = this.#view !== undefined && before.size === view.offered.size;
+    for (const id of view.offered) {
+      const cluster = view.clusters.get(id);
+      if (cluster === undefined) continue;
+      const schedulers = view.usableSchedulers(cluster);
+      const content = JSON.stringify([
+        cluster.facts,
+        schedulers.map((each) => [{ ...each, activeUntilMs: 0 }, view.isActive(each)]),
+      ]);
+      const known = before.get(id);
+      if (known?.content !== content) isSame = false;
+      this.#parts.set(
+        id,
+        known?.content === content ? known : { content, bytes: encode(schedulers, cluster, view, this.#tell) },
+      );
+    }
+    this.#view = view;
+    this.#byCluster.clear();
+    if (isSame) return;
+    this.#orders.clear();
+    this.#answers.clear();
+  }
+}
+
+interface EncodedCluster {
+  readonly content: string;
+  readonly bytes: Uint8Array;
+}
+
+/** Messages of one repeated field may be put behind each other: a list is what its parts are. */
+function encode(
+  schedulers: readonly SchedulerFacts[],
+  cluster: ViewedCluster,
+  view: ClusterView,
+  tell: TellProblem,
+): Uint8Array {
+  const schedulerCluster = clusterForDaemons(cluster, tell);
+  const list = schedulers.map((scheduler) => ({ ...schedulerMessage(scheduler, view), schedulerCluster }));
+  return toBinary(
+    manager.ListSchedulersResponseSchema,
+    create(manager.ListSchedulersResponseSchema, { schedulers: list }),
+  );
+}
