@@ -23,5 +23,18 @@ export { PasswordHasher } from './secrets/password-hash.ts';
 export { Sealer } from './secrets/sealer.ts';
 export { hashToken, makeToken, prefixOf, TOKEN_KINDS } from './secrets/token-secret.ts';
 export type { TokenKind } from './secrets/token-secret.ts';
+export { JobIntake } from './jobs/job-intake.ts';
+export type { Intake, JobEnd, NewJob, OutboxEntry, PendingJob } from './jobs/job-intake.ts';
+export { JobWork } from './jobs/job-work.ts';
+export type {
+  JobLayer,
+  JobTarget,
+  LayerName,
+  NewLayer,
+  NewPeer,
+  NewTarget,
+  SchedulerAddress,
+  WantedJob,
+} from './jobs/job-work.ts';
 export { declareClusters } from './declare-clusters.ts';
 export type { DeclaredCluster } from './declare-clusters.ts';

@@ -314,6 +314,21 @@ describe('weakness 8: private content that is here', () => {
     expect((await pull(engine, url, { isAccepted: true })).equals(bytes)).toBe(true);
     expect(origin.calls).toHaveLength(before);
   });
+
+  it('is brought here from others, without credentials, only for whom the front end accepted', async () => {
+    const { url, bytes } = blob(9 * MIB);
+    origin.put(url, { bytes, authorization: 'Bearer planted' });
+    await pull(cluster.add('a'), url, { credentials });
+    const before = origin.calls.length;
+    const keeper = cluster.add('b');
+    const kept = { priority: 3, disableBackToSource: true };
+    const parents = [cluster.asParent('a', 'peer', bytes.length, true)];
+    cluster.scheduler.answer = () => ({ kind: 'parents', parents });
+    await expect(pull(keeper, url, kept)).rejects.toMatchObject({ code: 'TASK_UNAVAILABLE' });
+    expect((await pull(keeper, url, { ...kept, isAccepted: true })).equals(bytes)).toBe(true);
+    expect(origin.calls).toHaveLength(before);
+    await expect(pull(keeper, url)).rejects.toMatchObject({ status: 401 });
+  });
 });
 
 describe('a download whose scheduler', () => {

@@ -38,7 +38,7 @@ function isOriginDown(error: unknown): boolean {
 
 /**
  * Learns the length of a task: from its origin, which thereby accepts the caller; from the swarm while the origin is
- * down, but only what is known there as public.
+ * down, but only what is known there as public, or what the caller may have anyway.
  * @param register makes the registration of this download, given what is known of the length
  * @throws what the origin threw, when the swarm cannot tell either
  */
@@ -83,8 +83,9 @@ export async function resolveTask(
       const instruction = first.value;
       const offered = instruction.kind === 'parents' ? instruction.parents : [];
       const contentLength = offered.find((parent) => parent.contentLength !== undefined)?.contentLength;
-      // Somebody needed credentials for it: without the origin nobody can say whether our caller may have it.
-      if (contentLength === undefined || offered.some((parent) => parent.isPrivate)) {
+      // Somebody needed credentials for it: without the origin nobody can say whether our caller may have it, unless that is known.
+      const mayHave = request.isAccepted === true || !offered.some((parent) => parent.isPrivate);
+      if (contentLength === undefined || !mayHave) {
         void announcement.failed('the origin cannot be reached');
         return undefined;
       }

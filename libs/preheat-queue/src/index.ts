@@ -1,1 +1,14 @@
-export {};
+export { connectRedis, DEFAULT_PREFIX, DEFAULT_SCHEMA } from './connection.ts';
+export type { PostgresAddress, QueueAddress, RedisAddress } from './connection.ts';
+export { JobQueues, QueueUnavailableError } from './job-queues.ts';
+export type { JobQueuesOptions, QueueDepth, QueuedJob } from './job-queues.ts';
+export { toJobResult } from './job-result.ts';
+export type { ClusterOutcome, JobResultFacts, TaskState } from './job-result.ts';
+export { joinSecrets, lackSecrets, secretContextOf, splitSecrets } from './job-secrets.ts';
+export { JOB_TYPES, jobReportOf, QueueMessageError } from './messages.ts';
+export type { JobMessage, JobReport, JobType, LayerMessage } from './messages.ts';
+export { JOB_QUEUES, jobQueueOf } from './names.ts';
+export type { JobQueueName } from './names.ts';
+export { watchQueues } from './queue-metrics.ts';
+export { JobCancelledError, QueueWorkers, WorkerStoppingError } from './queue-workers.ts';
+export type { Advance, AdvanceJob, DoLayer, QueueWorkersOptions, Run } from './queue-workers.ts';

@@ -1,4 +1,5 @@
 import type { ReadonlyPieceSet } from '@d7y/piece';
+import type { PeerView } from './peer.ts';
 
 /** Why a registration or a request for parents is turned down. */
 export type RefusalCode = 'notFound' | 'failedPrecondition' | 'resourceExhausted';
@@ -12,6 +13,8 @@ export type ParentRole = 'neighbour' | 'fallback';
 /** A parent in an offer. */
 export interface OfferedParent {
   readonly peerId: string;
+  /** The same, as it is now. */
+  readonly peer: PeerView;
   readonly role: ParentRole;
 }
 

@@ -1,3 +1,4 @@
+import type { RegistrationFacts } from './facts.ts';
 import { Host } from './host.ts';
 import type { HostFacts, HostView } from './host.ts';
 import type { PeerView, Priority } from './peer.ts';
@@ -62,21 +63,32 @@ export function restore(roster: Roster, memory: SwarmMemory, nowMs: number): voi
     const host = roster.hosts.get(holder.hostId);
     const remembered = tasks.get(holder.taskId);
     if (host === undefined || remembered === undefined || roster.peers.has(holder.peerId)) continue;
-    const facts = { ...holder, ...remembered.size, range: undefined, needBackToSource: false, metadataOnly: false };
-    const peer = roster.createPeer(facts, host, nowMs);
+    const isFirst = !roster.tasks.has(holder.taskId);
+    const peer = roster.createPeer(factsOf(holder), host, nowMs);
     if (peer === undefined) return;
     const { task } = peer;
-    peer.priority = holder.priority;
-    task.learnSize(remembered.size);
-    task.isPrivate = remembered.isPrivate;
-    task.apply('download', nowMs);
-    task.apply('downloadSucceeded', nowMs);
-    peer.apply('registerNormal', nowMs);
-    peer.apply('download', nowMs);
-    peer.apply('downloadSucceeded', nowMs);
-    roster.conclude(peer);
+    if (isFirst) {
+      task.learnSize(remembered.size);
+      task.isPrivate = remembered.isPrivate;
+      task.apply('download', nowMs);
+      task.apply('downloadSucceeded', nowMs);
+    }
+    peer.recall();
+    // Nobody gets anything from a host that is not heard of: there is nothing to put in order yet.
+    if (host.isFit) roster.reindex(peer);
   }
 }
+
+const factsOf = ({ hostId, taskId, peerId, priority, concurrentPieceCount }: RememberedHolder): RegistrationFacts => ({
+  hostId,
+  taskId,
+  peerId,
+  priority,
+  concurrentPieceCount,
+  range: undefined,
+  needBackToSource: false,
+  metadataOnly: false,
+});
 
 /**
  * Asks hosts that are remembered to hold the task whether they are there.

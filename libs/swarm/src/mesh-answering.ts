@@ -421,9 +421,10 @@ export class MeshAnswering implements Answering {
 
   /** Tells a child of ours of the parents that it has. */
   #offer(child: Peer, nowMs: number): void {
+    const { fallback } = child;
     const ranked = [...child.parents]
-      .map((parent) => ({ parent, ...rankOf(parent, child, this.#random()) }))
-      .sort((a, b) => Number(a.parent === child.fallback) - Number(b.parent === child.fallback) || byRank(a, b));
+      .map((parent) => ({ parent, rank: rankOf(parent, child, this.#random()) }))
+      .sort((a, b) => Number(a.parent === fallback) - Number(b.parent === fallback) || byRank(a.rank, b.rank));
     child.task.stale.delete(child);
     this.#announce(
       child,
@@ -441,6 +442,7 @@ export class MeshAnswering implements Answering {
       peerId: child.id,
       parents: parents.map((parent) => ({
         peerId: parent.id,
+        peer: parent,
         role: parent === child.fallback ? 'fallback' : 'neighbour',
       })),
     });

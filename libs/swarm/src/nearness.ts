@@ -30,15 +30,32 @@ export function rankOf(parent: PeerView, child: PeerView, lot: number): Rank {
 
 /** 0 for the same data centre and place, more the less they share. */
 function distanceBetween(a: HostView, b: HostView): number {
-  const sameIdc = a.facts.idc !== undefined && a.facts.idc.toLowerCase() === b.facts.idc?.toLowerCase();
+  const sameIdc = a.facts.idc !== undefined && isSame(a.facts.idc, b.facts.idc);
   return (sameIdc ? 0 : LOCATION_DEPTH + 1) + LOCATION_DEPTH - sharedElements(a.facts.location, b.facts.location);
 }
 
+const isSame = (a: string, b: string | undefined): boolean => a === b || a.toLowerCase() === b?.toLowerCase();
+
 function sharedElements(a = '', b = ''): number {
   if (a === '' || b === '') return 0;
-  if (a.toLowerCase() === b.toLowerCase()) return LOCATION_DEPTH;
-  const left = a.toLowerCase().split('|').slice(0, LOCATION_DEPTH);
-  const right = b.toLowerCase().split('|');
-  const different = left.findIndex((element, index) => element !== right[index]);
-  return different < 0 ? left.length : different;
+  if (isSame(a, b)) return LOCATION_DEPTH;
+  const left = elementsOf(a);
+  const right = elementsOf(b);
+  let shared = 0;
+  while (shared < LOCATION_DEPTH && shared < left.length && left[shared] === right[shared]) shared++;
+  return shared;
+}
+
+/** Many hosts share few places, and each is compared with many others. */
+const MAX_REMEMBERED_PLACES = 10_000;
+const remembered = new Map<string, readonly string[]>();
+
+function elementsOf(location: string): readonly string[] {
+  let elements = remembered.get(location);
+  if (elements === undefined) {
+    elements = location.toLowerCase().split('|');
+    if (remembered.size >= MAX_REMEMBERED_PLACES) remembered.clear();
+    remembered.set(location, elements);
+  }
+  return elements;
 }

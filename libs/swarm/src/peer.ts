@@ -190,6 +190,13 @@ export class Peer implements PeerView {
     return true;
   }
 
+  /** It is known from before a restart to have the whole task. */
+  recall(): void {
+    this.state = 'Succeeded';
+    this.link = CLOSED;
+    this.isNoted = true;
+  }
+
   /** Whether the parent is not to be offered to this peer, as things are. */
   refuses(parent: Peer): boolean {
     return (

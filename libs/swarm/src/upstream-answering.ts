@@ -210,7 +210,7 @@ export class UpstreamAnswering implements Answering {
     this.#roster.decisions.push({
       kind: 'offerParents',
       peerId: child.id,
-      parents: parents.map(({ id }) => ({ peerId: id, role: 'neighbour' })),
+      parents: parents.map((peer) => ({ peerId: peer.id, peer, role: 'neighbour' })),
     });
     this.#roster.reindex(child);
   }

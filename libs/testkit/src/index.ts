@@ -27,6 +27,9 @@ export { blobsOf, makeImage } from './images/image.ts';
 export type { ImageLayout, ImageOptions, PlatformImage } from './images/image.ts';
 export type { BlobDescriptor } from './images/layer.ts';
 
+export { startRedisServer } from './redis/redis-server.ts';
+export type { RedisServer, RedisServerOptions } from './redis/redis-server.ts';
+
 export { startCountingProxy } from './http/counting-proxy.ts';
 export type { CountingProxy, CountingProxyOptions } from './http/counting-proxy.ts';
 export { coverageOf } from './http/coverage.ts';

@@ -13,7 +13,7 @@ import { benchFanIn } from './fan-in.ts';
 import { benchMemory } from './memory.ts';
 import { benchPeer } from './peer.ts';
 import { benchProxy, benchProxy64 } from './proxy.ts';
-import { benchScheduler, benchSchedulerCrowd } from './scheduler.ts';
+import { benchScheduler, benchSchedulerCrowd, benchSchedulerWarm } from './scheduler.ts';
 import { benchSmall } from './small.ts';
 import { benchSwarm } from './swarm.ts';
 
@@ -27,6 +27,7 @@ const BENCHES: Readonly<Record<string, (options: BenchOptions) => Promise<readon
   memory: benchMemory,
   scheduler: benchScheduler,
   schedulerCrowd: benchSchedulerCrowd,
+  schedulerWarm: benchSchedulerWarm,
   swarm: benchSwarm,
 };
 
@@ -64,7 +65,11 @@ await new Command('bench')
   .addOption(new Option('--size-mib <n>', 'bytes of each transfer').default(1024).argParser(atLeast(1)))
   .addOption(new Option('--blobs <n>', 'blobs at once, of memory').default(64).argParser(atLeast(1)))
   .addOption(new Option('--rounds <n>', 'of memory').default(5).argParser(atLeast(1)))
-  .addOption(new Option('--hosts <n>', 'daemons, of scheduler (10000) and swarm (8)').argParser(atLeast(1)))
+  .addOption(
+    new Option('--hosts <n>', 'daemons, of scheduler (10000), schedulerWarm (1000) and swarm (8)').argParser(
+      atLeast(1),
+    ),
+  )
   .addOption(new Option('--protocol <name>', 'of scheduler and schedulerCrowd; both by default').choices(PROTOCOLS))
   .addOption(
     new Option('--rate <rate>', 'of each link, of swarm')

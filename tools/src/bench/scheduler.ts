@@ -1,5 +1,6 @@
 import { mkdtemp } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { SchedulerNode, tempDir } from '@d7y/testkit';
 import type { BenchOptions, Measurement } from './measurement.ts';
 import { PROTOCOLS } from './measurement.ts';
@@ -19,6 +20,11 @@ const ROUNDS = 3;
 const LEAST = 10_000;
 const LATENCY_SECONDS = 8;
 const LAYERS = 10;
+/** Peers that a scheduler is to know again, and for how long what it knows may be on its way to the disk. */
+const REMEMBERED = 100_000;
+const WRITTEN_WITHIN_MS = 5_000;
+/** Of the line of a scheduler that says what it knows again. */
+const KNOWN_AGAIN = 'known before is known again';
 /** In the program that is measured: SIGUSR2 collects its heap, so that what it holds is told from what it has not thrown away yet. */
 const COLLECT_ON_SIGNAL =
   "import{setFlagsFromString}from'node:v8';import{runInNewContext}from'node:vm';setFlagsFromString('--expose-gc');const/**/gc=runInNewContext('gc');process.on('SIGUSR2',()=>{gc();gc();const{heapUsed,external}=process.memoryUsage();console.error('held='+(heapUsed+external))})";
@@ -40,6 +46,13 @@ export const benchScheduler = (options: BenchOptions): Promise<readonly Measurem
 /** The same daemons all ask for ten tasks at the same time. */
 export const benchSchedulerCrowd = (options: BenchOptions): Promise<readonly Measurement[]> =>
   overBoth(options, (bench) => bench.crowd(options.progress));
+
+/** How long a scheduler that was killed takes to know again who holds what: 100,000 peers, of as many daemons as asked for. */
+export async function benchSchedulerWarm({ hosts = 1_000, progress }: BenchOptions): Promise<readonly Measurement[]> {
+  await using scratch = await tempDir('d7y-bench');
+  await using bench = await SchedulerBench.start(scratch.path, hosts, true, 'info');
+  return await bench.warmStart(progress);
+}
 
 async function overBoth(
   { hosts = 10_000, protocol }: BenchOptions,
@@ -69,11 +82,11 @@ class SchedulerBench implements AsyncDisposable {
     this.#isOwn = isOwn;
   }
 
-  static async start(parentDir: string, hosts: number, isOwn: boolean): Promise<SchedulerBench> {
+  static async start(parentDir: string, hosts: number, isOwn: boolean, logLevel = 'error'): Promise<SchedulerBench> {
     const scheduler = await SchedulerNode.prepare({
       parentDir,
       config: {
-        server: { requestRateLimit: 1e9, logLevel: 'error', dataDir: await mkdtemp(join(parentDir, 'state-')) },
+        server: { requestRateLimit: 1e9, logLevel, dataDir: await mkdtemp(join(parentDir, 'state-')) },
         scheduler: { settleTime: '0s' },
       },
       env: {
@@ -186,6 +199,33 @@ class SchedulerBench implements AsyncDisposable {
     ];
   }
 
+  /** It learns of all of them, dies, and starts again. */
+  async warmStart(progress: (text: string) => void): Promise<Measurement[]> {
+    await this.#connect();
+    await this.#populate();
+    await this.#register(REMEMBERED - TASKS);
+    progress(`${REMEMBERED} peers hold ${TASKS} tasks`);
+    await delay(WRITTEN_WITHIN_MS);
+    await this.#scheduler.kill('SIGKILL');
+    const startedMs = performance.now();
+    await this.#scheduler.start();
+    const untilReadyMs = performance.now() - startedMs;
+    const said = this.#scheduler.lines.findLast((line) => line.includes(KNOWN_AGAIN));
+    const known = said === undefined ? undefined : (JSON.parse(said) as { holders: number; tookMs: number });
+    if (known === undefined || known.holders < REMEMBERED)
+      throw new Error(`the scheduler knows ${known?.holders ?? 0} of ${REMEMBERED} peers again`);
+    return [
+      {
+        name: 'schedulerWarm',
+        value: known.tookMs / 1000,
+        unit: 's',
+        target: { must: 1, aim: 0.5 },
+        details: { hosts: this.#hosts, peers: known.holders, untilReadyMs },
+        text: [`from its start until it serves: ${untilReadyMs.toFixed(0)} ms`],
+      },
+    ];
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#load[Symbol.asyncDispose]();
     await this.#scheduler[Symbol.asyncDispose]();
@@ -227,7 +267,7 @@ class SchedulerBench implements AsyncDisposable {
   async #held(): Promise<{ rssBytes: number; usedBytes: number }> {
     const { program } = this.#scheduler;
     program.send('SIGUSR2');
-    await new Promise((resolve) => setTimeout(resolve, COLLECTED_AFTER_MS));
+    await delay(COLLECTED_AFTER_MS);
     const said = program.lines.findLast((line) => line.includes(HELD));
     if (said === undefined) throw new Error('the scheduler does not say what it holds');
     return { rssBytes: program.rssBytes(), usedBytes: Number(said.slice(said.indexOf(HELD) + HELD.length)) };

@@ -93,7 +93,8 @@ export const downloadTask = (ports: DownloadTaskPorts, rights: DownloadRights) =
     using _limit = abortAfter(download.timeout, left);
     const lifetime = download.needPieceContent ? undefined : rights.outlivesCaller;
     try {
-      const asked = await authorisedTaskRequest(download, ports.access, { signal: left.signal });
+      const isForStore = outputRoots === undefined && !download.needPieceContent;
+      const asked = await authorisedTaskRequest(download, ports.access, { signal: left.signal, isForStore });
       const request = { ...asked, requestedPieceLength: asked.requestedPieceLength ?? rights.pieceLength };
       await using held = new HeldStream(ports, await ports.engine.open(request, { signal: lifetime ?? left.signal }));
       const { stream, stored } = held;

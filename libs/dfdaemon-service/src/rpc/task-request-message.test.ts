@@ -50,3 +50,29 @@ describe('a seed that is told to fetch private content', () => {
     expect(request).toMatchObject({ credentials: {}, isAccepted: false });
   });
 });
+
+describe('a daemon that is to keep private content for others', () => {
+  const kept = () =>
+    create(common.DownloadSchema, {
+      ...{ url, priority: common.Priority.LEVEL3, disableBackToSource: true, enableTaskIdBasedBlobDigest: true },
+    });
+
+  it('takes it from the swarm without asking the origin, for nobody to read through this call', async () => {
+    const { access, asked } = accessOf(undefined);
+    const request = await authorisedTaskRequest(kept(), access, { signal, isForStore: true });
+    expect(request).toMatchObject({ credentials: {}, isAccepted: true, priority: 3, disableBackToSource: true });
+    expect(request.enableTaskIdBasedBlobDigest).toBe(false);
+    expect(asked).toEqual([]);
+  });
+
+  it.each<[string, boolean, object]>([
+    ['wants the bytes', false, {}],
+    ['would have the origin asked', true, { disableBackToSource: false }],
+    ['does not say that it is private', true, { priority: common.Priority.LEVEL0 }],
+    ['has it fetched from the origin', true, { needBackToSource: true }],
+  ])('is not believed by a caller who %s', async (_what, isForStore, change) => {
+    const { access } = accessOf(undefined);
+    const download = { ...kept(), ...change };
+    expect(await authorisedTaskRequest(download, access, { signal, isForStore })).toMatchObject({ isAccepted: false });
+  });
+});

