@@ -30,3 +30,30 @@ export class SwarmListingError extends CliError {
   readonly headline = 'Listing the Swarm Failed!';
   readonly exitCode = 1;
 }
+
+/** A manager does not answer, or refuses. */
+export class ManagerError extends CliError {
+  override readonly name = 'ManagerError';
+  readonly code = 'MANAGER';
+  readonly retryable = true;
+  readonly headline = 'Asking the Manager Failed!';
+  readonly exitCode = 1;
+}
+
+/** A job that was waited for did not succeed. */
+export class JobFailedError extends CliError {
+  override readonly name = 'JobFailedError';
+  readonly code = 'JOB_FAILED';
+  readonly retryable = true;
+  readonly headline = 'The Job Failed!';
+  /** Told apart from everything that has to do with asking. */
+  readonly exitCode = 3;
+  readonly jobId: number;
+  constructor(jobId: number, isCancelled: boolean, reasons: readonly string[]) {
+    super(isCancelled ? `job ${jobId} was cancelled` : `job ${jobId} failed`, {
+      details: reasons,
+      remedy: `remove the reason and run "dfctl job retry ${jobId}": what has succeeded is not repeated`,
+    });
+    this.jobId = jobId;
+  }
+}

@@ -8,10 +8,12 @@ import {
   VERSION,
 } from '@d7y/cli-kit';
 import { Command, InvalidArgumentError, Option, type OutputConfiguration } from 'commander';
+import type { JobActions } from './manager/job-commands.ts';
+import { addJobCommands } from './manager/job-commands.ts';
 import type { SwarmQuestion, SwarmSubject } from './swarm-listing.ts';
 
 /** What the program does once its arguments are read. */
-export interface Actions {
+export interface Actions extends JobActions {
   listTasks(common: CommonOptions): Promise<void>;
   statTask(taskId: string, common: CommonOptions): Promise<void>;
   removeTask(taskId: string, common: CommonOptions): Promise<void>;
@@ -29,7 +31,7 @@ const option = optionMaker('DFCTL');
  */
 export function createProgram(actions: Actions, output: OutputConfiguration): Command {
   const program = new Command('dfctl')
-    .description('Looks into the dfdaemon of this machine, and tidies up its cache.')
+    .description('Looks into the dfdaemon of this machine, tidies up its cache, and has a manager preheat images.')
     .version(VERSION, '-V, --version', 'print the version')
     .exitOverride() // as configureOutput, before the subcommands that inherit it
     .configureOutput(output)
@@ -68,6 +70,7 @@ export function createProgram(actions: Actions, output: OutputConfiguration): Co
       actions.listSwarm({ subject, ...question }, (alias ?? format) === 'json' ? 'json' : 'text'),
     );
   }
+  addJobCommands(program, actions);
   program
     .command('version')
     .description('Prints the version.')

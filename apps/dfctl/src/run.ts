@@ -10,6 +10,7 @@ import {
 import { explain } from './explain.ts';
 import { explanationText } from './explanation-text.ts';
 import { listTasks, removeTask, statTask, tasksText } from './local-tasks.ts';
+import { jobActions } from './manager/job-actions.ts';
 import { createProgram } from './program.ts';
 import { listSwarm, swarmText } from './swarm-listing.ts';
 
@@ -62,6 +63,7 @@ export function runDfctl(argv: readonly string[], terminal: Terminal, signal: Ab
             const listing = await listSwarm(question, { signal });
             stdout.write(format === 'json' ? `${JSON.stringify(listing)}\n` : swarmText(listing));
           },
+          ...jobActions({ stdout, stderr: terminal.stderr, signal, chose }),
           version: () => stdout.write(`dfctl ${VERSION}\n`),
         },
         output,

@@ -1,3 +1,5 @@
+export { askHttp } from './ask-http.ts';
+export type { HttpAnswer, HttpQuestion } from './ask-http.ts';
 export { commonOptions, optionMaker, outputFormatOption, readCommonOptions } from './common-options.ts';
 export type { CommonOptions, CommonValues } from './common-options.ts';
 export { connectDaemon } from './daemon.ts';
