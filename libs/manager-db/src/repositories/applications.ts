@@ -14,7 +14,10 @@ export class ApplicationRepository extends TableRepository<typeof applications> 
     super(db, applications, 'application');
   }
 
-  page(filter: { readonly name?: string | undefined }, page: Page): Promise<Paged<ApplicationRow>> {
+  page(
+    filter: { readonly name?: string | undefined; readonly userId?: number | undefined },
+    page: Page,
+  ): Promise<Paged<ApplicationRow>> {
     return this.pageOf(this.equals(filter), page);
   }
 

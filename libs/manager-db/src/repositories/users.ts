@@ -69,6 +69,21 @@ export class UserRepository extends TableRepository<typeof users> {
     return rows.map(({ name }) => name);
   }
 
+  /** Enabled users who have a role. Until the transaction ends nobody else changes who they are. */
+  async lockHoldersOf(role: string): Promise<number[]> {
+    const rows = await asked(
+      this.db
+        .select({ id: users.id })
+        .from(users)
+        .innerJoin(roleBindings, eq(roleBindings.userId, users.id))
+        .innerJoin(roles, eq(roles.id, roleBindings.roleId))
+        .where(and(eq(roles.name, role), eq(users.state, 'enable')))
+        .orderBy(users.id)
+        .for('update'),
+    );
+    return rows.map(({ id }) => id);
+  }
+
   /** @throws {NotFoundError} no such role {@link ReferenceNotFoundError} no such user {@link AlreadyExistsError} the user has it */
   async giveRole(id: number, role: string): Promise<void> {
     const roleId = await this.#roleId(role);

@@ -1,3 +1,4 @@
+import { hashToken, TOKEN_KINDS } from '@d7y/manager-db';
 import type { Doors, Opening, Route, RouteId, TokenScope } from '@d7y/manager-api';
 import type { FastifyRequest } from 'fastify';
 import { ForbiddenError, TooManyRequestsError, UnauthenticatedError } from '../errors.ts';
@@ -7,7 +8,6 @@ import { bearerOf } from './bearer.ts';
 import type { Principal } from './principal.ts';
 import { NOBODY, ROOT } from './principal.ts';
 import { originOf } from './same-origin.ts';
-import { hashToken, PERSONAL_TOKEN } from './token-secret.ts';
 
 /** Which door of which route somebody stands at. */
 export interface Place {
@@ -101,7 +101,8 @@ export class Gate {
   async #identify(request: FastifyRequest, place: Place): Promise<Principal> {
     const bearer = bearerOf(request.headers);
     if (place.door === 'token') return this.#identifyToken(bearer);
-    if (bearer?.startsWith(PERSONAL_TOKEN)) throw new UnauthenticatedError('personal access tokens are for /oapi/v1');
+    if (bearer?.startsWith(TOKEN_KINDS.personal))
+      throw new UnauthenticatedError('personal access tokens are for /oapi/v1');
     const cookie = request.cookies[SESSION_COOKIE];
     const session = bearer ?? cookie;
     if (session !== undefined && session !== '') return this.#identifySession(session, bearer === undefined);

@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
+import type { RenewOutcome } from '@d7y/manager-db';
+import { hashToken, makeToken } from '@d7y/manager-db';
 import { ForbiddenError, UnauthenticatedError } from '../errors.ts';
 import type { AccessTokens } from './access-tokens.ts';
 import type { Attempts } from './attempts.ts';
-import { hashToken, makeToken, REFRESH_TOKEN } from './token-secret.ts';
 
 /** A user who may try to sign in. */
 export interface SigningUser {
@@ -13,20 +14,13 @@ export interface SigningUser {
   readonly passwordHash: string | null;
 }
 
-/** A refresh token that was shown. Each is good for one use; the next one of its session comes with the answer. */
-export type RefreshOutcome =
-  | { readonly kind: 'renewed'; readonly userId: number; readonly sessionId: string }
-  /** It was used before: a copy is about. The session is over. */
-  | { readonly kind: 'reused'; readonly userId: number; readonly sessionId: string }
-  | { readonly kind: 'unknown' };
-
 /** Where sessions are written down. */
 export interface SessionRecords {
   userByName(name: string): Promise<SigningUser | undefined>;
   userById(userId: number): Promise<SigningUser | undefined>;
   begin(session: { userId: number; sessionId: string; tokenHash: string; expiresAt: Date }): Promise<void>;
-  /** Takes a refresh token and puts the next in its place, in one step. */
-  renew(use: { tokenHash: string; nextHash: string; nextExpiresAt: Date }): Promise<RefreshOutcome>;
+  /** Takes a refresh token, which is good for one use, and puts the next in its place, in one step. */
+  renew(use: { tokenHash: string; nextHash: string; nextExpiresAt: Date }): Promise<RenewOutcome>;
   /** No token of the session counts any more; `expiresAt` is when the last would have ended. */
   end(sessionId: string, expiresAt: Date): Promise<void>;
   /** The session to which a refresh token belongs. */
@@ -91,7 +85,7 @@ export class Sessions {
     for (const attempt of counted) attempt.succeeded();
     if (user.state !== 'enable') throw new ForbiddenError('this user is disabled');
     const sessionId = randomUUID();
-    const refreshToken = makeToken(REFRESH_TOKEN);
+    const refreshToken = makeToken('refresh').reveal();
     const refreshExpiresAt = new Date(now() + maxRefreshMs);
     await records.begin({
       userId: user.id,
@@ -108,7 +102,7 @@ export class Sessions {
     const { records, attemptsPerAddress, tokens, now, maxRefreshMs } = this.#options;
     const counted = attemptsPerAddress.begin(ip);
     if (shown === undefined || shown === '') throw new UnauthenticatedError('the session is over, sign in again');
-    const refreshToken = makeToken(REFRESH_TOKEN);
+    const refreshToken = makeToken('refresh').reveal();
     const refreshExpiresAt = new Date(now() + maxRefreshMs);
     const outcome = await records.renew({
       tokenHash: hashToken(shown),
@@ -154,6 +148,6 @@ export class Sessions {
   }
 
   #decoyHash(): Promise<string> {
-    return (this.#decoy ??= this.#options.passwords.hash(makeToken(REFRESH_TOKEN)));
+    return (this.#decoy ??= this.#options.passwords.hash(makeToken('refresh').reveal()));
   }
 }

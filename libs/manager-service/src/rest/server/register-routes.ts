@@ -7,6 +7,9 @@ import { bearerOf } from '../auth/bearer.ts';
 import { pageLinks } from './page-links.ts';
 import { schemaOf } from './openapi.ts';
 
+/** Calls of one route that can be used for guessing, by one client address. */
+const THROTTLED_PER_MINUTE = 60;
+
 /** What is told of each call of a route that changes something or is about access. */
 export interface CallOutcome {
   readonly id: RouteId;
@@ -42,6 +45,7 @@ function registerRoute(app: FastifyInstance, registration: Registration): void {
     method: route.method,
     url: PREFIXES[door] + route.path,
     schema: schemaOf(id, route, door),
+    config: { ...rateLimitOf(route, door) },
     // Before anything is read or parsed for somebody who may not.
     onRequest: (request) => gate.letIn(request, { id, route, door }),
     preValidation: (request, _reply, done) => {
@@ -60,9 +64,17 @@ function registerRoute(app: FastifyInstance, registration: Registration): void {
     }),
     async handler(request, reply) {
       const answer = await handler(callOf(request, reply, gate));
+      // A text would be sent as it is, without the quotes of JSON.
+      if (typeof answer === 'string') return reply.code(200).type('application/json').send(JSON.stringify(answer));
       return reply.code(200).send(answer);
     },
   });
+}
+
+/** Guesses are few; who asks for health is not a client. */
+function rateLimitOf({ isThrottled }: Route, door: keyof Doors): object {
+  if (door === 'root') return { rateLimit: false };
+  return isThrottled === true ? { rateLimit: { max: THROTTLED_PER_MINUTE, timeWindow: 60_000 } } : {};
 }
 
 /** In a query an empty value restricts nothing. */

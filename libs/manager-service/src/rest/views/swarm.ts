@@ -1,0 +1,111 @@
+import type { swarmListing } from '@d7y/api';
+import type { AnswerOf } from '@d7y/manager-api';
+import type { TaskHistoryRow } from '@d7y/manager-db';
+import type { Told } from '../swarm/swarm-listing.ts';
+
+type Task = AnswerOf<'tasks.list'>[number];
+
+/** Schedulers know tasks of this kind only. */
+const STANDARD = 'standard';
+
+const numberOf = (value: bigint | undefined): number | null => (value === undefined ? null : Number(value));
+const instantOf = (ms: bigint): string => new Date(Number(ms)).toISOString();
+
+/** Tasks as the schedulers of all clusters told them, the latest first: a task that several schedulers of a cluster know is one. */
+export function mergeTasks(told: readonly Told<swarmListing.ListedTask>[]): Task[] {
+  const tasks = new Map<string, Task>();
+  for (const { schedulerClusterId, told: task } of told) {
+    const key = `${schedulerClusterId} ${task.id}`;
+    const shown = toTask(schedulerClusterId, task);
+    const other = tasks.get(key);
+    tasks.set(key, other === undefined ? shown : joined(other, shown));
+  }
+  return [...tasks.values()].sort(
+    (left, right) => right.updatedAt.localeCompare(left.updatedAt) || left.id.localeCompare(right.id),
+  );
+}
+
+const toTask = (schedulerClusterId: number, task: swarmListing.ListedTask): Task => ({
+  id: task.id,
+  url: task.url,
+  state: task.state,
+  type: STANDARD,
+  contentLength: numberOf(task.contentLength),
+  pieceLength: numberOf(task.pieceLength),
+  pieceCount: numberOf(task.pieceCount),
+  peerCount: Number(task.peers),
+  seedPeerCount: Number(task.seedPeers),
+  tag: task.tag,
+  application: task.application,
+  schedulerClusterId,
+  isLive: true,
+  createdAt: instantOf(task.createdAtMs),
+  updatedAt: instantOf(task.updatedAtMs),
+});
+
+/** What two schedulers tell of one task: the later word counts, peers are those of both. */
+function joined(one: Task, other: Task): Task {
+  const [earlier, later] = one.updatedAt <= other.updatedAt ? [one, other] : [other, one];
+  return {
+    ...later,
+    contentLength: later.contentLength ?? earlier.contentLength,
+    pieceLength: later.pieceLength ?? earlier.pieceLength,
+    pieceCount: later.pieceCount ?? earlier.pieceCount,
+    peerCount: one.peerCount + other.peerCount,
+    seedPeerCount: one.seedPeerCount + other.seedPeerCount,
+    createdAt: one.createdAt < other.createdAt ? one.createdAt : other.createdAt,
+  };
+}
+
+export const toTaskOfHistory = (row: TaskHistoryRow): Task => ({
+  id: row.taskId,
+  url: row.url,
+  state: row.state,
+  type: row.type === '' ? STANDARD : row.type,
+  contentLength: row.contentLength,
+  pieceLength: row.pieceLength,
+  pieceCount: row.pieceCount,
+  peerCount: row.peerCount,
+  seedPeerCount: row.seedPeerCount,
+  tag: row.tag,
+  application: row.application,
+  schedulerClusterId: row.schedulerClusterId,
+  isLive: false,
+  createdAt: row.firstSeenAt.toISOString(),
+  updatedAt: row.lastSeenAt.toISOString(),
+});
+
+export const toTaskPeer = ({
+  schedulerClusterId,
+  told,
+}: Told<swarmListing.ListedPeer>): AnswerOf<'taskPeers.list'>[number] => ({
+  id: told.id,
+  taskId: told.taskId,
+  hostId: told.hostId,
+  hostname: told.hostname,
+  ip: told.ip,
+  isSeed: told.isSeed,
+  state: told.state,
+  finishedPieces: Number(told.finishedPieces),
+  pieceCount: numberOf(told.pieceCount),
+  parents: Number(told.parents),
+  children: Number(told.children),
+  schedulerClusterId,
+  createdAt: instantOf(told.createdAtMs),
+  updatedAt: instantOf(told.updatedAtMs),
+});
+
+export const toTransfer = ({
+  schedulerClusterId,
+  told,
+}: Told<swarmListing.ListedTransfer>): AnswerOf<'transfers.list'>[number] => ({
+  taskId: told.taskId,
+  childPeerId: told.childPeerId,
+  childHostId: told.childHostId,
+  parentPeerId: told.parentPeerId,
+  parentHostId: told.parentHostId,
+  childPieces: Number(told.childPieces),
+  parentPieces: Number(told.parentPieces),
+  pieceCount: numberOf(told.pieceCount),
+  schedulerClusterId,
+});
