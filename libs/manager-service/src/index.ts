@@ -3,3 +3,5 @@ export type { ManagerOverrides, RunningManager, StartManagerOptions } from './co
 export { readManagerConfig } from './config/read-manager-config.ts';
 export type { ManagerConfig, ManagerConfigSource } from './config/read-manager-config.ts';
 export { VERSION as MANAGER_VERSION } from './version.ts';
+export { openJobs } from './jobs/index.ts';
+export type { OpenJobs, OpenJobsOptions } from './jobs/index.ts';

@@ -1,0 +1,114 @@
+import { duration, LOG_LEVELS, port, secretString } from '@d7y/service-kit';
+import { z } from 'zod';
+
+/** A section whose keys all have defaults: present or not, it is there. */
+const section = <Shape extends z.core.$ZodLooseShape>(shape: Shape) => z.object(shape).prefault({} as never);
+const text = () => z.string().min(1);
+const positiveDuration = () => duration().refine((ms) => ms > 0, 'expected more than 0');
+const count = () => z.int().positive();
+const mutualTls = () => z.object({ caCert: text(), cert: text(), key: text() }).optional();
+const SECOND = 1_000;
+
+/** Every key that has an effect here; those that managers have, too, mean the same. */
+export const workerSchema = z.object({
+  console: z.boolean().default(false).describe('log lines for people instead of JSON'),
+  logLevel: z.enum(LOG_LEVELS).default('info').describe('least severe level that is logged'),
+  worker: section({
+    clusters: z.array(count()).default([]).describe('ids of the clusters whose layers are brought here; empty for all'),
+    jobs: count().max(1_000).default(16).describe('jobs at once'),
+    layers: count().max(1_000).default(64).describe('layers of one cluster at once'),
+    grace: positiveDuration()
+      .default(30 * SECOND)
+      .describe('how long a stop waits for what is under way'),
+    lock: positiveDuration()
+      .default(20 * SECOND)
+      .describe('how long a worker that died is believed to be there'),
+    stalledInterval: positiveDuration()
+      .default(10 * SECOND)
+      .describe('how often work of workers that died is looked for'),
+    advertiseIP: z.ipv4().or(z.ipv6()).default('127.0.0.1').describe('address of this worker, for logs of daemons'),
+  }),
+  database: section({
+    postgres: section({
+      host: text().default('127.0.0.1').describe('address or name of the server, or the directory of its socket'),
+      port: port().default(5432).describe('port of the server'),
+      user: text().default('postgres').describe('user'),
+      password: secretString().optional().describe('password'),
+      dbname: text().default('manager').describe('database of the manager'),
+      sslMode: z
+        .enum(['disable', 'require', 'verify-full'])
+        .default('disable')
+        .describe('`verify-full` checks the certificate'),
+      sslRootCert: text().optional().describe('file with the certificates that sign the server’s'),
+      poolSize: count().default(10).describe('connections'),
+      connectTimeout: positiveDuration()
+        .default(120 * SECOND)
+        .describe('how long the start waits for the server'),
+    }),
+    redis: section({
+      addrs: z
+        .array(text())
+        .default([])
+        .describe('`host:port` of Redis, its sentinels or its cluster; none: the queue is in PostgreSQL'),
+      masterName: z.string().default('').describe('name of the master; `addrs` are sentinels then'),
+      username: z.string().default('').describe('user'),
+      password: secretString().optional().describe('password'),
+      sentinelUsername: z.string().default('').describe('user of the sentinels'),
+      sentinelPassword: secretString().optional().describe('password of the sentinels'),
+      queueDB: z.int().nonnegative().default(0).describe('number of the database with the queues'),
+      tls: z
+        .object({
+          caCert: text().optional(),
+          cert: text().optional(),
+          key: text().optional(),
+          insecureSkipVerify: z.boolean().default(false),
+        })
+        .optional()
+        .describe('encrypt; files `caCert`, `cert`, `key`; `insecureSkipVerify`'),
+    }),
+  }),
+  secrets: section({ key: secretString().optional().describe('unseals credentials of jobs; that of the managers') }),
+  preheat: section({
+    tls: section({
+      caCert: z.string().default('').describe('certificates that sign those of registries: PEM, or a file'),
+      insecureSkipVerify: z.boolean().default(false).describe('believe every registry'),
+    }),
+    defaultPlatforms: z
+      .array(z.string().regex(/^[^/\s]+\/[^/\s]+(\/[^/\s]+)?$/, 'expected os/architecture'))
+      .default([])
+      .describe('platforms where a job names none; empty: those of the hosts of each cluster'),
+    allowPrivateNetworks: z.boolean().default(false).describe('preheat from private networks and this machine, too'),
+    upstreams: section({
+      allow: z.array(text()).default([]).describe('registries and origins that may be preheated; empty for all'),
+      deny: z.array(text()).default([]).describe('those that may not; wins over `allow`'),
+    }),
+    maxLayers: count().max(10_000).default(1_000).describe('of one job in one cluster'),
+    enableTaskIDBasedBlobDigest: z
+      .boolean()
+      .default(true)
+      .describe('as the daemons have it, so that pulls find what was preheated'),
+  }),
+  scheduler: section({ tls: mutualTls().describe('certificates towards schedulers') }),
+  peer: section({ tls: mutualTls().describe('certificates towards daemons; those of `scheduler.tls` by default') }),
+  retention: section({
+    job: positiveDuration()
+      .default(7 * 86_400 * SECOND)
+      .describe('what a job of garbage collection leaves of jobs'),
+    audit: positiveDuration()
+      .default(7 * 86_400 * SECOND)
+      .describe('what it leaves of the audit log'),
+  }),
+  metrics: section({
+    host: z.string().optional().describe('address; every one by default'),
+    port: port().default(8010).describe('`/metrics`, `/healthy`, `/readyz`'),
+  }),
+  tracing: section({
+    protocol: z.enum(['', 'http', 'https', 'grpc']).default('').describe('of the OTLP collector'),
+    endpoint: z.string().default('').describe('`host:port` or URL of the collector; empty: no traces'),
+    path: z.string().default('/v1/traces').describe('for http and https'),
+    'service-name': text().default('preheat-worker').describe('resource attribute'),
+    headers: z.record(z.string(), secretString()).default({}).describe('sent to the collector'),
+  }),
+});
+
+export type WorkerConfig = z.output<typeof workerSchema> & { readonly warnings: readonly string[] };
