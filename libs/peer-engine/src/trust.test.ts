@@ -95,7 +95,7 @@ async function pull(engine: Engine, url: string, digest?: string): Promise<Buffe
 }
 
 async function until(condition: () => boolean): Promise<void> {
-  const deadlineMs = Date.now() + 10_000;
+  const deadlineMs = Date.now() + 20_000;
   while (!condition()) {
     if (Date.now() > deadlineMs) throw new Error('the condition did not come true');
     await new Promise((resolve) => setTimeout(resolve, 2));

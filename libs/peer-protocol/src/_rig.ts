@@ -138,7 +138,7 @@ export class MemorySource implements PieceSource {
 
 /** Waits for a condition that other sockets of this process bring about. */
 export async function until(condition: () => boolean): Promise<void> {
-  const deadline = Date.now() + 5_000;
+  const deadline = Date.now() + 20_000;
   while (!condition()) {
     if (Date.now() > deadline) throw new Error('the condition did not come true');
     await new Promise((resolve) => setImmediate(resolve));

@@ -8,12 +8,14 @@ import { createPieceClient } from './piece-client.ts';
 import type { FromReceiver, ReceiverSettings, ToReceiver } from './receiver-messages.ts';
 import { toFetchFailure, toWriteFailure } from './receiver-messages.ts';
 import { readInTurns } from './read-in-turns.ts';
-import { type HashTap, RunningHash } from './running-hash.ts';
+import { type HashTurn, HashTurns } from './hash-turns.ts';
+import { RunningHash } from './running-hash.ts';
 
-/** Bytes that are told of at once. */
-const DRAW_BYTES = 512 * 1024;
+/** Bytes that are told of at once; fewer when this time, in ms, has passed. */
+const DRAW_BYTES = 1024 * 1024;
+const DRAW_MS = 100;
 /** Bytes that were told of and not granted yet, before no more are read. */
-const DRAW_WINDOW_BYTES = 1024 * 1024;
+const DRAW_WINDOW_BYTES = 2 * 1024 * 1024;
 
 const ENDED = new Error('the transfer was ended by the main thread');
 
@@ -33,16 +35,19 @@ class Transfer {
   #writing: Promise<void> = Promise.resolve();
   #retry: PromiseWithResolvers<void> | undefined;
   #untold = 0;
+  #toldAtMs = performance.now();
   #writeMs = 0;
   #ungranted = 0;
   #granted: PromiseWithResolvers<void> | undefined;
-  tap: HashTap | undefined;
+  readonly #isMetered: boolean;
+  turn: HashTurn | undefined;
 
-  constructor(id: number) {
+  constructor(id: number, isMetered: boolean) {
     this.#id = id;
+    this.#isMetered = isMetered;
     this.#file.promise.catch(() => undefined);
     this.abort.signal.addEventListener('abort', () => {
-      this.tap?.undo();
+      this.turn?.undo();
       this.#file.reject(ENDED);
       this.#retry?.reject(ENDED);
       this.#granted?.reject(ENDED);
@@ -78,10 +83,18 @@ class Transfer {
     }
   }
 
-  /** Limiter of the reception. */
+  /** Limiter of the reception: holds it until the limits have granted what it has read, and until the hash of the whole has come here. */
   take(bytes: number): Promise<void> | undefined {
+    const granted = this.#isMetered ? this.#draw(bytes) : undefined;
+    const turn = this.turn?.wait;
+    return granted === undefined || turn === undefined
+      ? (granted ?? turn)
+      : Promise.all([granted, turn]).then(() => undefined);
+  }
+
+  #draw(bytes: number): Promise<void> | undefined {
     this.#untold += bytes;
-    if (this.#untold >= DRAW_BYTES) this.tell();
+    if (this.#untold >= DRAW_BYTES || performance.now() - this.#toldAtMs >= DRAW_MS) this.tell();
     if (this.#ungranted < DRAW_WINDOW_BYTES) return undefined;
     this.#granted ??= Promise.withResolvers();
     return this.#granted.promise;
@@ -91,6 +104,7 @@ class Transfer {
     if (this.#untold === 0) return;
     say({ kind: 'drawn', id: this.#id, bytes: this.#untold, writeMs: this.#writeMs });
     this.#writeMs = 0;
+    this.#toldAtMs = performance.now();
     this.#ungranted += this.#untold;
     this.#untold = 0;
   }
@@ -112,37 +126,46 @@ class Transfer {
 }
 
 const transfers = new Map<number, Transfer>();
-const hashes = new Map<number, { readonly hash: RunningHash; readonly taskId: string }>();
-/** The latest hash of each task. */
-const hashesByTask = new Map<string, RunningHash>();
+const hashes = new Map<number, { readonly hash: RunningHash; readonly turns: HashTurns; readonly taskId: string }>();
+/** Of the latest hash of each task. */
+const turnsByTask = new Map<string, HashTurns>();
 
 async function fetch({ id, request, sha256, isMetered }: Extract<ToReceiver, { kind: 'fetch' }>): Promise<void> {
-  const transfer = new Transfer(id);
+  const transfer = new Transfer(id, isMetered);
   transfers.set(id, transfer);
+  const { offset } = request.expected;
+  using coming = turnsByTask.get(request.taskId)?.expect(offset);
   let hasBegun = false;
   const onBytes = (run: Uint8Array): void => {
     if (!hasBegun) {
       hasBegun = true;
-      transfer.tap = hashesByTask.get(request.taskId)?.tap(request.expected.offset);
+      transfer.turn = turnsByTask.get(request.taskId)?.begin(offset);
+      coming?.[Symbol.dispose]();
     }
-    transfer.tap?.update(run);
+    transfer.turn?.update(run);
   };
   try {
-    const piece = await client.fetchPiece(request, transfer, {
-      signal: transfer.abort.signal,
-      sha256,
-      onBytes,
-      ...(isMetered ? { limiters: [transfer] } : {}),
-    });
-    transfer.tap?.end();
+    const { signal } = transfer.abort;
+    const piece = await client.fetchPiece(request, transfer, { signal, sha256, onBytes, limiters: [transfer] });
+    transfer.turn?.end();
     transfer.tell();
     say({ kind: 'done', id, piece });
   } catch (error) {
-    transfer.tap?.undo();
+    transfer.turn?.undo();
     say({ kind: 'failed', id, failure: toFetchFailure(error) });
   } finally {
     transfers.delete(id);
   }
+}
+
+async function advance(number: number, end: number): Promise<RunningHash | undefined> {
+  const known = hashes.get(number);
+  try {
+    await known?.hash.advance(end);
+  } finally {
+    known?.turns.moveOn();
+  }
+  return known?.hash;
 }
 
 async function hashPart({ algorithm, fd, start, end }: Extract<ToReceiver, { kind: 'hashPart' }>): Promise<string> {
@@ -184,31 +207,32 @@ port.on('message', (message: ToReceiver) => {
       return;
     case 'hash': {
       const hash = new RunningHash(message.algorithm, message.fd);
-      hashes.set(message.hash, { hash, taskId: message.taskId });
-      hashesByTask.set(message.taskId, hash);
+      const turns = new HashTurns(hash);
+      hashes.set(message.hash, { hash, turns, taskId: message.taskId });
+      turnsByTask.set(message.taskId, turns);
       return;
     }
     case 'hashTo':
       answer(message.call, async () => {
-        await hashes.get(message.hash)?.hash.advance(message.end);
+        await advance(message.hash, message.end);
         return undefined;
       });
       return;
-    case 'hashAgainFrom':
-      hashes.get(message.hash)?.hash.forget(message.position);
+    case 'hashAgainFrom': {
+      const known = hashes.get(message.hash);
+      known?.hash.forget(message.position);
+      known?.turns.moveOn();
       return;
+    }
     case 'digest':
-      answer(message.call, async () => {
-        const hash = hashes.get(message.hash)?.hash;
-        await hash?.advance(message.end);
-        return hash?.digest();
-      });
+      answer(message.call, async () => (await advance(message.hash, message.end))?.digest());
       return;
     case 'closeHash': {
       const closed = hashes.get(message.hash);
       hashes.delete(message.hash);
-      if (closed !== undefined && hashesByTask.get(closed.taskId) === closed.hash) hashesByTask.delete(closed.taskId);
+      if (closed !== undefined && turnsByTask.get(closed.taskId) === closed.turns) turnsByTask.delete(closed.taskId);
       closed?.hash.close();
+      closed?.turns.letAllGo();
       answer(message.call, () => undefined);
       return;
     }

@@ -47,6 +47,11 @@ export class RunningHash {
     return this.#position;
   }
 
+  /** Bytes are passing, or being read back. */
+  get isBusy(): boolean {
+    return !this.#isClosed && (this.#tap !== undefined || this.#readingEnd > 0);
+  }
+
   /** A transfer of bytes from `position` on begins. @returns undefined when the hash stands elsewhere, or is busy */
   tap(position: number): HashTap | undefined {
     if (position !== this.#position || this.#tap !== undefined || this.#readingEnd > 0 || this.#isClosed)

@@ -30,7 +30,7 @@ const numbersOf = (store: PieceStore): number[] => [...store.list()].map(({ task
 
 /** Waits for what nobody is told of. */
 async function until(isSo: () => boolean): Promise<void> {
-  for (const giveUpAtMs = Date.now() + 5_000; !isSo() && Date.now() < giveUpAtMs;) {
+  for (const giveUpAtMs = Date.now() + 20_000; !isSo() && Date.now() < giveUpAtMs;) {
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
   expect(isSo()).toBe(true);

@@ -217,9 +217,9 @@ async function* inOrder<T>(queue: AsyncQueue<T>): AsyncGenerator<T> {
 
 /** Waits until a condition holds that the other side brings about. */
 export async function eventually(condition: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = performance.now() + 5000;
+  const deadline = performance.now() + 20_000;
   while (!(await condition())) {
-    if (performance.now() > deadline) throw new Error('it did not happen within 5 s');
+    if (performance.now() > deadline) throw new Error('it did not happen within 20 s');
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }

@@ -60,7 +60,7 @@ export async function rawSession(address: string): Promise<{ session: ClientHttp
 
 /** Waits until a condition holds, checking between turns of the event loop. */
 export async function until(condition: () => boolean, what: string): Promise<void> {
-  const deadlineMs = performance.now() + 5_000;
+  const deadlineMs = performance.now() + 20_000;
   while (!condition()) {
     if (performance.now() > deadlineMs) throw new Error(`never happened: ${what}`);
     await new Promise((resolve) => setImmediate(resolve));
