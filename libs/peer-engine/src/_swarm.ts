@@ -35,6 +35,8 @@ export type Report = readonly [what: string, ...details: unknown[]];
 export class FakeScheduler implements SchedulerConnection {
   readonly address = 'scheduler';
   isUp = true;
+  /** It came back a moment ago. */
+  isBack = false;
   /** Takes registrations and never answers. */
   isSilent = false;
   readonly registrations: PeerRegistration[] = [];
@@ -165,7 +167,10 @@ export class FakeCluster {
         host: { hostId, ip: '127.0.0.1', hostname: hostId, isSeed },
         store,
         origin: this.#origin,
-        schedulers: { candidates: () => (this.scheduler.isUp ? [this.scheduler] : []) },
+        schedulers: {
+          candidates: () => (this.scheduler.isUp ? [this.scheduler] : []),
+          isBack: () => this.scheduler.isBack,
+        },
         seeds: { ordered: () => this.seeds },
         parents: this.#parents(hostId),
         link: this.swarm?.linkOf(hostId) ?? this.link,

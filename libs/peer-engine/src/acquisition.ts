@@ -302,7 +302,7 @@ export class Acquisition {
         }
         conversation.downloadFromOrigin(instruction.reason ?? '');
         // Taken up again it goes on with what it has: a seed that the scheduler does not know yet may be fetching the very same bytes.
-        if (!conversation.isResumed || !this.#isGettingSomething()) this.#startOrigin();
+        if (!conversation.isResumed || !this.#isGettingSomething()) this.#goToOrigin(conversation.address);
         break;
       case 'empty':
       case 'metadataOnly':
@@ -423,6 +423,16 @@ export class Acquisition {
         this.#inbox.push({ kind: 'seedAnswered', seed, error: error ?? new Error('the seed failed') }),
     );
     return true;
+  }
+
+  /**
+   * On the word of a scheduler. Daemons that were without one meanwhile have asked a seed, and all the same one: who is sent to the origin by a
+   * scheduler that does not know of it yet asks there first, or the same bytes would leave the origin twice.
+   */
+  #goToOrigin(scheduler: string): void {
+    const { schedulers, isSeed, isPrivate } = this.#init;
+    if (schedulers.isBack?.(scheduler) === true && !isSeed && !isPrivate && this.#askSeed()) return;
+    this.#startOrigin();
   }
 
   #startOrigin(): void {

@@ -228,7 +228,7 @@ export class Download {
     peers: Pick<PeerFetcher, 'latePieces' | 'cede'> | undefined,
     onPiece: (piece: PieceRecord) => void,
   ): OriginFetcher {
-    const { progress, originRequest, journal, components, options } = this.#init;
+    const { progress, originRequest, readers, journal, components, options } = this.#init;
     const { origin, clock, events, limits } = components;
     return new OriginFetcher({
       ...{ origin, progress, clock },
@@ -238,6 +238,7 @@ export class Download {
       late: () => peers?.latePieces() ?? [],
       takeOver: async (number, holder) => peers?.cede(number, holder) ?? progress.claim(number, holder),
       concurrency: options.originConcurrency,
+      pace: (waiting) => (readers.isAnyWaiting ? undefined : components.pace?.(progress.stored.taskId, waiting)),
       onPiece: (piece) => {
         events.pieceReceived('backToSource', piece.length, piece.costMs);
         journal.receivedFromOrigin(piece.length);

@@ -66,6 +66,8 @@ export interface EngineComponents {
   readonly limits?: EngineLimits | undefined;
   /** Hashes off this thread what has a file; without one all is hashed here. */
   readonly hasher?: ContentHasher | undefined;
+  /** Waits while this host holds enough of a task that its children are to get first; undefined when nothing is to be waited for. */
+  readonly pace?: ((taskId: string, options: { signal: AbortSignal }) => Promise<void> | undefined) | undefined;
   /** Shared with nothing that waits for a reader, or readers could starve each other. */
   readonly readBuffers: BufferPool;
   /** Smaller ones, for readers that come when all of these are with others. */

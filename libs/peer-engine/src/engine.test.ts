@@ -342,6 +342,26 @@ describe('a download whose scheduler', () => {
     expect(served(url)).toBe(bytes.length);
   });
 
+  it('came back, and sends it to the origin without knowing who is there already, asks the seed that others asked meanwhile', async () => {
+    const { url, bytes } = blob(17 * MIB);
+    const hold = Promise.withResolvers<void>();
+    origin.onChunk = async (_call, position) => {
+      if (position >= 8 * MIB) await hold.promise;
+    };
+    cluster.add('seed', { isSeed: true });
+    const [a, b] = [cluster.add('a'), cluster.add('b')];
+    cluster.scheduler.isUp = false;
+    const pulls = [pull(a, url)];
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    cluster.scheduler.isUp = cluster.scheduler.isBack = true;
+    cluster.scheduler.answer = () => ({ kind: 'backToSource', reason: 'nobody has it' });
+    pulls.push(pull(b, url));
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    hold.resolve();
+    for (const result of await Promise.all(pulls)) expect(result.equals(bytes)).toBe(true);
+    expect(served(url)).toBe(bytes.length);
+  });
+
   it('dies in the middle goes on with the parents it has', async () => {
     const { url, bytes } = blob(33 * MIB);
     const hold = Promise.withResolvers<void>();

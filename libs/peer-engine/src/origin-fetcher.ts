@@ -26,6 +26,8 @@ export interface OriginFetcherInit {
   readonly late: () => readonly number[];
   /** Takes such a piece over, or one that is missing. @returns false when it is here, or not to be had */
   readonly takeOver: (pieceNumber: number, holder: ClaimHolder) => Promise<boolean>;
+  /** Waits while enough is here that is to be sent to others first; undefined when there is nothing to wait for. */
+  readonly pace?: ((options: { signal: AbortSignal }) => Promise<void> | undefined) | undefined;
   /** Unix time in ms. */
   readonly clock: () => number;
   /** A piece is here; reports go from there. */
@@ -99,8 +101,21 @@ export class OriginFetcher {
     const width = new OriginWidth(this.#wholeOnly ? 1 : this.#init.concurrency);
     const { promise: settled, resolve } = Promise.withResolvers<void>();
     let running = 0;
+    let isPaused = false;
+    const mayGoOn = (): boolean => {
+      const pause = isPaused ? undefined : this.#init.pace?.({ signal: either });
+      if (pause === undefined) return !isPaused;
+      isPaused = true;
+      void pause
+        .catch(() => undefined)
+        .finally(() => {
+          isPaused = false;
+          begin();
+        });
+      return false;
+    };
     const begin = (): void => {
-      while (running < width.width && !either.aborted) {
+      while (running < width.width && !either.aborted && mayGoOn()) {
         // A trial is to be over soon: nothing that was asked for is cut off.
         const run = this.#nextRun(width.isTrying && running > 0 ? 1 : MAX_RUN_PIECES);
         if (run === undefined) break;
@@ -112,7 +127,7 @@ export class OriginFetcher {
             begin();
           });
       }
-      if (running === 0) resolve();
+      if (running === 0 && !isPaused) resolve();
     };
     const onBytes = (bytes: number): void => {
       if (width.received(bytes, this.#init.clock())) begin();

@@ -16,6 +16,11 @@ export class ReaderPositions {
     return { [Symbol.dispose]: () => void this.#positions.delete(waiting) };
   }
 
+  /** Somebody waits for bytes of the task. */
+  get isAnyWaiting(): boolean {
+    return this.#positions.size > 0;
+  }
+
   /** Pieces that readers wait for, then those they will wait for next. */
   *urgent({ pieceLength, pieceCount }: TaskLayout): Iterable<number> {
     const firsts = [...this.#positions].slice(0, MAX_READERS).map(({ position }) => Math.floor(position / pieceLength));

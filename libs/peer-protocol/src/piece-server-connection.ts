@@ -10,7 +10,6 @@ import {
 } from '@d7y/piece-codec';
 import type { BufferPool, ByteLimiter, Logger } from '@d7y/service-kit';
 import { withTimeout } from '@d7y/service-kit';
-import { TURN_RULES } from '@d7y/swarm';
 import type { PieceRefusal } from './errors.ts';
 import type { PieceServerLimits } from './piece-server.ts';
 import type { PieceSource, PieceUpload, TaskKind } from './piece-transfer.ts';
@@ -281,7 +280,7 @@ export class PieceServerConnection {
         await sending;
         progress.sentBytes = from;
         this.#init.onSent(read);
-        if (isEnding(upload.length, from, performance.now() - startedAtMs)) slot.endTurn();
+        if (isEnding(upload.length, from, performance.now() - startedAtMs, this.#init.turns.leadMs)) slot.endTurn();
         await this.#draw(read);
         const run = half.subarray(0, read);
         sending = from === 0 ? this.#write(header, run) : this.#write(run);
@@ -332,8 +331,8 @@ export class PieceServerConnection {
  * Whether the rest of a piece, at the rate so far, leaves so soon that the next upload may be prepared to follow without a gap; the first half
  * never counts as the rest.
  */
-function isEnding(length: number, sentBytes: number, elapsedMs: number): boolean {
-  return sentBytes * 2 >= length && (length - sentBytes) * elapsedMs <= sentBytes * TURN_RULES.leadMs;
+function isEnding(length: number, sentBytes: number, elapsedMs: number, leadMs: number): boolean {
+  return sentBytes * 2 >= length && (length - sentBytes) * elapsedMs <= sentBytes * leadMs;
 }
 
 function halvesOf(bytes: Uint8Array): [Uint8Array, Uint8Array] {

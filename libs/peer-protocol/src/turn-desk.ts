@@ -1,5 +1,5 @@
 import type { TurnAnswerFrame, TurnRequestFrame } from '@d7y/piece-codec';
-import { TurnRoster } from '@d7y/swarm';
+import { TURN_RULES, TurnRoster } from '@d7y/swarm';
 import type { UploadSlots } from './upload-slots.ts';
 
 /** A child that follows tasks here, over one connection. */
@@ -23,12 +23,15 @@ export interface TurnDeskOptions {
   readonly offerMs: number;
   /** Monotonic, in ms. */
   readonly clock?: (() => number) | undefined;
+  /** Uniform in [0, 1). */
+  readonly random?: (() => number) | undefined;
 }
 
 interface Offer {
   readonly number: number;
   readonly kept: Disposable;
   readonly timer: NodeJS.Timeout;
+  readonly madeAtMs: number;
 }
 
 /** From so many children on they wait for offers: a single one asks as it likes. */
@@ -36,22 +39,34 @@ const CROWD = 2;
 /** How often it is looked whether there is a turn more to give, in ms. */
 const REST_CHECK_MS = 100;
 const MAX_OFFER = 2 ** 32;
+/** How much a new measurement of the time to an answer counts against all before it. */
+const SMOOTHING = 0.3;
+/** A turn is offered so many times as long before it is free as answers take: the first child that is asked may pass. */
+const LEAD_FACTOR = 1.5;
 
 /** Offers the turns of a piece server to children of ours. Who gets the next one is decided by `TurnRoster`. */
 export class TurnDesk implements Disposable {
   readonly #options: TurnDeskOptions;
   readonly #clock: () => number;
-  readonly #turns = new TurnRoster<TurnChild>();
+  readonly #turns: TurnRoster<TurnChild>;
   readonly #offers = new Map<TurnChild, Offer>();
   /** What each child was told last: whether it is to wait. */
   readonly #told = new Map<TurnChild, boolean>();
   #offerCount = 0;
   #checks: NodeJS.Timeout | undefined;
+  /** From an offer to the request that takes it, of late, in ms: messages may wait behind pieces on both ways. */
+  #answerMs = 0;
 
   constructor(options: TurnDeskOptions) {
     this.#options = options;
     this.#clock = options.clock ?? (() => performance.now());
+    this.#turns = new TurnRoster({ random: options.random ?? Math.random });
     options.slots.offerTo(() => this.#offer());
+  }
+
+  /** So long before an upload ends the next turn is to be offered, in ms. */
+  get leadMs(): number {
+    return Math.max(this.#answerMs * LEAD_FACTOR, TURN_RULES.leadMs);
   }
 
   join(child: TurnChild): TurnPlace {
@@ -127,7 +142,7 @@ export class TurnDesk implements Disposable {
       }
       const number = this.#offerCount++ % MAX_OFFER;
       const timer = setTimeout(() => this.#settle(child, false), offerMs).unref();
-      this.#offers.set(child, { number, kept, timer });
+      this.#offers.set(child, { number, kept, timer, madeAtMs: this.#clock() });
       child.say({ kind: 'offer', packetId: child.packetId, offer: number, taskId, reason });
     }
     this.#watchRest(this.#turns.hasWishes);
@@ -137,6 +152,7 @@ export class TurnDesk implements Disposable {
     const offer = this.#offers.get(child);
     if (offer === undefined) return;
     this.#offers.delete(child);
+    if (isTaken) this.#answerMs += (this.#clock() - offer.madeAtMs - this.#answerMs) * SMOOTHING;
     clearTimeout(offer.timer);
     this.#turns.settled(child, isTaken, this.#clock());
     // Offers what comes free.

@@ -11,7 +11,7 @@ describe('Intake', () => {
     expect(intake.level(0)).toBe('idle');
     const transfer = intake.begin(PIECE, 0);
     expect(intake.level(0)).toBe('full');
-    intake.received(transfer, 3 * MIB, 300);
+    for (let part = 0; part < 6; part++) intake.received(transfer, MIB / 2, part * 60);
     expect([intake.level(300), intake.takes('turn', 300)]).toEqual(['full', false]);
     intake.received(transfer, MIB / 2, 350);
     expect([intake.level(350), intake.takes('turn', 350)]).toEqual(['idle', true]);

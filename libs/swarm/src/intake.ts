@@ -16,12 +16,18 @@ export interface IntakeTransfer {
   /** When it was asked for, after an offer, or began to come. */
   readonly sinceMs: number;
   bytes: number;
+  /** When its first bytes came. */
+  beganAtMs: number | undefined;
 }
 
 /** A transfer is given so long to come up to speed, in ms; until then it is taken to fill the link. */
 const SETTLED_MS = 500;
 /** So little of a piece counts as nothing: bytes are told of by half a MiB, and a shorter time than that takes cannot be seen. */
 const LEAD_SHARE = 1 / 8;
+/** While so much of a piece is still to come it counts whatever the lead. */
+const MOST_LEAD_SHARE = 1 / 2;
+/** How much a new measurement of the time from taking an offer to the first bytes counts against all before it. */
+const SMOOTHING = 0.3;
 
 /**
  * What a host receives at this moment, as the rules of turns want to know it. How fast its link is nobody says: it is judged by the most that
@@ -30,15 +36,23 @@ const LEAD_SHARE = 1 / 8;
 export class Intake {
   readonly #transfers = new Set<IntakeTransfer>();
   readonly #link = new LinkUse();
+  /** How long before the end of a piece the next one must be looked for to follow without a gap, in ms. */
+  #leadMs = TURN_RULES.leadMs;
 
   /** A piece is coming, or was asked for after an offer. */
   begin(lengthBytes: number, nowMs: number): IntakeTransfer {
-    const transfer: IntakeTransfer = { lengthBytes, sinceMs: nowMs, bytes: 0 };
+    const transfer: IntakeTransfer = { lengthBytes, sinceMs: nowMs, bytes: 0, beganAtMs: undefined };
     this.#transfers.add(transfer);
     return transfer;
   }
 
   received(transfer: IntakeTransfer, bytes: number, nowMs: number): void {
+    if (transfer.beganAtMs === undefined) {
+      transfer.beganAtMs = nowMs;
+      const waitedMs = nowMs - transfer.sinceMs;
+      if (waitedMs > 0)
+        this.#leadMs = Math.max(this.#leadMs + (waitedMs - this.#leadMs) * SMOOTHING, TURN_RULES.leadMs);
+    }
     transfer.bytes += bytes;
     this.#link.moved(bytes, nowMs);
   }
@@ -65,13 +79,16 @@ export class Intake {
     let taken = 0;
     let receiving = 0;
     let isSettled = true;
-    for (const { lengthBytes, bytes, sinceMs } of this.#transfers) {
+    for (const { lengthBytes, bytes, beganAtMs } of this.#transfers) {
       const left = lengthBytes - bytes;
-      if (bytes === 0) taken++;
-      else if (left > lengthBytes * LEAD_SHARE && left > (bytes / Math.max(nowMs - sinceMs, 1)) * TURN_RULES.leadMs) {
-        receiving++;
-        isSettled &&= nowMs - sinceMs >= SETTLED_MS;
+      if (beganAtMs === undefined) {
+        taken++;
+        continue;
       }
+      const lead = Math.min((bytes / Math.max(nowMs - beganAtMs, 1)) * this.#leadMs, lengthBytes * MOST_LEAD_SHARE);
+      if (left <= Math.max(lead, lengthBytes * LEAD_SHARE)) continue;
+      receiving++;
+      isSettled &&= nowMs - beganAtMs >= SETTLED_MS;
     }
     return { taken, receiving, use: isSettled && receiving > 0 ? this.#link.use(nowMs) : 1 };
   }

@@ -93,9 +93,9 @@ export class Steering<Child> {
     return this.#spread === this.#states.length;
   }
 
-  /** Pieces are here that nobody else has yet. */
-  get hasFresh(): boolean {
-    return this.#spread < this.#held.size;
+  /** Pieces that are here, and that nobody else has yet. */
+  get freshCount(): number {
+    return this.#held.size - this.#spread;
   }
 
   /** The child was told of everything that is held and that it wants. */

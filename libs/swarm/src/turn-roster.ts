@@ -18,11 +18,19 @@ export interface HolderState {
 export interface TurnRosterOptions {
   /** A holder that could give its turn to nobody who receives too little gives it to others after so long, in ms. */
   readonly restMs: number;
+  /** A child that has received too little for so long comes before others like it, in ms. */
+  readonly starvingMs: number;
+  /** Uniform in [0, 1). */
+  readonly random: () => number;
   /** Tasks of which one child may have pieces offered. */
   readonly maxTasks: number;
 }
 
-export const DEFAULT_TURN_ROSTER: TurnRosterOptions = { restMs: 500, maxTasks: 1024 };
+export const DEFAULT_TURN_ROSTER: Omit<TurnRosterOptions, 'random'> = {
+  restMs: 500,
+  starvingMs: 1_000,
+  maxTasks: 1024,
+};
 
 interface ChildState<Child> {
   readonly child: Child;
@@ -40,7 +48,7 @@ interface ChildState<Child> {
 /**
  * Who gets the next turn of a host to send. With equal links a swarm is fastest when each host sends one piece at a time, to a child that receives
  * nothing, and the child names the piece only then: so nothing is bound early, and no link rests while another one is shared. Among equals
- * the child comes first that has received too little for the longest time, so that nobody starves.
+ * one is drawn, so that not all holders ask the same child; those that have received too little for long come first, so that nobody starves.
  *
  * Facts come in by methods. Of a child that does not answer nothing more is heard: it gets no further offers until it speaks.
  */
@@ -48,7 +56,7 @@ export class TurnRoster<Child> {
   readonly #options: TurnRosterOptions;
   readonly #children = new Map<Child, ChildState<Child>>();
 
-  constructor(options: Partial<TurnRosterOptions> = {}) {
+  constructor(options: Partial<TurnRosterOptions> & Pick<TurnRosterOptions, 'random'>) {
     this.#options = { ...DEFAULT_TURN_ROSTER, ...options };
   }
 
@@ -103,18 +111,18 @@ export class TurnRoster<Child> {
   /** Whom to offer a turn. To be settled before the child gets another one. */
   next(nowMs: number, holder: HolderState): RosterTurn<Child> | undefined {
     const isRested = nowMs - holder.restingSinceMs >= this.#options.restMs;
-    let best: { state: ChildState<Child>; taskId: string; reason: TurnReason; rank: number } | undefined;
+    let best: { state: ChildState<Child>; taskId: string; reason: TurnReason } | undefined;
+    let bestRank = Infinity;
+    let ties = 0;
     for (const state of this.#children.values()) {
-      if (state.isOffered || state.isSilent) continue;
+      const rank = RANKS[state.level] + (nowMs - state.levelSinceMs >= this.#options.starvingMs ? 0 : 0.5);
+      if (state.isOffered || state.isSilent || rank > bestRank) continue;
       const found = this.#reasonFor(state, holder, isRested);
       if (found === undefined) continue;
-      const rank = RANKS[state.level];
-      if (
-        best !== undefined &&
-        (rank > best.rank || (rank === best.rank && state.levelSinceMs >= best.state.levelSinceMs))
-      )
-        continue;
-      best = { state, ...found, rank };
+      // The k-th of equals replaces the one held so far with probability 1/k: holders that see the same children pick different ones.
+      ties = rank === bestRank ? ties + 1 : 1;
+      bestRank = rank;
+      if (ties === 1 || this.#options.random() * ties < 1) best = { state, ...found };
     }
     if (best === undefined) return undefined;
     const { state, taskId, reason } = best;

@@ -1,5 +1,11 @@
 import { randomUUID } from 'node:crypto';
-import { DEFAULT_ENGINE_OPTIONS, Engine, type EngineOptions, type TaskStore } from '@d7y/peer-engine';
+import {
+  DEFAULT_ENGINE_OPTIONS,
+  Engine,
+  type EngineComponents,
+  type EngineOptions,
+  type TaskStore,
+} from '@d7y/peer-engine';
 import { RateLimiter } from '@d7y/service-kit';
 import type { DfdaemonConfig } from '../config/schema.ts';
 import type { DaemonMetrics } from '../observe/daemon-metrics.ts';
@@ -18,10 +24,11 @@ export function createEngine(
     readonly origins: Origins;
     readonly swarm: SwarmAccess;
     readonly metrics: DaemonMetrics;
+    readonly pace: EngineComponents['pace'];
   },
 ): Engine {
   const { config, identity, logger, telemetry, stack } = runtime;
-  const { store, origins, swarm, metrics } = parts;
+  const { store, origins, swarm, metrics, pace } = parts;
   return stack.use(
     new Engine(
       {
@@ -33,6 +40,7 @@ export function createEngine(
         parents: swarm.parents,
         link: swarm.links,
         hasher: swarm.hasher,
+        pace,
         limits: {
           download: limiter(config.download.bandwidthLimit),
           origin: limiter(config.download.backToSourceBandwidthLimit),

@@ -38,7 +38,7 @@ export async function servePieces(
   const { server } = config.storage;
   const traces = new ChildTraces();
   const { disableShared, bandwidthLimit, concurrentPieceCount } = config.upload;
-  const steered = new SteeredTasks(store, () => performance.now());
+  const steered = new SteeredTasks(store, () => performance.now(), { lookAhead: config.download.originLookAhead });
   const uploads = new Uploads({
     ...{ store, pieces: engine, traces, tracer: telemetry.tracer, metrics, steering: steered, disableShared },
   });

@@ -101,7 +101,10 @@ export async function startDfdaemon(
       logger,
     }),
   );
-  const engine = createEngine(runtime, { store, origins, swarm, metrics });
+  const engine = createEngine(runtime, {
+    ...{ store, origins, swarm, metrics },
+    pace: (taskId, options) => pieceServing.steered.pace(taskId, options),
+  });
   const opener = new CountedEngine(engine, metrics);
   const ownVouchers = new OwnVouchers(store, hostId, (taskId) => engine.watch(taskId, { isAudience: false }));
   swarm.links.tellAgainFrom(ownVouchers, new OwnInventory(store, () => peerIdOf(identity, randomUUID())));

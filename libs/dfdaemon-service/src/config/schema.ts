@@ -127,6 +127,11 @@ export function dfdaemonSchema(directories: Directories) {
         .transform(atMostAMinute),
       /** How long content of a URL without a digest is used before its origin is asked whether it is still the same. */
       revalidateInterval: duration().default(MINUTE),
+      /**
+       * Pieces that are fetched from an origin before other daemons, where any wait for them, have got those that are here and nowhere else. A
+       * reader of this daemon is never held up by it.
+       */
+      originLookAhead: z.number().int().min(1).max(100_000).default(16),
       /** Send authorization, cookies and the like along with registrations, for stock seeds that fetch private content. Whoever runs schedulers and seeds can read them. */
       forwardCredentials: z.boolean().default(false),
     }),

@@ -129,6 +129,22 @@ describe('SchedulerDirectory', () => {
     expect(scheduler.announced).toBe(3);
   });
 
+  it('knows for a while that a scheduler came back, which one that is there for the first time did not', async () => {
+    const { directory, schedulers, clock } = await setUp(['10.0.0.1:8002']);
+    const scheduler = schedulers.get('10.0.0.1:8002') as FakeScheduler;
+    await directory.refresh();
+    expect(directory.isBack('10.0.0.1:8002')).toBe(false);
+    clock.ms += 1000;
+    scheduler.isUp = false;
+    await directory.refresh();
+    clock.ms += 1000;
+    scheduler.isUp = true;
+    await directory.refresh();
+    expect(directory.isBack('10.0.0.1:8002')).toBe(true);
+    clock.ms += 60_000;
+    expect(directory.isBack('10.0.0.1:8002')).toBe(false);
+  });
+
   it('announces again after a broken conversation, because a restarted scheduler knows nobody', async () => {
     const { directory, schedulers } = await setUp(['10.0.0.1:8002']);
     const scheduler = schedulers.get('10.0.0.1:8002') as FakeScheduler;

@@ -43,6 +43,8 @@ const LINK_WAIT_MS = 1_000;
 /** A scheduler that went down is looked at again after about this, for some time. */
 const RETRY_MS = 1_000;
 const RETRY_FOR_MS = 60_000;
+/** A scheduler that came back has heard after this time who has what, and who fetches it. */
+const BACK_MS = 20_000;
 
 /** The streams of this daemon with schedulers of ours. */
 export interface StreamsWithSchedulers {
@@ -61,6 +63,8 @@ interface Entry {
   takesPeers: boolean;
   /** When it went down; the next check of it. */
   downSinceMs: number;
+  /** When it was there again after it had been gone, or may have been. */
+  backAtMs: number;
   retry: NodeJS.Timeout | undefined;
   announcedAtMs: number;
   seedsAtMs: number;
@@ -113,6 +117,10 @@ export class SchedulerDirectory implements Schedulers, OwnSchedulers, AsyncDispo
       const entry = this.#entries.get(address);
       return entry?.state === 'up' ? [this.#connectionOf(entry)] : [];
     });
+  }
+
+  isBack(address: string): boolean {
+    return this.#now() - (this.#entries.get(address)?.backAtMs ?? -Infinity) < BACK_MS;
   }
 
   /** Clients of the schedulers that serve, the owner of the task first. */
@@ -232,6 +240,7 @@ export class SchedulerDirectory implements Schedulers, OwnSchedulers, AsyncDispo
         isOurs: undefined,
         takesPeers: false,
         downSinceMs: -Infinity,
+        backAtMs: -Infinity,
         retry: undefined,
         announcedAtMs: -Infinity,
         seedsAtMs: -Infinity,
@@ -261,6 +270,7 @@ export class SchedulerDirectory implements Schedulers, OwnSchedulers, AsyncDispo
     try {
       if (!(await client.checkHealth({ signal }))) return this.#down(entry, undefined);
       if (entry.state === 'down' || entry.isSuspect || this.#now() - entry.announcedAtMs >= announceIntervalMs) {
+        if (entry.isSuspect || entry.downSinceMs > entry.backAtMs) entry.backAtMs = this.#now();
         entry.isSuspect = false;
         const hello = await client.hello({ signal });
         await client.announceHost(await describeHost(), announceIntervalMs, { signal });

@@ -6,9 +6,9 @@ import { SteeredTasks } from './steered-tasks.ts';
 const PIECES = [0, 1, 2, 3, 4, 5, 6, 7];
 
 /** A daemon with a task of eight pieces, and children that follow it as other daemons do. */
-function setUp() {
+function setUp({ lookAhead, clock = () => 0 }: { lookAhead?: number; clock?: () => number } = {}) {
   const task = new FakeTask(8_000);
-  const steered = new SteeredTasks(task.store, () => 0);
+  const steered = new SteeredTasks(task.store, clock, lookAhead === undefined ? {} : { lookAhead });
   const tasks = steered.over(task);
   const follow = (name: string, interestedPieceNumbers = PIECES) => {
     const hostId = `10.0.0.5-${name}`;
@@ -25,7 +25,7 @@ function setUp() {
     return { told, ended, send, stop: () => stop.abort() };
   };
   const settled = () => new Promise(setImmediate);
-  return { task, follow, settled };
+  return { task, steered, follow, settled };
 }
 
 describe('SteeredTasks', () => {
@@ -75,6 +75,39 @@ describe('SteeredTasks', () => {
     ]);
     a.stop();
     b.stop();
+  });
+
+  it('has an origin wait while children have enough to get, and no longer', async () => {
+    const { task, steered, follow, settled } = setUp({ lookAhead: 2 });
+    await task.create();
+    const signal = new AbortController().signal;
+    await task.finish(0, 1, 2);
+    expect(steered.pace(TASK_ID, { signal })).toBeUndefined();
+    const [a, b] = [follow('a'), follow('b')];
+    await settled();
+    const wait = steered.pace(TASK_ID, { signal });
+    let isOver = false;
+    void wait?.then(() => (isOver = true));
+    await settled();
+    expect([wait === undefined, isOver]).toEqual([false, false]);
+    for (const child of [a, b]) for (const number of child.told) child.send(number);
+    await wait;
+    expect(steered.pace(TASK_ID, { signal })).toBeUndefined();
+    a.stop();
+    b.stop();
+  });
+
+  it('has no origin wait for long when no piece leaves, or for children that are gone', async () => {
+    let nowMs = 0;
+    const { task, steered, follow, settled } = setUp({ lookAhead: 1, clock: () => (nowMs += 1_000) });
+    await task.create();
+    await task.finish(0, 1);
+    const child = follow('a');
+    await settled();
+    await steered.pace(TASK_ID, { signal: new AbortController().signal });
+    child.stop();
+    await settled();
+    expect(steered.pace(TASK_ID, { signal: new AbortController().signal })).toBeUndefined();
   });
 
   it('gives the pieces of a child that hung up to the others', async () => {

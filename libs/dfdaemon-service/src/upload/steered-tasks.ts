@@ -1,7 +1,7 @@
 import type { StoredTask, TaskStore } from '@d7y/peer-engine';
 import { packetIdOf, type PieceWatch, type TaskPieces } from '@d7y/peer-protocol';
 import { PieceSet } from '@d7y/piece';
-import { AsyncQueue } from '@d7y/service-kit';
+import { AsyncQueue, delay } from '@d7y/service-kit';
 import { type Reveal, Steering } from '@d7y/swarm';
 import type { UploadObserver } from './uploads.ts';
 
@@ -9,6 +9,10 @@ import type { UploadObserver } from './uploads.ts';
 const TICK_MS = 250;
 /** Nothing was sent for so long, in ms: this host has nothing better to do than to send again what others have already. */
 const IDLE_MS = 500;
+
+/** Without a piece that leaves for so long the origin is not waited for any more, in ms. */
+const LONGEST_PACE_MS = 5_000;
+const PACE_CHECK_MS = 20;
 
 /** A daemon that follows a task here. */
 interface Child {
@@ -38,11 +42,19 @@ export class SteeredTasks implements UploadObserver {
   /** Pieces that are being sent, or wait for their turn. */
   #uploads = 0;
   #idleSinceMs = -Infinity;
+  /** Pieces sent so far. */
+  #sent = 0;
+  readonly #lookAhead: number;
 
-  /** @param clock monotonic, in ms */
-  constructor(store: Pick<TaskStore, 'get'>, clock: () => number) {
+  /** @param clock monotonic, in ms; @param options.lookAhead pieces fetched from an origin before children have got them */
+  constructor(
+    store: Pick<TaskStore, 'get'>,
+    clock: () => number,
+    { lookAhead = Infinity }: { readonly lookAhead?: number } = {},
+  ) {
     this.#store = store;
     this.#clock = clock;
+    this.#lookAhead = lookAhead;
   }
 
   /** The same tasks, as children are told of them. Whoever is no child sees all. */
@@ -61,7 +73,32 @@ export class SteeredTasks implements UploadObserver {
   isFresh(taskId: string): boolean {
     const stored = this.#store.get(taskId);
     const steering = stored && this.#tasks.get(stored)?.steering;
-    return steering !== undefined && steering.childCount > 1 && steering.hasFresh;
+    return steering !== undefined && steering.childCount > 1 && steering.freshCount > 0;
+  }
+
+  /**
+   * Waits while children of this host have so many pieces to get from it that nobody else has: more of the origin would only lie here.
+   * @returns undefined when there is nothing to wait for. Never rejects; no wait is longer than a few seconds without a piece that leaves
+   */
+  pace(taskId: string, { signal }: { signal: AbortSignal }): Promise<void> | undefined {
+    return this.#isAhead(taskId) ? this.#untilSent(taskId, signal) : undefined;
+  }
+
+  #isAhead(taskId: string): boolean {
+    const stored = this.#store.get(taskId);
+    const steering = stored && this.#tasks.get(stored)?.steering;
+    return steering !== undefined && steering.childCount > 0 && steering.freshCount >= this.#lookAhead;
+  }
+
+  async #untilSent(taskId: string, signal: AbortSignal): Promise<void> {
+    let sent = this.#sent;
+    let sinceMs = this.#clock();
+    while (this.#isAhead(taskId) && !signal.aborted && this.#clock() - sinceMs < LONGEST_PACE_MS) {
+      await delay(PACE_CHECK_MS, { signal }).catch(() => undefined);
+      if (this.#sent === sent) continue;
+      sent = this.#sent;
+      sinceMs = this.#clock();
+    }
   }
 
   asked(taskId: string, pieceNumber: number, from: { readonly ip: string; readonly packetId: number }) {
@@ -77,6 +114,7 @@ export class SteeredTasks implements UploadObserver {
     state.steering.pieceAsked(child, pieceNumber, this.#clock());
     return (isSent: boolean) => {
       ended();
+      if (isSent) this.#sent++;
       const now = this.#clock();
       const { steering } = state;
       tell(isSent ? steering.pieceSent(child, pieceNumber, now) : steering.pieceNotSent(child, pieceNumber, now));

@@ -11,6 +11,8 @@ export interface SchedulerConnection {
 export interface Schedulers {
   /** Whom to ask about a task: its owner on the ring first, then the next ones; only those believed to be up. May be empty. */
   candidates(taskId: string): readonly SchedulerConnection[];
+  /** Whether this one came back a moment ago, and may not have heard yet who has what, and who fetches it. */
+  isBack?(address: string): boolean;
 }
 
 /** A seed that a scheduler named earlier, for the time when none answers. */
