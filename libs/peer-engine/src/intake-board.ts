@@ -27,6 +27,7 @@ export class IntakeBoard {
     let transfer = isExpected ? this.#intake.begin(lengthBytes, this.#clock()) : undefined;
     let isOver = false;
     if (isExpected) this.#tell();
+    const overdue = isExpected ? setTimeout(() => this.#tell(), this.#intake.beginMs + 1).unref() : undefined;
     return {
       take: (bytes) => {
         if (isOver) return undefined;
@@ -38,6 +39,7 @@ export class IntakeBoard {
       },
       [Symbol.dispose]: () => {
         isOver = true;
+        clearTimeout(overdue);
         if (transfer === undefined) return;
         this.#intake.end(transfer);
         this.#tell();

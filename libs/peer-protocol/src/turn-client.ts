@@ -128,7 +128,10 @@ class TurnChannel {
     const seats = this.#seats.get(taskId) ?? new Set();
     this.#seats.set(taskId, seats.add(seat));
     if (this.#socket === undefined && this.#retry === undefined) this.#connect();
-    else this.#say({ kind: 'wish', packetId: this.#options.packetId, taskId, wish: wishOf(seats) });
+    else {
+      this.sayLevel();
+      this.#say({ kind: 'wish', packetId: this.#options.packetId, taskId, wish: wishOf(seats) });
+    }
     if (this.#mustWait !== undefined) queueMicrotask(() => this.#ruleTo(seat));
     return {
       wants: (isWanting) => {

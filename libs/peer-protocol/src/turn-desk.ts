@@ -43,6 +43,8 @@ const MAX_OFFER = 2 ** 32;
 const SMOOTHING = 0.3;
 /** A turn is offered so many times as long before it is free as answers take: the first child that is asked may pass. */
 const LEAD_FACTOR = 1.5;
+/** And is kept so many times as long as answers take, where that is longer than its usual time. */
+const VALID_FACTOR = 4;
 
 /** Offers the turns of a piece server to children of ours. Who gets the next one is decided by `TurnRoster`. */
 export class TurnDesk implements Disposable {
@@ -141,7 +143,8 @@ export class TurnDesk implements Disposable {
         break;
       }
       const number = this.#offerCount++ % MAX_OFFER;
-      const timer = setTimeout(() => this.#settle(child, false), offerMs).unref();
+      const validMs = Math.max(offerMs, this.#answerMs * VALID_FACTOR);
+      const timer = setTimeout(() => this.#settle(child, false), validMs).unref();
       this.#offers.set(child, { number, kept, timer, madeAtMs: this.#clock() });
       child.say({ kind: 'offer', packetId: child.packetId, offer: number, taskId, reason });
     }

@@ -19,6 +19,15 @@ describe('Intake', () => {
     expect(intake.level(400)).toBe('idle');
   });
 
+  it('waits for a piece that it took up for some time only', () => {
+    const intake = new Intake();
+    const transfer = intake.begin(PIECE, 0);
+    expect(intake.level(intake.beginMs - 1)).toBe('full');
+    expect(intake.level(intake.beginMs)).toBe('idle');
+    intake.received(transfer, 1, 400);
+    expect(intake.level(400)).toBe('full');
+  });
+
   it('takes what nobody else has beside one piece that is coming, and no more', () => {
     const intake = new Intake();
     const first = intake.begin(PIECE, 0);

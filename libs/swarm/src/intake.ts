@@ -62,6 +62,11 @@ export class Intake {
     this.#transfers.delete(transfer);
   }
 
+  /** A piece that was asked for after an offer, and does not begin to come in so many ms, counts no more until it does. */
+  get beginMs(): number {
+    return Math.max(TURN_RULES.beginMs, 2 * this.#leadMs);
+  }
+
   level(nowMs: number): IntakeLevel {
     const downlink = this.#downlink(nowMs);
     if (downlink.taken + downlink.receiving === 0) return 'idle';
@@ -79,10 +84,11 @@ export class Intake {
     let taken = 0;
     let receiving = 0;
     let isSettled = true;
-    for (const { lengthBytes, bytes, beganAtMs } of this.#transfers) {
+    for (const { lengthBytes, bytes, sinceMs, beganAtMs } of this.#transfers) {
       const left = lengthBytes - bytes;
       if (beganAtMs === undefined) {
-        taken++;
+        // One that brings nothing for long waits in a line, and must not keep others from sending.
+        if (nowMs - sinceMs < this.beginMs) taken++;
         continue;
       }
       const lead = Math.min((bytes / Math.max(nowMs - beganAtMs, 1)) * this.#leadMs, lengthBytes * MOST_LEAD_SHARE);
