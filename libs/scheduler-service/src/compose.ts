@@ -241,6 +241,7 @@ export async function startScheduler(
       telemetry,
       metrics,
       health: createHealth(),
+      reflection: true,
       drainMs: DRAIN_MS,
       idleTimeoutMs: IDLE_CONNECTION_MS,
     }),

@@ -64,7 +64,7 @@ export function restore(roster: Roster, memory: SwarmMemory, nowMs: number): voi
     const remembered = tasks.get(holder.taskId);
     if (host === undefined || remembered === undefined || roster.peers.has(holder.peerId)) continue;
     const isFirst = !roster.tasks.has(holder.taskId);
-    const peer = roster.createPeer(factsOf(holder), host, nowMs);
+    const peer = roster.createPeer(factsOf(holder, remembered.size), host, nowMs);
     if (peer === undefined) return;
     const { task } = peer;
     if (isFirst) {
@@ -79,15 +79,18 @@ export function restore(roster: Roster, memory: SwarmMemory, nowMs: number): voi
   }
 }
 
-const factsOf = ({ hostId, taskId, peerId, priority, concurrentPieceCount }: RememberedHolder): RegistrationFacts => ({
-  hostId,
-  taskId,
-  peerId,
-  priority,
-  concurrentPieceCount,
+const factsOf = (holder: RememberedHolder, size: TaskSize): RegistrationFacts => ({
+  hostId: holder.hostId,
+  taskId: holder.taskId,
+  peerId: holder.peerId,
+  priority: holder.priority,
+  concurrentPieceCount: holder.concurrentPieceCount,
   range: undefined,
   needBackToSource: false,
   metadataOnly: false,
+  contentLength: size.contentLength,
+  pieceLength: size.pieceLength,
+  pieceCount: size.pieceCount,
 });
 
 /**

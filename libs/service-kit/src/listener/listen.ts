@@ -14,6 +14,7 @@ import type { Metrics } from '../observe/metrics.ts';
 import type { Telemetry } from '../observe/telemetry.ts';
 import type { Health } from '../rpc/health.ts';
 import { createServerCalls } from '../rpc/interceptors.ts';
+import { registerReflection } from '../rpc/reflection.ts';
 import type { HttpHandler } from './http-handler.ts';
 import { sendLine } from './http-handler.ts';
 import { createRpcHandler } from './rpc-handler.ts';
@@ -50,6 +51,8 @@ export interface ListenOptions {
   readonly telemetry?: Telemetry;
   readonly metrics?: Metrics;
   readonly health?: Health;
+  /** Tells clients by grpc.reflection what the listener offers. */
+  readonly reflection?: boolean;
   /** How long requests under way may take to end when the listener is disposed. */
   readonly drainMs?: number;
   /** How long a new connection may be silent. */
@@ -96,6 +99,7 @@ export async function listen(options: ListenOptions): Promise<Listener> {
     routes: (router) => {
       options.health?.register(router);
       options.grpc?.(router);
+      if (options.reflection === true) registerReflection(router);
     },
     begin: createServerCalls({ logger, telemetry: options.telemetry, metrics: options.metrics }),
     interceptors: options.interceptors ?? [],
