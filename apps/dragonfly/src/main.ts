@@ -5,7 +5,7 @@ import type { LogLevel } from '@d7y/service-kit';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { defaultDataDir } from './data-dir.ts';
 import { PORT_SPAN } from './plan.ts';
-import { formatProof, formatUse } from './report.ts';
+import { formatProof, formatRootPassword, formatUse } from './report.ts';
 import { startCluster } from './up.ts';
 
 interface UpFlags {
@@ -37,7 +37,9 @@ const program = new Command('dragonfly')
 
 program
   .command('up')
-  .description('start scheduler, seed peer and three daemons on loopback, prove that they work, stay up until Ctrl-C')
+  .description(
+    'start manager, scheduler, seed peer and three daemons on loopback, prove that they work, stay up until Ctrl-C',
+  )
   .option('--data-dir <dir>', 'where everything is kept', defaultDataDir(process.getuid?.(), process.env))
   .option('--port-base <port>', `first port; services use up to ${PORT_SPAN} above it`, parsePortBase, 4000)
   .option('--otlp-endpoint <url>', 'send traces there (OTLP over HTTP), such as http://127.0.0.1:4318')
@@ -48,16 +50,25 @@ program
   .addOption(new Option('--output <format>', 'how to report').choices(['text', 'json']).default('text'))
   .action((flags: UpFlags) => {
     void runService(async (signal) => {
-      const cluster = await startCluster({ ...flags, otlpEndpoint: flags.otlpEndpoint, env: process.env }, { signal });
-      const { plan, proof } = cluster;
+      const report = (line: string) => void process.stderr.write(`${line}\n`);
+      const { otlpEndpoint } = flags;
+      const cluster = await startCluster({ ...flags, otlpEndpoint, env: process.env, report }, { signal });
+      const { plan, proof, rootPassword } = cluster;
       if (flags.output === 'json') {
         const daemons = plan.daemons.map(({ name, isSeed, proxyPort, socketPath }) => ({
           ...{ name, isSeed, socketPath },
           proxy: `http://127.0.0.1:${proxyPort}`,
         }));
-        process.stdout.write(`${JSON.stringify({ scheduler: `127.0.0.1:${plan.schedulerPort}`, daemons, proof })}\n`);
+        const manager = {
+          grpc: `127.0.0.1:${plan.manager.grpcPort}`,
+          rest: `http://127.0.0.1:${plan.manager.restPort}`,
+          rootPassword: rootPassword?.reveal() ?? null,
+        };
+        const scheduler = `127.0.0.1:${plan.schedulerPort}`;
+        process.stdout.write(`${JSON.stringify({ manager, scheduler, daemons, proof })}\n`);
       } else {
         if (proof !== undefined) process.stdout.write(`${formatProof(proof)}\n\n`);
+        if (rootPassword !== undefined) process.stdout.write(`${formatRootPassword(rootPassword)}\n\n`);
         process.stdout.write(`${formatUse(plan, dfgetCommand())}\n\nUp; data in ${flags.dataDir}. Ctrl-C stops it.\n`);
       }
       if (proof !== undefined && !proof.holds) {

@@ -11,7 +11,19 @@ export interface PlannedDaemon {
   readonly configText: string;
 }
 
+/** Where the manager listens, and what it keeps where. */
+export interface PlannedManager {
+  readonly grpcPort: number;
+  readonly restPort: number;
+  /** Of the PostgreSQL that belongs to it. */
+  readonly databaseFolder: string;
+  /** Files with the keys that sign sessions and seal credentials. */
+  readonly sessionKeyFile: string;
+  readonly sealingKeyFile: string;
+}
+
 export interface ClusterPlan {
+  readonly manager: PlannedManager;
   readonly schedulerPort: number;
   readonly schedulerConfigText: string;
   /** The seed peer first. */
@@ -32,12 +44,18 @@ const PORTS_PER_DAEMON = 100;
 const NODES = ['node-1', 'node-2', 'node-3'] as const;
 /** Where the scheduler's ports lie, counted from the first daemon's: 8002 and 8000 for the usual 4000. */
 const SCHEDULER_OFFSET = { grpc: 4002, metrics: 4000 } as const;
+/** Those of the manager: 8003, 8001 and 8080. */
+const MANAGER_OFFSET = { grpc: 4003, metrics: 4001, rest: 4080 } as const;
 /** Highest port the last service gets, counted from the base. */
-export const PORT_SPAN = SCHEDULER_OFFSET.grpc;
+export const PORT_SPAN = MANAGER_OFFSET.rest;
+/** The only database in the PostgreSQL of the manager. */
+export const MANAGER_DATABASE = 'manager';
 
-/** Lays out a scheduler, a seed peer and three daemons: who listens where, who stores what. */
+/** Lays out a manager, a scheduler, a seed peer and three daemons: who listens where, who stores what. */
 export function planCluster({ dataDir, portBase, otlpEndpoint }: PlanOptions): ClusterPlan {
   const schedulerPort = portBase + SCHEDULER_OFFSET.grpc;
+  const managerPort = portBase + MANAGER_OFFSET.grpc;
+  const manager = { addr: `${LOOPBACK}:${managerPort}` };
   const tracing = otlpEndpoint === undefined ? {} : { tracing: { protocol: 'http', endpoint: otlpEndpoint } };
   const plan = (name: string, index: number, isSeed: boolean): PlannedDaemon => {
     const base = portBase + index * PORTS_PER_DAEMON;
@@ -56,13 +74,20 @@ export function planCluster({ dataDir, portBase, otlpEndpoint }: PlanOptions): C
         metrics: at(2),
         health: at(3),
         storage: { dir: join(dataDir, name), server: { ip: LOOPBACK, tcpPort: base + 5 } },
-        scheduler: { addrs: [`${LOOPBACK}:${schedulerPort}`] },
+        manager,
         seedPeer: { enable: isSeed },
         ...tracing,
       }),
     };
   };
   return {
+    manager: {
+      grpcPort: managerPort,
+      restPort: portBase + MANAGER_OFFSET.rest,
+      databaseFolder: join(dataDir, 'database'),
+      sessionKeyFile: join(dataDir, 'manager', 'session.key'),
+      sealingKeyFile: join(dataDir, 'manager', 'sealing.key'),
+    },
     schedulerPort,
     schedulerConfigText: JSON.stringify({
       server: {
@@ -73,8 +98,35 @@ export function planCluster({ dataDir, portBase, otlpEndpoint }: PlanOptions): C
         dataDir: join(dataDir, 'scheduler'),
       },
       metrics: { enable: true, addr: `${LOOPBACK}:${portBase + SCHEDULER_OFFSET.metrics}` },
+      manager,
       ...tracing,
     }),
     daemons: [plan('seed', NODES.length, true), ...NODES.map((name, index) => plan(name, index, false))],
   };
 }
+
+/**
+ * For readManagerConfig, as YAML (JSON is YAML). What is opened here is opened to this machine alone, since nothing listens elsewhere.
+ * @param database where PostgreSQL is; its password stays in its file
+ */
+export function managerConfigText(
+  { manager }: ClusterPlan,
+  database: { readonly host: string; readonly port: number; readonly user: string; readonly passwordFile: string },
+  { portBase, otlpEndpoint }: Pick<PlanOptions, 'portBase' | 'otlpEndpoint'>,
+): string {
+  return JSON.stringify({
+    server: {
+      grpc: { advertiseIP: LOOPBACK, listenIP: LOOPBACK, port: { start: manager.grpcPort } },
+      rest: { addr: `${LOOPBACK}:${manager.restPort}` },
+    },
+    auth: { jwt: { keyFile: manager.sessionKeyFile }, openRoutes: OPEN_ROUTES },
+    database: { postgres: { ...database, dbname: MANAGER_DATABASE } },
+    secrets: { keyFile: manager.sealingKeyFile },
+    job: { preheat: { allowPrivateNetworks: true } },
+    metrics: { enable: true, addr: `${LOOPBACK}:${portBase + MANAGER_OFFSET.metrics}` },
+    ...(otlpEndpoint !== undefined && { tracing: { protocol: 'http', endpoint: otlpEndpoint } }),
+  });
+}
+
+/** What needs no credentials: to preheat, and to see what came of it. */
+const OPEN_ROUTES = ['preheat.create', 'preheat.get', 'jobs.create:preheat', 'jobs.get', 'tasks.list'];

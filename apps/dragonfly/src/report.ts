@@ -1,3 +1,4 @@
+import type { Secret } from '@d7y/service-kit';
 import type { ClusterPlan } from './plan.ts';
 import type { ProofResult } from './proof.ts';
 
@@ -27,6 +28,11 @@ export function formatProof({ contentBytes, originBytes, rows, holds }: ProofRes
     ? `The origin sent each byte once (${times}x); the rest came from peers.`
     : `NOT AS IT SHOULD BE: the origin sent ${mib(originBytes)} of ${mib(contentBytes)} (${times}x), or a client got other bytes.`;
   return [`${mib(contentBytes)} through three daemons at once:`, ...lines, verdict].join('\n');
+}
+
+/** Told at the start that made the user, and never again. */
+export function formatRootPassword(password: Secret): string {
+  return `The manager has a user root now. Its password, shown this once: ${password.reveal()}`;
 }
 
 /**

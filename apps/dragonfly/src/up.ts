@@ -1,10 +1,11 @@
 import { readDfdaemonConfig, startDfdaemon } from '@d7y/dfdaemon-service';
 import type { RunningDfdaemon } from '@d7y/dfdaemon-service';
 import { readSchedulerConfig, startScheduler } from '@d7y/scheduler-service';
-import type { LogLevel } from '@d7y/service-kit';
+import type { LogLevel, Secret } from '@d7y/service-kit';
 import { StartError } from '@d7y/service-kit';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { prepareDataDir } from './data-dir.ts';
+import { startEmbeddedManager } from './embedded-manager.ts';
 import type { ClusterPlan } from './plan.ts';
 import { planCluster } from './plan.ts';
 import type { ProofResult } from './proof.ts';
@@ -19,22 +20,37 @@ export interface UpOptions {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Get a file through the cluster before calling it up. */
   readonly proof: boolean;
+  /** Gets what an operator should know while it runs. */
+  readonly report?: (line: string) => void;
 }
 
 export interface RunningCluster extends AsyncDisposable {
   readonly plan: ClusterPlan;
   readonly proof: ProofResult | undefined;
+  /** Random, of the manager's user `root`, when this start made that user. */
+  readonly rootPassword: Secret | undefined;
 }
 
 /** How long daemons have to find their scheduler and each other. */
 const MEET_TIMEOUT_MS = 30_000;
 
-/** Starts scheduler, seed peer and three daemons in this process, each with ports, metrics and tracer of its own. */
+/**
+ * Starts a PostgreSQL of our own, and manager, scheduler, seed peer and three daemons in this process, each with ports, metrics and tracer of
+ * its own.
+ */
 export async function startCluster(options: UpOptions, { signal }: { signal: AbortSignal }): Promise<RunningCluster> {
   const { dataDir, portBase, otlpEndpoint, logLevel, env } = options;
   await prepareDataDir(dataDir);
   const plan = planCluster({ dataDir, portBase, otlpEndpoint });
   await using stack = new AsyncDisposableStack();
+  const { rootPassword } = stack.use(
+    await withPortHint(
+      startEmbeddedManager({
+        ...{ plan, portBase, otlpEndpoint, logLevel, env, signal },
+        onDatabaseEnd: (line) => options.report?.(`PostgreSQL ended and is started again: ${line}`),
+      }),
+    ),
+  );
   const scheduler = readSchedulerConfig({ text: plan.schedulerConfigText, logLevel, env });
   stack.use(await withPortHint(startScheduler(scheduler, { signal, overrides: { processMetrics: true } })));
   const daemons: RunningDfdaemon[] = [];
@@ -48,7 +64,7 @@ export async function startCluster(options: UpOptions, { signal }: { signal: Abo
   // Made to be proved with only: it need not stay on disk four times.
   if (proof !== undefined) await Promise.all(daemons.map((daemon) => daemon.deleteTask(proof.taskId, { signal })));
   const running = stack.move();
-  return { plan, proof, [Symbol.asyncDispose]: () => running.disposeAsync() };
+  return { plan, proof, rootPassword, [Symbol.asyncDispose]: () => running.disposeAsync() };
 }
 
 /** Says which option moves a port that is taken. */

@@ -1,6 +1,7 @@
+import { randomBytes } from 'node:crypto';
 import { rmSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { delay, LockedError, lockForProcess, StartError } from '@d7y/service-kit';
+import { delay, keptSecret, LockedError, lockForProcess, StartError } from '@d7y/service-kit';
 import type { Secret } from '@d7y/service-kit';
 import pg from 'pg';
 import type { Account } from './account.ts';
@@ -10,7 +11,6 @@ import type { Layout } from './layout.ts';
 import { layoutOf, SOCKET_PORT } from './layout.ts';
 import { endLeftover } from './leftover.ts';
 import { makeCluster, SUPERUSER } from './make-cluster.ts';
-import { keptPassword } from './password.ts';
 import { prepareFolders, reachableSoftware } from './prepare-folders.ts';
 import type { ServerProcess } from './server-process.ts';
 import { lastLines, spawnServer } from './server-process.ts';
@@ -46,6 +46,8 @@ export interface EmbeddedDatabase extends AsyncDisposable {
   readonly pid: number;
   /** Made by this start, not found. */
   readonly isNew: boolean;
+  /** Holds the password; for its owner only. */
+  readonly passwordFile: string;
   address(database: string): EmbeddedAddress;
   /**
    * Makes a database unless there is one of that name.
@@ -57,6 +59,7 @@ export interface EmbeddedDatabase extends AsyncDisposable {
 }
 
 const START_TIMEOUT_MS = 60_000;
+const PASSWORD_BYTES = 24;
 const FORGETFUL = { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off' } as const;
 const POLL_MS = 25;
 const RESTART_MS = [100, 1_000, 5_000, 15_000];
@@ -76,7 +79,7 @@ export async function startEmbeddedDatabase(options: EmbeddedDatabaseOptions): P
   starting.use(lockFolder(layout));
   starting.defer(() => removeSocketFolder(layout));
   const software = reachableSoftware(options.software ?? packagedSoftware(), layout, account);
-  const password = keptPassword(layout.password);
+  const password = keptSecret(layout.password, () => randomBytes(PASSWORD_BYTES).toString('base64url'));
   const isNew = await makeCluster(layout, { software, account, password, durable, signal });
   await endLeftover(layout.data, signal);
   const address = (database: string): EmbeddedAddress => ({
@@ -95,6 +98,7 @@ export async function startEmbeddedDatabase(options: EmbeddedDatabaseOptions): P
       return supervisor.pid;
     },
     isNew,
+    passwordFile: layout.password,
     address,
     async createDatabase(name, template) {
       const [quoted, from] = [pg.escapeIdentifier(name), pg.escapeIdentifier(template ?? 'template1')];

@@ -26,6 +26,7 @@ export type { ManagerAddress } from './config/manager-address.ts';
 export { readConfig } from './config/read-config.ts';
 export type { ConfigRead, ReadConfigOptions } from './config/read-config.ts';
 export { formatByteSize, formatDurationMs, parseByteSize, parseDurationMs } from './config/units.ts';
+export { keptSecret } from './files/kept-secret.ts';
 export { LastGood } from './files/last-good.ts';
 export type { LastGoodOptions } from './files/last-good.ts';
 export { LockedError, lockForProcess } from './files/process-lock.ts';

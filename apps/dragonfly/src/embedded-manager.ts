@@ -1,0 +1,59 @@
+import { randomBytes } from 'node:crypto';
+import { mkdir } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { startEmbeddedDatabase } from '@d7y/embedded-database';
+import type { RunningManager } from '@d7y/manager-service';
+import { readManagerConfig, startManager } from '@d7y/manager-service';
+import type { LogLevel, Secret } from '@d7y/service-kit';
+import { keptSecret } from '@d7y/service-kit';
+import type { ClusterPlan } from './plan.ts';
+import { MANAGER_DATABASE, managerConfigText } from './plan.ts';
+
+export interface EmbeddedManagerOptions {
+  readonly plan: ClusterPlan;
+  readonly portBase: number;
+  readonly otlpEndpoint: string | undefined;
+  readonly logLevel: LogLevel;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly signal: AbortSignal;
+  /** Gets a line when PostgreSQL ends by itself; it is started again. */
+  readonly onDatabaseEnd: (line: string) => void;
+}
+
+export interface EmbeddedManager extends AsyncDisposable {
+  readonly manager: RunningManager;
+  /** Random, of the user `root`, when this start made that user; it is kept nowhere. */
+  readonly rootPassword: Secret | undefined;
+}
+
+const KEY_BYTES = 32;
+/** Variables for a manager that runs by itself would move this one away from its own database and ports. */
+const FOREIGN = /^DRAGONFLY_MANAGER_/;
+
+/** Starts a PostgreSQL of our own, and the manager on it. */
+export async function startEmbeddedManager(options: EmbeddedManagerOptions): Promise<EmbeddedManager> {
+  const { plan, env, logLevel, signal, onDatabaseEnd } = options;
+  const { databaseFolder, sessionKeyFile, sealingKeyFile } = plan.manager;
+  await using stack = new AsyncDisposableStack();
+  const database = stack.use(
+    await startEmbeddedDatabase({ folder: databaseFolder, signal, onUnexpectedEnd: onDatabaseEnd }),
+  );
+  const { host, port, user } = await database.createDatabase(MANAGER_DATABASE);
+  await mkdir(dirname(sessionKeyFile), { recursive: true, mode: 0o700 });
+  for (const file of [sessionKeyFile, sealingKeyFile])
+    keptSecret(file, () => randomBytes(KEY_BYTES).toString('base64'));
+  const config = readManagerConfig({
+    text: managerConfigText(plan, { host, port, user, passwordFile: database.passwordFile }, options),
+    logLevel,
+    env: Object.fromEntries(Object.entries(env).filter(([name]) => !FOREIGN.test(name))),
+  });
+  let rootPassword: Secret | undefined;
+  const manager = stack.use(
+    await startManager(config, {
+      signal,
+      overrides: { processMetrics: false, tellRootPassword: (password) => (rootPassword = password) },
+    }),
+  );
+  const running = stack.move();
+  return { manager, rootPassword, [Symbol.asyncDispose]: () => running.disposeAsync() };
+}
