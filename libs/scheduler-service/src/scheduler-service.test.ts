@@ -168,7 +168,8 @@ describe('operation', () => {
     await eventually(() => seed.triggers.length === 1);
     const startedMs = performance.now();
     await rig.running[Symbol.asyncDispose]();
-    expect(performance.now() - startedMs).toBeLessThan(2000);
+    // Neither the stream nor the seed would ever end by itself.
+    expect(performance.now() - startedMs).toBeLessThan(15_000);
     await ended;
     never.resolve();
     await rig[Symbol.asyncDispose]();

@@ -236,7 +236,7 @@ describe('a listener that is disposed', () => {
   it('tells long streams at once, so that they end themselves with Unavailable', async () => {
     const { promise: entered, resolve: enter } = Promise.withResolvers<void>();
     const listener = await start({
-      drainMs: 5_000,
+      drainMs: 60_000,
       grpc: (router) =>
         void router.rpc(Scheduler.method.announcePeer, async function* (requests, { signal }) {
           enter();
@@ -257,7 +257,7 @@ describe('a listener that is disposed', () => {
     await entered;
     const beganMs = performance.now();
     await Promise.all([expect(reading).rejects.toMatchObject({ code: 14 }), listener[Symbol.asyncDispose]()]);
-    expect(performance.now() - beganMs).toBeLessThan(2_000);
+    expect(performance.now() - beganMs).toBeLessThan(20_000);
     release();
   });
 
