@@ -70,6 +70,8 @@ export interface EngineComponents {
   readonly pace?: ((taskId: string, options: { signal: AbortSignal }) => Promise<void> | undefined) | undefined;
   /** Shared with nothing that waits for a reader, or readers could starve each other. */
   readonly readBuffers: BufferPool;
+  /** Larger ones, for as many readers as they last. */
+  readonly largeReadBuffers?: BufferPool | undefined;
   /** Smaller ones, for readers that come when all of these are with others. */
   readonly reserveBuffers?: BufferPool | undefined;
   readonly tracer: Tracer;

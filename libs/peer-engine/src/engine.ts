@@ -69,8 +69,8 @@ export class Engine implements TaskOpener, AsyncDisposable {
     });
     this.#intake = new IntakeBoard(parents.turns, components.clock);
     this.#freshness = new Freshness(components, options.revalidateMs);
-    const { readBuffers: pool, reserveBuffers: reserve, clock, hasher } = components;
-    this.#buffers = new ReaderBuffers({ pool, reserve, policy: options.stall, clock, logger });
+    const { readBuffers: pool, largeReadBuffers: large, reserveBuffers: reserve, clock, hasher } = components;
+    this.#buffers = new ReaderBuffers({ pool, large, reserve, policy: options.stall, clock, logger });
     this.#proven = new ProvenPieces({ hasher, buffers: this.#buffers, signal: this.#stop.signal });
     this.#heldDigests = new HeldDigests(this.#buffers);
   }

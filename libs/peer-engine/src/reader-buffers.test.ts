@@ -55,6 +55,20 @@ describe('ReaderBuffers', () => {
     expect(await ahead.take()).toBeDefined();
   });
 
+  it('lends the large ones first, and the others when those are out', async () => {
+    const [large, pool] = [512, 64].map((bufferBytes) => new BufferPool({ bufferBytes, maxBuffers: 1 }));
+    const logger = createLogger({ name: 'test', level: 'fatal' });
+    const clock = () => Date.now();
+    if (pool === undefined) throw new Error('there are two pools');
+    const buffers = new ReaderBuffers({ pool, large, reserve: undefined, policy: POLICY, clock, logger });
+    const first = await buffers.acquire({ signal });
+    const second = await buffers.acquire({ signal });
+    expect([first.bytes.length, second.bytes.length]).toEqual([512, 64]);
+    const waiting = buffers.acquire({ signal });
+    first.release();
+    expect((await waiting).bytes.length).toBe(512);
+  });
+
   it('lends small buffers while all others are with readers, and cuts nobody off for that', async () => {
     const { buffers } = buffersOf(1, 2);
     const { outlet } = await stuckReader(buffers);

@@ -30,6 +30,8 @@ export interface FilledBuffer extends Disposable {
 
 export interface ReaderBuffersInit {
   readonly pool: BufferPool;
+  /** Larger ones, given first: few readers are served with fewer turns. */
+  readonly large?: BufferPool | undefined;
   /** Smaller ones, for when all of the pool are on loan. */
   readonly reserve: BufferPool | undefined;
   readonly policy: StallPolicy;
@@ -58,19 +60,23 @@ export class ReaderBuffers implements BufferSource {
 
   /** A buffer for what nobody waits for yet; undefined when others could need it. */
   tryAcquire(): PooledBuffer | undefined {
-    return this.#waiting.size === 0 ? this.#init.pool.tryAcquire() : undefined;
+    const { pool, large } = this.#init;
+    return this.#waiting.size === 0 ? (large?.tryAcquire() ?? pool.tryAcquire()) : undefined;
   }
 
-  /** The next free buffer, of either size. Rejects with the signal's reason. */
+  /** The next free buffer, of any size. Rejects with the signal's reason. */
   async acquire({ signal }: { signal: AbortSignal }): Promise<PooledBuffer> {
-    const { pool, reserve, clock } = this.#init;
+    const { pool, large, reserve, clock } = this.#init;
     const free = this.tryAcquire() ?? this.#recalled() ?? reserve?.tryAcquire();
     if (free !== undefined) return free;
     const waiting = { sinceMs: clock() };
     this.#waiting.add(waiting);
     this.#looking ??= setInterval(() => this.#look(), LOOK_MS).unref();
     try {
-      return await firstOf(reserve === undefined ? [pool] : [pool, reserve], signal);
+      return await firstOf(
+        [pool, large, reserve].filter((one) => one !== undefined),
+        signal,
+      );
     } finally {
       this.#waiting.delete(waiting);
       if (this.#waiting.size === 0) {

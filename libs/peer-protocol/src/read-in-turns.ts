@@ -2,6 +2,8 @@ import { readSync } from 'node:fs';
 
 /** Bytes read at once; between two reads others get their turn. */
 const READ_BYTES = 512 * 1024;
+/** Of reads that are over: a new one for each would be garbage that V8 looks for late. */
+let spare: Buffer | undefined;
 
 /**
  * Reads a file from `start` to `end`, which is not included. Each run is valid until the next one is asked for.
@@ -14,12 +16,17 @@ export async function* readInTurns(
   end: number,
   isWanted = () => true,
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  const buffer = Buffer.allocUnsafeSlow(Math.min(READ_BYTES, end - start));
-  for (let position = start; position < end && isWanted();) {
-    const read = readSync(fd, buffer, 0, Math.min(buffer.length, end - position), position);
-    if (read === 0) throw Object.assign(new Error(`the file ends at ${position}`), { code: 'CONTENT_LOST' });
-    position += read;
-    yield buffer.subarray(0, read);
-    await new Promise(setImmediate);
+  const buffer = spare ?? Buffer.allocUnsafeSlow(READ_BYTES);
+  spare = undefined;
+  try {
+    for (let position = start; position < end && isWanted();) {
+      const read = readSync(fd, buffer, 0, Math.min(buffer.length, end - position), position);
+      if (read === 0) throw Object.assign(new Error(`the file ends at ${position}`), { code: 'CONTENT_LOST' });
+      position += read;
+      yield buffer.subarray(0, read);
+      await new Promise(setImmediate);
+    }
+  } finally {
+    spare = buffer;
   }
 }

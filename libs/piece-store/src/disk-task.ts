@@ -7,10 +7,12 @@ import type { ChangeJournal } from './change-journal.ts';
 import { isDiskFull, translateDiskFull } from './disk-full.ts';
 import { ContentLostError, TaskRemovedError } from './errors.ts';
 import type { CachedFile, HandleCache } from './handle-cache.ts';
-import type { TaskChange, TaskMetadata, TaskRow } from './metadata.ts';
-import { decodeHeaders } from './metadata-rows.ts';
+import type { TaskChange, TaskDescription, TaskMetadata, TaskRow } from './metadata.ts';
 import type { SpaceLedger } from './space-ledger.ts';
+import { type StorePaths, taskPath } from './store-paths.ts';
 
+/** Of a task that went while nobody used it. */
+const NO_DESCRIPTION: TaskDescription = { url: '', responseHeaders: {} };
 /** Uses closer together than this are one use on disk: after a crash the order of eviction is right to this much. */
 const USE_NOTE_MS = 10_000;
 
@@ -18,7 +20,8 @@ const USE_NOTE_MS = 10_000;
 export interface DiskTaskContext {
   readonly handles: HandleCache;
   readonly journal: ChangeJournal;
-  readonly metadata: Pick<TaskMetadata, 'pieces'>;
+  readonly metadata: Pick<TaskMetadata, 'pieces' | 'describe'>;
+  readonly paths: StorePaths;
   readonly ledger: SpaceLedger;
   /** Unix time in ms. */
   readonly clock: () => number;
@@ -32,21 +35,20 @@ export interface DiskTaskContext {
 }
 
 /**
- * One content file with its records. Owner of which pieces are there; piece records themselves are kept in memory only while
- * somebody retains the task, the set of their numbers always.
+ * One content file with its records. Owner of which pieces are there; piece records themselves, and what is long, are kept in memory only
+ * while somebody retains the task, the set of their numbers always.
  */
-export class DiskTask implements StoredTask {
+export class DiskTask implements StoredTask, CachedFile {
   readonly key: number;
   readonly taskId: string;
-  readonly url: string;
   readonly layout: TaskLayout;
   readonly digest: string | undefined;
   readonly isPrivate: boolean;
   readonly createdAtMs: number;
   readonly #context: DiskTaskContext;
-  readonly #file: CachedFile;
-  readonly #headersText: string;
-  #headers: Readonly<Record<string, string>> | undefined;
+  /** Where the file of a removed task is. */
+  #asidePath: string | undefined;
+  #description: TaskDescription | undefined;
   /** Undefined while it is all of them. */
   #pieces: PieceSet | undefined;
   #records: Map<number, PieceRecord> | undefined;
@@ -62,13 +64,11 @@ export class DiskTask implements StoredTask {
   /** The move of a removed task that is still read; nothing opens the file meanwhile. */
   #moving: Promise<void> = Promise.resolve();
 
-  constructor(row: TaskRow, pieces: PieceSet | undefined, path: string, context: DiskTaskContext) {
+  constructor(row: TaskRow, pieces: PieceSet | undefined, context: DiskTaskContext) {
     this.key = row.key;
     this.taskId = row.taskId;
-    this.url = row.url;
     this.layout = row.layout;
     this.digest = row.digest;
-    this.#headersText = row.headersText;
     this.isPrivate = row.isPrivate;
     this.createdAtMs = row.createdAtMs;
     this.#usedAtMs = this.#notedUseMs = row.usedAtMs;
@@ -76,13 +76,21 @@ export class DiskTask implements StoredTask {
     this.#isComplete = row.isComplete;
     this.#isSuspect = row.isSuspect;
     this.#pieces = pieces;
-    this.#file = { path };
     this.#context = context;
     context.ledger.count(this.finishedBytes);
   }
 
+  get url(): string {
+    return this.#described.url;
+  }
+
   get responseHeaders(): Readonly<Record<string, string>> {
-    return (this.#headers ??= decodeHeaders(this.#headersText));
+    return this.#described.responseHeaders;
+  }
+
+  /** Of its file. */
+  get path(): string {
+    return this.#asidePath ?? taskPath(this.#context.paths, this.taskId);
   }
 
   get isComplete(): boolean {
@@ -147,7 +155,7 @@ export class DiskTask implements StoredTask {
     try {
       await this.#orRelieved(write);
     } catch (error) {
-      throw translateDiskFull(error, this.#file.path, length);
+      throw translateDiskFull(error, this.path, length);
     }
   }
 
@@ -166,7 +174,7 @@ export class DiskTask implements StoredTask {
       recover: async (error) => {
         const mayTry = !hasRecovered && (await this.#isRelieved(error));
         hasRecovered = true;
-        if (!mayTry) throw translateDiskFull(error, this.#file.path, 0);
+        if (!mayTry) throw translateDiskFull(error, this.path, 0);
       },
       [Symbol.dispose]: () => {
         this.#isDirty = true; // also where a sync came between
@@ -180,7 +188,7 @@ export class DiskTask implements StoredTask {
     return this.#use(async (handle) => {
       if (wanted === 0) return 0;
       const { bytesRead } = await handle.read(target, 0, wanted, position);
-      if (bytesRead === 0) throw new ContentLostError(this.#file.path, position);
+      if (bytesRead === 0) throw new ContentLostError(this.path, position);
       return bytesRead;
     });
   }
@@ -249,6 +257,7 @@ export class DiskTask implements StoredTask {
   hold(): Disposable {
     this.#assertPresent();
     this.#retainers++;
+    this.#description ??= this.#described; // it is to outlive the record
     if (this.#retainers === 1 && !this.#isComplete && !this.#isRemoved) this.#context.ledger.retained(this);
     let isHeld = true;
     return {
@@ -294,7 +303,7 @@ export class DiskTask implements StoredTask {
 
   /** Puts everything written on the disk itself. */
   async sync(): Promise<void> {
-    await this.#context.handles.use(this.#file, (handle) => handle.datasync());
+    await this.#context.handles.use(this, (handle) => handle.datasync());
     this.#isDirty = false;
   }
 
@@ -312,8 +321,8 @@ export class DiskTask implements StoredTask {
       await this.#unlink();
       return;
     }
-    this.#moving = rename(this.#file.path, asidePath).then(() => {
-      this.#file.path = asidePath;
+    this.#moving = rename(this.path, asidePath).then(() => {
+      this.#asidePath = asidePath;
     });
     await this.#moving;
   }
@@ -331,14 +340,18 @@ export class DiskTask implements StoredTask {
 
   /** Only once all of them are on disk: they are read back when needed again. */
   readonly #forgetRecords = (): void => {
-    if (!this.isRetained && !this.#isRemoved) this.#records = undefined;
+    if (!this.isRetained && !this.#isRemoved) this.#records = this.#description = undefined;
   };
 
   async #unlink(): Promise<void> {
-    await this.#context.handles.close(this.#file);
-    await unlink(this.#file.path).catch((error: unknown) => {
+    await this.#context.handles.close(this);
+    await unlink(this.path).catch((error: unknown) => {
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
     });
+  }
+
+  get #described(): TaskDescription {
+    return this.#description ?? this.#context.metadata.describe(this.key) ?? NO_DESCRIPTION;
   }
 
   #allRecords(): Map<number, PieceRecord> {
@@ -360,7 +373,7 @@ export class DiskTask implements StoredTask {
     try {
       await this.#orRelieved(() => Promise.resolve(journal.flush()));
     } catch (error) {
-      throw translateDiskFull(error, this.#file.path, 0);
+      throw translateDiskFull(error, this.path, 0);
     }
   }
 
@@ -382,7 +395,7 @@ export class DiskTask implements StoredTask {
   async #use<T>(work: (handle: FileHandle) => Promise<T>): Promise<T> {
     this.#assertPresent();
     await this.#moving;
-    return this.#context.handles.use(this.#file, work);
+    return this.#context.handles.use(this, work);
   }
 
   #assertPresent(): void {

@@ -3,7 +3,7 @@ import type { FileHandle } from 'node:fs/promises';
 
 /** A file that moves: handles stay valid, new ones are opened where it is now. */
 export interface CachedFile {
-  path: string;
+  readonly path: string;
 }
 
 interface Entry {

@@ -13,26 +13,23 @@ export const TRAFFIC_TYPES: readonly TrafficType[] = ['backToSource', 'remotePee
  * @returns the task, or in words why the row is none
  */
 export function decodeTask(row: Row, nowMs: number): TaskRow | string {
-  const { key, id, url, digest } = row;
+  const { key, id, digest } = row;
   const contentLength = count(row['content_length']);
   const pieceLength = count(row['piece_length']);
   const createdAtMs = count(row['created_at_ms']);
   // The clock may have been before 1970 for a while.
   const usedAtMs = count(Math.max(0, Number(row['used_at_ms'])));
-  const headersText = row['response_headers'];
   if (typeof key !== 'number' || typeof id !== 'string' || !isTaskId(id)) return 'its id is none';
-  if (typeof url !== 'string' || (digest !== null && typeof digest !== 'string')) return 'its description is damaged';
+  if (row['has_url'] !== 1 || (digest !== null && typeof digest !== 'string')) return 'its description is damaged';
   if (contentLength === undefined || !pieceLength || contentLength > pieceLength * MAX_PIECE_COUNT)
     return 'its lengths are damaged';
   if (createdAtMs === undefined || usedAtMs === undefined) return 'its times are damaged';
-  if (typeof headersText !== 'string' || row['has_headers'] !== 1) return 'its headers are damaged';
+  if (row['has_headers'] !== 1) return 'its headers are damaged';
   return {
     key,
     taskId: id,
-    url,
     layout: createLayout(contentLength, pieceLength),
     digest: digest ?? undefined,
-    headersText,
     isPrivate: row['is_private'] !== 0,
     createdAtMs,
     usedAtMs: Math.min(usedAtMs, nowMs),

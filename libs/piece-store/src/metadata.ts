@@ -2,9 +2,7 @@ import type { NewTask } from '@d7y/peer-engine';
 import type { PieceRecord, PieceSet } from '@d7y/piece';
 
 /** A task as the metadata has it. */
-export interface TaskRow extends Omit<NewTask, 'responseHeaders'> {
-  /** JSON of the headers, parsed when somebody needs them: a store has many more tasks than are in use. */
-  readonly headersText: string;
+export interface TaskRow extends Omit<NewTask, 'responseHeaders' | 'url'> {
   /** Names this incarnation of the task: a task created again under its id gets another key. */
   readonly key: number;
   readonly createdAtMs: number;
@@ -14,6 +12,9 @@ export interface TaskRow extends Omit<NewTask, 'responseHeaders'> {
   /** Pieces must match their CRC before they count: a machine went down under this task. */
   readonly isSuspect: boolean;
 }
+
+/** What is long and seldom asked for: a store has many more tasks than are in use, and keeps this of those alone that are. */
+export type TaskDescription = Pick<NewTask, 'url' | 'responseHeaders'>;
 
 /** A task found at opening. */
 export interface LoadedTask {
@@ -45,6 +46,8 @@ export interface TaskMetadata {
   /** Takes the place of a task with the same id. */
   insert(task: NewTask, createdAtMs: number): TaskRow;
   apply(changes: readonly TaskChange[]): void;
+  /** Undefined when the task is not on record any more. */
+  describe(key: number): TaskDescription | undefined;
   /** Those of its records that can be understood. */
   pieces(key: number): Map<number, PieceRecord>;
   /** Notes that the store was open at this time: the next opening knows then how long it was not. */

@@ -73,7 +73,7 @@ export class PieceStore implements TaskStore, AsyncDisposable {
       exclusively: (work) => this.#inTurn(work),
     });
     this.#context = {
-      ...{ handles, journal, metadata, clock, ledger: this.#ledger },
+      ...{ handles, journal, metadata, paths, clock, ledger: this.#ledger },
       isClosed: () => this.#closing !== undefined,
       onGrown: (bytes) => this.#space.grown(bytes),
       relieve: (neededBytes) => this.#space.relieve(neededBytes),
@@ -214,7 +214,7 @@ export class PieceStore implements TaskStore, AsyncDisposable {
   }
 
   #adopt({ row, pieces }: LoadedTask): DiskTask {
-    const task = new DiskTask(row, pieces, taskPath(this.#init.paths, row.taskId), this.#context);
+    const task = new DiskTask(row, pieces, this.#context);
     this.#tasks.set(row.taskId, task);
     return task;
   }

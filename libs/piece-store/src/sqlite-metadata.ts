@@ -3,8 +3,8 @@ import type { StatementSync } from 'node:sqlite';
 import type { NewTask } from '@d7y/peer-engine';
 import type { PieceRecord } from '@d7y/piece';
 import { PieceSet } from '@d7y/piece';
-import type { LoadedTask, PreviousEnd, TaskChange, TaskMetadata, TaskRow } from './metadata.ts';
-import { decodePiece, decodeTask, TRAFFIC_TYPES } from './metadata-rows.ts';
+import type { LoadedTask, PreviousEnd, TaskChange, TaskDescription, TaskMetadata, TaskRow } from './metadata.ts';
+import { decodeHeaders, decodePiece, decodeTask, TRAFFIC_TYPES } from './metadata-rows.ts';
 import { migrate } from './sqlite-schema.ts';
 
 /** A store that was closed for longer than this, by its clock, was not unused for that time: nobody could have used it. */
@@ -80,7 +80,6 @@ export class SqliteMetadata implements TaskMetadata {
   }
 
   insert(task: NewTask, createdAtMs: number): TaskRow {
-    const headersText = JSON.stringify(task.responseHeaders);
     let key = 0;
     this.#transaction(() => {
       const replaced = this.#statements.keyOf.get(task.taskId)?.['key'];
@@ -91,22 +90,27 @@ export class SqliteMetadata implements TaskMetadata {
         task.layout.contentLength,
         task.layout.pieceLength,
         task.digest ?? null,
-        headersText,
+        JSON.stringify(task.responseHeaders),
         task.isPrivate ? 1 : 0,
         Math.round(createdAtMs),
         Math.round(createdAtMs),
       );
       key = Number(lastInsertRowid);
     });
-    const { taskId, url, layout, digest, isPrivate } = task;
+    const { taskId, layout, digest, isPrivate } = task;
     const states = { isComplete: false, isPinned: false, isSuspect: false };
-    return { key, taskId, url, layout, digest, headersText, isPrivate, ...states, createdAtMs, usedAtMs: createdAtMs };
+    return { key, taskId, layout, digest, isPrivate, ...states, createdAtMs, usedAtMs: createdAtMs };
   }
 
   apply(changes: readonly TaskChange[]): void {
     this.#transaction(() => {
       for (const change of changes) this.#apply(change);
     });
+  }
+
+  describe(key: number): TaskDescription | undefined {
+    const row = this.#statements.description.get(key);
+    return row && { url: String(row['url']), responseHeaders: decodeHeaders(String(row['response_headers'])) };
   }
 
   pieces(key: number): Map<number, PieceRecord> {
@@ -229,7 +233,9 @@ export class SqliteMetadata implements TaskMetadata {
   }
 }
 
-const TASK_COLUMNS = '*, json_valid(response_headers) as has_headers';
+/** All but what is long, of which it is only said whether it can be understood. */
+const TASK_COLUMNS = `key, id, content_length, piece_length, digest, is_private, created_at_ms, used_at_ms, is_complete, is_pinned, is_suspect,
+  typeof(url) = 'text' as has_url, typeof(response_headers) = 'text' and json_valid(response_headers) as has_headers`;
 
 function prepare(database: DatabaseSync) {
   const sql = (text: string): StatementSync => database.prepare(text);
@@ -237,6 +243,7 @@ function prepare(database: DatabaseSync) {
     tasks: sql(`select ${TASK_COLUMNS} from task`),
     keyOf: sql('select key from task where id = ?'),
     taskByKey: sql(`select ${TASK_COLUMNS} from task where key = ?`),
+    description: sql('select url, response_headers from task where key = ?'),
     unfinishedPieces: sql(
       'select piece.* from task cross join piece on piece.task_key = task.key where task.is_complete is not 1',
     ),

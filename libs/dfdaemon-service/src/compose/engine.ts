@@ -13,6 +13,8 @@ import type { Origins } from './origins.ts';
 import { bufferPool, type Runtime } from './runtime.ts';
 import type { SwarmAccess } from './swarm.ts';
 
+/** What the first readers are given: each turn of reading and sending costs the same, whatever its size. */
+const LARGE_BUFFER_BYTES = 512 * 1024;
 /** What readers get along with while others keep all buffers: many small ones, so that many may keep one each. */
 const RESERVE_BUFFER_BYTES = 32 * 1024;
 
@@ -47,7 +49,8 @@ export function createEngine(
           prefetch: limiter(config.proxy.prefetchBandwidthLimit),
           perParentBytesPerSec: config.download.perPeerRateLimit,
         },
-        readBuffers: bufferPool(runtime, 3 / 8),
+        readBuffers: bufferPool(runtime, 1 / 4),
+        largeReadBuffers: bufferPool(runtime, 1 / 8, LARGE_BUFFER_BYTES),
         reserveBuffers: bufferPool(runtime, 1 / 8, RESERVE_BUFFER_BYTES),
         tracer: telemetry.tracer,
         logger,
