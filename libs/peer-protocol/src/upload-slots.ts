@@ -1,4 +1,4 @@
-import { mayGiveTurn } from '@d7y/swarm';
+import { mayGiveTurn, TURN_RULES } from '@d7y/swarm';
 
 /** Bounds of the uploads of a host. */
 export interface UploadSlotsOptions {
@@ -80,10 +80,10 @@ export class UploadSlots {
   /** A turn can be offered. */
   get mayOffer(): boolean {
     if (!this.#mayBegin(false)) return false;
-    const given = this.#reserved.size;
+    const promised = this.#reserved.size;
     const isSettled = this.#clock() - this.#lastTurnAtMs >= SETTLED_MS;
-    const use = isSettled ? (this.#options.use?.() ?? 1) : 1;
-    return mayGiveTurn({ given, sending: this.#offeredTurns - given, use });
+    const areSlow = isSettled && (this.#options.use?.() ?? 1) < TURN_RULES.enoughUse;
+    return mayGiveTurn({ promised, running: this.#offeredTurns - promised, areSlow });
   }
 
   /** @param offer called when a turn may be offered; it reserves it for somebody, or does nothing */

@@ -6,6 +6,8 @@
 import type { EventWheel } from './event-wheel.ts';
 
 const NONE = -1;
+/** In place of a mark that was reached. */
+const PASSED = -1;
 /** A rate that changes by less than this part of it is left alone. */
 const TOLERANCE = 0.002;
 
@@ -105,6 +107,30 @@ export class LinkShares {
     this.#share(from, to, tick);
   }
 
+  /** How long until one of the transfers whose mark is reached leaves the uplink; 0 without one. */
+  uploadEndsIn(host: number, tick: number): number {
+    let least = Infinity;
+    for (let other = this.#upHead[host]; other !== NONE; other = this.#upNext[other])
+      if (this.#mark[other] === PASSED) least = Math.min(least, this.remainingTicks(other, tick));
+    return least === Infinity ? 0 : least;
+  }
+
+  /** The same for the downlink. */
+  downloadEndsIn(host: number, tick: number): number {
+    let least = Infinity;
+    for (let other = this.#downHead[host]; other !== NONE; other = this.#downNext[other])
+      if (this.#mark[other] === PASSED) least = Math.min(least, this.remainingTicks(other, tick));
+    return least === Infinity ? 0 : least;
+  }
+
+  /** How long until all that is under way to the host is there. */
+  downloadsEndIn(host: number, tick: number): number {
+    let most = 0;
+    for (let other = this.#downHead[host]; other !== NONE; other = this.#downNext[other])
+      most = Math.max(most, this.remainingTicks(other, tick));
+    return most;
+  }
+
   /** How long a transfer still takes at its rate. */
   remainingTicks(transfer: number, tick: number): number {
     const left = this.#left[transfer] - this.#rate[transfer] * (tick - this.#sinceTick[transfer]);
@@ -113,7 +139,7 @@ export class LinkShares {
 
   /** The mark is reached; the next event is the end. */
   pass(transfer: number, tick: number): void {
-    this.#mark[transfer] = 0;
+    this.#mark[transfer] = PASSED;
     const left = this.#left[transfer] - this.#rate[transfer] * (tick - this.#sinceTick[transfer]);
     this.#ends.set(transfer, tick + Math.max(left, 0) / this.#rate[transfer]);
   }
@@ -209,6 +235,6 @@ export class LinkShares {
     this.#sinceTick[transfer] = tick;
     this.#rate[transfer] = rate;
     this.#upRate[this.#from[transfer]] += rate - old;
-    this.#ends.set(transfer, tick + Math.max(this.#left[transfer] - this.#mark[transfer], 0) / rate);
+    this.#ends.set(transfer, tick + Math.max(this.#left[transfer] - Math.max(this.#mark[transfer], 0), 0) / rate);
   }
 }

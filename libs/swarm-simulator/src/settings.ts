@@ -17,12 +17,10 @@ export type PolicyName = 'mesh' | 'upstream';
 /** How a daemon of ours behaves. */
 export interface DaemonRules {
   /**
-   * How a parent comes to send a piece. `turns`: it sends one at a time and offers its turn to a child that is not receiving, which then
-   * chooses a piece. `queue`: children ask for pieces, and what is asked waits until a slot is free.
+   * How a parent comes to send a piece. `turns`: as daemons of ours do among themselves, it offers its turn to a child that receives nothing,
+   * which then chooses a piece. `queue`: children ask for pieces, and what is asked waits until a slot is free.
    */
   readonly uploads: 'turns' | 'queue';
-  /** With turns: the next one is offered when the transfer under way will last no longer than this at full rate, in ms. */
-  readonly turnLeadMs: number;
   /** With a queue: pieces a download asks for at the same time. */
   readonly concurrency: number;
   /** With a queue: of these, from one parent that has everything, and from one that has a part. */
@@ -30,15 +28,6 @@ export interface DaemonRules {
   readonly maxPerPartialParent: number;
   /** With a queue: pieces a host sends at the same time. */
   readonly uploadSlots: number;
-  /** With turns: the same; more than one only while they do not fill its uplink. */
-  readonly turnSlots: number;
-  /**
-   * With a queue: whose piece is next. `inTurn`: children take turns. `idleFirst`: the first child that is not receiving, if there is
-   * one. `idleOnly`: none that is receiving, but for pieces that nobody else has.
-   */
-  readonly serve: 'inTurn' | 'idleFirst' | 'idleOnly';
-  /** With a queue, when a piece is chosen: when it is asked for (`early`), or when it is sent (`late`), of all that the child lacks. */
-  readonly binding: 'early' | 'late';
   /** Parents of a download. */
   readonly parents: number;
   /** Of a download: pieces taken at random before the rarest come first. */
@@ -95,19 +84,15 @@ export interface Settings {
 }
 
 export const DEFAULT_DAEMON_RULES: DaemonRules = {
-  uploads: 'queue',
-  turnLeadMs: 1,
+  uploads: 'turns',
   concurrency: 8,
   maxPerParent: 4,
   maxPerPartialParent: 1,
   uploadSlots: 2,
-  turnSlots: 4,
-  serve: 'inTurn',
-  binding: 'early',
   parents: 16,
   randomPieces: 4,
   hotPieces: true,
-  originLookAhead: 16,
+  originLookAhead: 8,
   reportIntervalMs: 150,
 };
 

@@ -13,14 +13,25 @@ function figures(scenario: ScenarioName, given: SettingsInput = {}): Record<stri
   return Object.fromEntries(figuresOf(settings, outcome, 0).map(({ name, value }) => [name, value]));
 }
 
+/** Worked out when it is first needed. */
+function memoized(work: () => number): () => number {
+  let value: number | undefined;
+  return () => (value ??= work());
+}
+
 describe('simulate', () => {
-  it('brings a burst to everybody near the bound by turns, and every byte from the origin once', () => {
-    const { makespan, median, origin } = figures('burst', { peers: 1000, pieces: 50, daemon: { uploads: 'turns' } });
-    expect(makespan).toBeLessThan(1.35);
-    expect(median).toBeLessThan(1.3);
+  it('brings a burst to everybody near the bound, and every byte from the origin once', () => {
+    const { makespan, median, origin } = figures('burst', { peers: 1000 });
+    expect(makespan).toBeLessThanOrEqual(1.15);
+    expect(median).toBeLessThanOrEqual(1.1);
     // Faster than the bound would mean that a link carried more than it can.
     expect(makespan).toBeGreaterThan(1);
     expect(origin).toBe(1);
+  });
+
+  it('needs more time where requests wait at parents, which then send to one child while others starve', () => {
+    const { makespan } = figures('burst', { peers: 200, pieces: 50, daemon: { uploads: 'queue' } });
+    expect(makespan).toBeGreaterThan(1.1 * (figures('burst', { peers: 200, pieces: 50 }).makespan ?? NaN));
   });
 
   it('comes to the same end with the same seed, and to another one with another', () => {
@@ -28,17 +39,6 @@ describe('simulate', () => {
     const [one, same, other] = [times(1), times(1), times(2)];
     expect({ ...same, schedulerCpuMs: 0 }).toEqual({ ...one, schedulerCpuMs: 0 });
     expect(other.hostMs).not.toEqual(one.hostMs);
-  });
-
-  it('shows what rules for waiting requests are worth: who receives nothing first, and pieces chosen when they are sent', () => {
-    const last = (daemon: SettingsInput['daemon'] = {}): number =>
-      figures('burst', { peers: 300, pieces: 50, daemon }).makespan ?? NaN;
-    const asItIs = last();
-    expect(last({ maxPerPartialParent: 4 })).toBeGreaterThan(asItIs);
-    expect(last({ serve: 'idleFirst' })).toBeLessThan(asItIs);
-    expect(last({ binding: 'late' })).toBeLessThan(asItIs);
-    expect(last({ serve: 'idleFirst', binding: 'late' })).toBeLessThan(0.85 * asItIs);
-    expect(last({ uploads: 'turns' })).toBeLessThan(0.8 * asItIs);
   });
 
   it('is as slow under the published policy as the published models say, where everybody has parents first', () => {
@@ -58,14 +58,24 @@ describe('simulate', () => {
     expect(makespan).toBeLessThan(1.6);
   });
 
-  it('lets everybody finish though the seed dies', () => {
-    const { makespan = Infinity } = figures('seed-death', { peers: 200, pieces: 50 });
-    expect(makespan).toBeLessThan(10);
+  describe('what happens to some', () => {
+    const peers = 500;
+    const undisturbed = memoized(() => figures('burst', { peers }).makespan ?? NaN);
+
+    it.each(['slow', 'leeches', 'seed-death', 'scheduler-restart'] as const)(
+      'holds up the others little: %s',
+      (name) => {
+        const { makespan, origin } = figures(name, { peers });
+        expect((makespan ?? NaN) / undisturbed()).toBeLessThanOrEqual(1.5);
+        expect(origin).toBeLessThanOrEqual(name === 'seed-death' ? 1.1 : 1);
+      },
+    );
   });
 
-  it('lets everybody finish though the scheduler loses its memory', () => {
-    const { makespan = Infinity } = figures('scheduler-restart', { peers: 200, pieces: 50 });
-    expect(makespan).toBeLessThan(2);
+  it('brings every byte into each of ten zones about once', () => {
+    const { crossZone, origin } = figures('zones', { peers: 1000 });
+    expect(crossZone).toBeLessThanOrEqual(1.5);
+    expect(origin).toBe(1);
   });
 
   it('brings several tasks at once to everybody', () => {
@@ -75,12 +85,12 @@ describe('simulate', () => {
   });
 
   if (process.env['D7Y_TEST_FULL'] === '1') {
-    it('brings 100 pieces to 10,000 peers near the bound by turns', () => {
-      const { makespan, median, origin } = figures('burst', { peers: 10_000, daemon: { uploads: 'turns' } });
-      expect(makespan).toBeLessThan(1.4);
-      expect(median).toBeLessThan(1.3);
+    it('brings 100 pieces to 10,000 peers near the bound', () => {
+      const { makespan, median, origin } = figures('burst', { peers: 10_000 });
+      expect(makespan).toBeLessThanOrEqual(1.15);
+      expect(median).toBeLessThanOrEqual(1.1);
       expect(origin).toBe(1);
-    }, 300_000);
+    }, 600_000);
   }
 });
 

@@ -4,8 +4,19 @@
 // child reads its parents' logs of (piece, time) as far as word can have reached it. The scheduler is the real one, behind latency.
 import type { ReadonlyPieceSet } from '@d7y/piece';
 import { PieceSet } from '@d7y/piece';
-import type { Decision, OfferedParent, PickedPiece, PickRule, Reveal, SwarmOptions } from '@d7y/swarm';
-import { PiecePicker, Steering, Swarm } from '@d7y/swarm';
+import type { Decision, LinkLoad, OfferedParent, PickedPiece, PickRule, Reveal, SwarmOptions } from '@d7y/swarm';
+import {
+  drawChild,
+  isOpenForTurns,
+  mayGiveTurn,
+  mayTakeTurn,
+  PiecePicker,
+  slowAfterMs,
+  Steering,
+  Swarm,
+  TURN_RULES,
+  typicalDuration,
+} from '@d7y/swarm';
 import { ChildLists } from './child-lists.ts';
 import { EventWheel } from './event-wheel.ts';
 import { LinkShares } from './link-shares.ts';
@@ -32,10 +43,8 @@ const MAX_PER_PARENT_HEDGED = 8;
 const RATE_SMOOTHING = 0.3;
 const RATE_BOUNDS = [0.1, 4] as const;
 const SAME_ZONE_WEIGHT = 4;
-/** A link of which so much is in use is full. */
-const ENOUGH_USE = 0.7;
-/** Pieces that a host receives at once with turns, when their senders are slow. */
-const MAX_RECEIVING = 4;
+/** A turn is taken so much later than would just do: two pieces that overlap slow each other down. */
+const SAFETY_TICKS = 3;
 const ALL_SLOTS = (1 << SLOTS) - 1;
 const NO_PIECE = 65535;
 const ANYTHING = { isNews: false };
@@ -50,7 +59,8 @@ const LATE_MS = 5_000;
 const LEASE_RETRY_MS = 1_000;
 const NONE = -1;
 
-// Phases of a transfer. With turns: offered by the parent, then taken or declined by the child, then sent.
+// Phases of a transfer. With turns: offered by the parent, then taken or declined by the child; when the parent has heard, it waits until
+// uplink and downlink are free, and is sent.
 const FREE = 0;
 const ASKED = 1;
 const QUEUED = 2;
@@ -61,6 +71,13 @@ const LANDING = 5;
 const DROPPED = 6;
 const OFFERED = 7;
 const DECLINED = 8;
+/** The child means to take the turn once its downlink is free. */
+const HELD = 9;
+const BOOKED = 10;
+
+// Why a member that has parents fetches from the origin.
+const FOR_WHAT_IS_LATE = 1;
+const FOR_WHAT_NOBODY_HAS = 2;
 
 const IDLE = 0;
 const WAITING = 1;
@@ -147,6 +164,11 @@ export class Simulation {
   readonly #receiving: Int32Array;
   /** Taken up, and not yet coming. */
   readonly #expecting: Int32Array;
+  /** When the last piece began on a link, and how many ticks one takes of late; 0 while unknown. */
+  readonly #upBeganTick: Float64Array;
+  readonly #downBeganTick: Float64Array;
+  readonly #upTypical: Float32Array;
+  readonly #downTypical: Float32Array;
   /** Since when it takes offers of turns; the negative of since when it does not. */
   readonly #openness: Float64Array;
 
@@ -207,6 +229,8 @@ export class Simulation {
   readonly #parent: Int32Array;
   readonly #piece: Uint16Array;
   readonly #askedTick: Float64Array;
+  /** With turns: it may begin beside what else the child receives. */
+  readonly #isBeside: Uint8Array;
   readonly #isHedged: Uint8Array;
   readonly #queueNext: Int32Array;
   readonly #queuePrevious: Int32Array;
@@ -218,7 +242,6 @@ export class Simulation {
   readonly #turns: EventWheel;
   readonly #isByTurns: boolean;
   readonly #uploadSlots: number;
-  readonly #leadBytes: number;
   readonly #isZoned: boolean;
   readonly #latencyTicks: number;
   readonly #zoneLatencyTicks: number;
@@ -254,9 +277,7 @@ export class Simulation {
     const words = (this.#words = Math.ceil(pieces / 32));
     const members = (this.#members = hosts * settings.tasks);
     this.#isByTurns = this.#isMesh && settings.daemon.uploads === 'turns';
-    const { uploadSlots, turnSlots } = settings.daemon;
-    this.#uploadSlots = this.#isByTurns ? turnSlots : this.#isMesh ? uploadSlots : Infinity;
-    this.#leadBytes = (settings.rateBitsPerSec / 8000) * settings.daemon.turnLeadMs;
+    this.#uploadSlots = this.#isMesh ? settings.daemon.uploadSlots : Infinity;
     this.#isZoned = settings.zones > 1;
     this.#latencyTicks = settings.latencyMs * TICKS_PER_MS;
     this.#zoneLatencyTicks = settings.zoneLatencyMs * TICKS_PER_MS;
@@ -274,6 +295,10 @@ export class Simulation {
     this.#sending = new Int32Array(hosts + 1);
     this.#receiving = new Int32Array(hosts);
     this.#expecting = new Int32Array(hosts);
+    this.#upBeganTick = new Float64Array(hosts);
+    this.#downBeganTick = new Float64Array(hosts);
+    this.#upTypical = new Float32Array(hosts);
+    this.#downTypical = new Float32Array(hosts);
     this.#openness = new Float64Array(hosts);
     this.#turns = new EventWheel(hosts);
 
@@ -323,6 +348,7 @@ export class Simulation {
     this.#parent = new Int32Array(transfers);
     this.#piece = new Uint16Array(transfers);
     this.#askedTick = new Float64Array(transfers);
+    this.#isBeside = new Uint8Array(transfers);
     this.#isHedged = new Uint8Array(transfers);
     this.#queueNext = new Int32Array(transfers);
     this.#queuePrevious = new Int32Array(transfers);
@@ -605,7 +631,7 @@ export class Simulation {
         return;
       case 'leaseAnswered':
         if (number === 1 && this.#state[member] === FETCHING && this.#hasLease[member] === 0) {
-          this.#hasLease[member] = 1;
+          this.#hasLease[member] = FOR_WHAT_IS_LATE;
           this.#originNext[member] = 0;
           this.#steer(member);
           this.#post('originAnswers', member, 2 * this.#settings.latencyMs);
@@ -824,6 +850,7 @@ export class Simulation {
   #goToOrigin(member: number): void {
     if (this.#state[member] === DONE) return;
     if (this.#state[member] === AT_ORIGIN) return this.#tell('atOrigin', member);
+    if (this.#isMesh && this.#state[member] === FETCHING) return this.#rescue(member);
     this.#state[member] = AT_ORIGIN;
     this.#originNext[member] = 0;
     for (let slot = 0; slot < SLOTS; slot++) this.#leave(member, slot);
@@ -831,6 +858,15 @@ export class Simulation {
     this.#tell('atOrigin', member);
     const delayMs = this.#hostOf(member) >= this.#settings.peers ? this.#settings.seedDelayMs : 0;
     this.#post('originAnswers', member, delayMs + 2 * this.#settings.latencyMs);
+  }
+
+  /** Neighbours go on bringing what they have; the origin is asked for what none of them has. */
+  #rescue(member: number): void {
+    this.#hasLease[member] = FOR_WHAT_NOBODY_HAS;
+    this.#originNext[member] = 0;
+    this.#steer(member);
+    this.#tell('atOrigin', member);
+    this.#post('originAnswers', member, 2 * this.#settings.latencyMs);
   }
 
   /** From now on each piece that nobody else has is told to one child before any is told twice. */
@@ -849,14 +885,16 @@ export class Simulation {
 
   /** One stream, piece after piece; no further ahead of what was sent than the rules say. */
   #fetchFromOrigin(member: number): void {
-    if (this.#state[member] !== AT_ORIGIN && this.#hasLease[member] === 0) return;
+    const lease = this.#hasLease[member];
+    if (this.#state[member] !== AT_ORIGIN && lease === 0) return;
     const transfer = this.#originLane(member);
     if (transfer === NONE) return;
+    const picker = lease === FOR_WHAT_NOBODY_HAS ? this.#pickers[member] : undefined;
     let piece = this.#originNext[member];
-    while (piece < this.#pieces && !this.#isWanted(member, piece)) piece++;
+    while (piece < this.#pieces && (!this.#isWanted(member, piece) || (picker?.holdersOf(piece) ?? 0) > 0)) piece++;
     this.#originNext[member] = piece;
     if (piece === this.#pieces) {
-      if (this.#hasLease[member] === 1) this.#tell('leaseReturned', member);
+      if (lease === FOR_WHAT_IS_LATE) this.#tell('leaseReturned', member);
       this.#hasLease[member] = 0;
       return;
     }
@@ -1045,7 +1083,7 @@ export class Simulation {
 
   /** Asks for leave to fetch from the origin when parents have brought nothing for long. @returns when that will be */
   #considerOrigin(member: number): number {
-    if (!this.#isMesh || this.#outstanding[member] > 0 || this.#hasLease[member] === 1) return Infinity;
+    if (!this.#isMesh || this.#outstanding[member] > 0 || this.#hasLease[member] > 0) return Infinity;
     const dueTick = Math.max(this.#lastPieceTick[member] + LATE_MS * TICKS_PER_MS, this.#leaseDueTick[member]);
     if (this.#tick < dueTick) return dueTick;
     this.#leaseDueTick[member] = this.#tick + LEASE_RETRY_MS * TICKS_PER_MS;
@@ -1079,8 +1117,14 @@ export class Simulation {
     const picker = this.#pickers[member];
     if (this.#state[member] !== FETCHING || picker === undefined) return;
     if (this.#isByTurns) {
-      this.#isHungry[member] = this.#isOpen(this.#hostOf(member)) ? 1 : 0;
-      if (this.#isHungry[member] === 0) return;
+      const host = this.#hostOf(member);
+      this.#noteOpenness(host);
+      this.#isHungry[member] = this.#openness[host] >= 0 ? 1 : 0;
+      if (this.#isHungry[member] === 0) {
+        const slowTick = this.#slowTick(host);
+        if (slowTick < Infinity) this.#wakeAt(member, Math.max(slowTick, this.#tick + 1));
+        return;
+      }
     }
     const unread = this.#news[member];
     const nextTick = Math.min(
@@ -1161,13 +1205,15 @@ export class Simulation {
   #hedge(member: number, picker: PiecePicker): number {
     if (this.#outstanding[member] === 0 || this.#typicalRate[member] === 0) return Infinity;
     const isEndgame = this.#isAllAsked(member);
-    const typicalTicks = this.#settings.pieceBytes / this.#typicalRate[member];
+    const typicalTicks = this.#isByTurns
+      ? this.#downTypical[this.#hostOf(member)]
+      : this.#settings.pieceBytes / this.#typicalRate[member];
     const [times, graceMs] = isEndgame ? ENDGAME_PATIENCE : PATIENCE;
     const patience = Math.min(typicalTicks * times + graceMs * TICKS_PER_MS, SILENCE_MS * TICKS_PER_MS);
     let nextTick = Infinity;
     for (let transfer = member * this.#lanes; transfer < (member + 1) * this.#lanes; transfer++) {
       const phase = this.#phase[transfer];
-      if (phase !== ASKED && phase !== QUEUED && phase !== SENDING && phase !== DROPPED) continue;
+      if (phase !== ASKED && phase !== QUEUED && phase !== BOOKED && phase !== SENDING && phase !== DROPPED) continue;
       if (this.#parent[transfer] === NONE || this.#isHedged[transfer] === 1) continue;
       if (this.#tick - this.#askedTick[transfer] < patience) {
         nextTick = Math.min(nextTick, this.#askedTick[transfer] + patience);
@@ -1318,41 +1364,41 @@ export class Simulation {
 
   /** Whether the host could send more than it does. */
   #hasTurn(host: number): boolean {
-    if (this.#promised[host] > 0 || this.#isAlive[host] === 0 || this.#isLeech[host] === 1) return false;
-    const sending = this.#sending[host];
-    if (sending === 0) return true;
-    return sending < this.#uploadSlots && this.#shares.uploadUse(host) < ENOUGH_USE;
+    if (this.#isAlive[host] === 0 || this.#isLeech[host] === 1) return false;
+    const areSlow = this.#tick >= slowTick(this.#upBeganTick[host], this.#upTypical[host]);
+    return mayGiveTurn({ promised: this.#promised[host], running: this.#sending[host], areSlow });
+  }
+
+  #downlinkOf(host: number): LinkLoad {
+    const areSlow = this.#tick >= slowTick(this.#downBeganTick[host], this.#downTypical[host]);
+    return { promised: this.#expecting[host], running: this.#receiving[host], areSlow };
   }
 
   /** Whether the host could receive more than it does. */
   #isOpen(host: number): boolean {
-    if (this.#isByTurns && this.#expecting[host] > 0) return false;
-    const receiving = this.#receiving[host];
-    if (receiving === 0) return true;
-    return receiving < MAX_RECEIVING && this.#shares.downloadUse(host) < ENOUGH_USE;
+    return isOpenForTurns(this.#downlinkOf(host));
+  }
+
+  /** When what the host receives will have taken so long that it may receive more beside it; Infinity when it is not that. */
+  #slowTick(host: number): number {
+    if (this.#expecting[host] > 0 || this.#receiving[host] === 0) return Infinity;
+    return slowTick(this.#downBeganTick[host], this.#downTypical[host]);
+  }
+
+  /** Notes how long a piece took at both ends. */
+  #timeLinks(from: number, to: number, ticks: number): void {
+    this.#upTypical[from] = typicalDuration(this.#upTypical[from], ticks);
+    this.#downTypical[to] = typicalDuration(this.#downTypical[to], ticks);
   }
 
   /** Parents hear, later, whether the host takes offers. */
   #noteOpenness(host: number): void {
-    if (!this.#isByTurns && (!this.#isMesh || this.#settings.daemon.serve === 'inTurn')) return;
+    if (!this.#isByTurns) return;
     const isOpen = this.#isOpen(host);
     if (isOpen === this.#openness[host] >= 0) return;
     this.#openness[host] = isOpen ? this.#tick : -this.#tick;
     if (!isOpen) return;
-    for (let member = host; member < this.#members; member += this.#hosts) {
-      if (this.#isByTurns) this.#choose(member);
-      else this.#tellParents(member);
-    }
-  }
-
-  /** Parents at whom something waits hear that the child receives nothing. */
-  #tellParents(member: number): void {
-    for (let transfer = member * this.#lanes; transfer < (member + 1) * this.#lanes; transfer++) {
-      if (this.#phase[transfer] !== QUEUED) continue;
-      const host = this.#hostOf(this.#parent[transfer]);
-      const tick = this.#tick + this.#latency(host, this.#hostOf(member));
-      if (!this.#turns.isSet(host) || this.#turns.tickOf(host) > tick) this.#turns.set(host, tick);
-    }
+    for (let member = host; member < this.#members; member += this.#hosts) this.#choose(member);
   }
 
   /** What a parent knew of the child's host that heard of it so long ago. */
@@ -1395,20 +1441,13 @@ export class Simulation {
         const member = ((firstTask + turn) % tasks) * this.#hosts + host;
         if (this.#isSteered[member] < isFresh) continue;
         const told = this.#toldEdges.get(member);
-        const edge = this.#drawAmong(told === undefined ? this.#children.of(member) : [...told], host, isFresh);
-        if (edge !== NONE) return edge;
+        const edge = drawChild(
+          told === undefined ? this.#children.of(member) : [...told],
+          (child) => this.#isOffer(child, host, isFresh),
+          this.#random,
+        );
+        if (edge !== undefined) return edge;
       }
-    }
-    return NONE;
-  }
-
-  /** The first that can be offered a turn, from a place on that is drawn. */
-  #drawAmong(edges: readonly number[], host: number, isFresh: number): number {
-    const first = Math.floor(this.#random() * edges.length);
-    for (let turn = 0; turn < edges.length; turn++) {
-      const at = first + turn;
-      const edge = edges[at < edges.length ? at : at - edges.length];
-      if (this.#isOffer(edge, host, isFresh)) return edge;
     }
     return NONE;
   }
@@ -1431,25 +1470,55 @@ export class Simulation {
     return false;
   }
 
-  /** The offer of a turn has arrived: the child takes it up or not. */
+  /** The offer of a turn has arrived: the child holds on to it, or declines at once. */
   #answerOffer(transfer: number): void {
     const member = this.#child[transfer];
     const host = this.#hostOf(member);
     const picker = this.#pickers[member];
-    let piece = NONE;
-    if (picker !== undefined && this.#state[member] === FETCHING) {
+    if (picker !== undefined && this.#state[member] === FETCHING && this.#mayTake(transfer, host)) {
       this.#listen(member, picker);
-      const isFresh = this.#isSteered[this.#parent[transfer]] === 1;
-      const canTake = this.#isOpen(host) || (isFresh && this.#receiving[host] + this.#expecting[host] < 2);
-      if (canTake) piece = picker.pickFrom(this.#slot[transfer], this.#ruleOf(member));
+      if (picker.hasFor(this.#slot[transfer], this.#wantedBy(member))) {
+        this.#phase[transfer] = HELD;
+        this.#expecting[host]++;
+        this.#noteOpenness(host);
+        return this.#takeInTime(transfer);
+      }
     }
-    if (piece >= 0) {
-      this.#take(transfer, piece);
-      this.#noteOpenness(host);
-    } else {
-      this.#phase[transfer] = DECLINED;
-      this.#travel(transfer);
+    this.#phase[transfer] = DECLINED;
+    this.#travel(transfer);
+  }
+
+  #mayTake(transfer: number, host: number): boolean {
+    this.#isBeside[transfer] = 0;
+    if (this.#isOpen(host)) return true;
+    const parent = this.#parent[transfer];
+    if (this.#isSteered[parent] === 0) return false;
+    const lastsMs = this.#shares.downloadsEndIn(host, this.#tick) / TICKS_PER_MS;
+    const inMs = this.#shares.uploadEndsIn(this.#hostOf(parent), this.#tick) / TICKS_PER_MS;
+    this.#isBeside[transfer] = lastsMs > inMs + TURN_RULES.sourceSlackMs ? 1 : 0;
+    return mayTakeTurn(this.#downlinkOf(host), lastsMs, { isFromSource: true, inMs });
+  }
+
+  /** Takes the turn so that its piece follows what is coming without a gap, and chooses the piece then. */
+  #takeInTime(transfer: number): void {
+    const member = this.#child[transfer];
+    const host = this.#hostOf(member);
+    if (this.#isBeside[transfer] === 0) {
+      const latency = this.#latency(host, this.#hostOf(this.#parent[transfer]));
+      const waitTicks = this.#shares.downloadEndsIn(host, this.#tick) + SAFETY_TICKS - latency;
+      if (waitTicks > 1) return this.#transfers.set(transfer, this.#tick + waitTicks);
     }
+    const picker = this.#pickers[member];
+    let piece = NONE;
+    if (picker !== undefined) {
+      this.#listen(member, picker);
+      piece = picker.pickFrom(this.#slot[transfer], this.#ruleOf(member));
+    }
+    this.#expecting[host]--;
+    if (piece >= 0) return this.#take(transfer, piece);
+    this.#phase[transfer] = DECLINED;
+    this.#noteOpenness(host);
+    this.#travel(transfer);
   }
 
   // What becomes of transfers.
@@ -1465,10 +1534,12 @@ export class Simulation {
       }
       case ASKED:
         return this.#asked(transfer);
+      case HELD:
+        return this.#takeInTime(transfer);
+      case BOOKED:
+        return this.#begin(transfer);
       case SENDING:
-        return this.#leadBytes > 0 && this.#isByTurns && this.#parent[transfer] !== NONE
-          ? this.#ending(transfer)
-          : this.#sent(transfer);
+        return this.#isByTurns && this.#parent[transfer] !== NONE ? this.#ending(transfer) : this.#sent(transfer);
       case ENDING:
         return this.#sent(transfer);
       case LANDING:
@@ -1487,9 +1558,17 @@ export class Simulation {
       this.#piece[transfer],
       this.#nowMs,
     );
-    if (this.#isByTurns) return this.#send(transfer);
+    if (this.#isByTurns) return this.#begin(transfer);
     this.#enqueue(host, transfer);
     this.#serveNext(host);
+  }
+
+  /** Begins a turn that was taken as soon as the uplink is free. */
+  #begin(transfer: number): void {
+    this.#phase[transfer] = BOOKED;
+    const waitTicks = this.#shares.uploadEndsIn(this.#hostOf(this.#parent[transfer]), this.#tick);
+    if (waitTicks <= 1) this.#send(transfer);
+    else this.#transfers.set(transfer, this.#tick + waitTicks);
   }
 
   #send(transfer: number): void {
@@ -1499,10 +1578,19 @@ export class Simulation {
     this.#phase[transfer] = SENDING;
     this.#sending[from]++;
     this.#receiving[to]++;
-    const mark = this.#isByTurns ? this.#leadBytes : 0;
-    this.#shares.start(transfer, from, to, this.#settings.pieceBytes, this.#tick, mark);
+    this.#upBeganTick[from] = this.#downBeganTick[to] = this.#tick;
+    if (this.#isByTurns) this.#askedTick[transfer] = this.#tick;
+    this.#shares.start(transfer, from, to, this.#settings.pieceBytes, this.#tick, this.#markOf(transfer));
     this.#noteOpenness(to);
     if (this.#isByTurns) this.#offerTurn(from);
+  }
+
+  /** Bytes of which the rest of a piece consists when the next turn may be given. */
+  #markOf(transfer: number): number {
+    if (!this.#isByTurns) return 0;
+    const parent = this.#parent[transfer];
+    const leadMs = this.#isSteered[parent] === 1 ? TURN_RULES.sourceLeadMs : TURN_RULES.leadMs;
+    return this.#rateOf[this.#hostOf(parent)] * leadMs * TICKS_PER_MS;
   }
 
   /** Nearly sent: the next turn is offered, so that its piece follows without a gap. */
@@ -1520,7 +1608,6 @@ export class Simulation {
     this.#shares.stop(transfer, this.#tick);
     this.#leavePlace(transfer);
     this.#phase[transfer] = LANDING;
-    if (!this.#isByTurns && parent !== NONE) this.#noteOpenness(this.#hostOf(member));
     if (parent === NONE) {
       this.#originBytes += this.#settings.pieceBytes;
       this.#landed(transfer);
@@ -1528,6 +1615,7 @@ export class Simulation {
       return;
     }
     const host = this.#hostOf(parent);
+    this.#timeLinks(host, this.#hostOf(member), this.#tick - this.#askedTick[transfer]);
     this.#travel(transfer);
     const steering = this.#steering[parent];
     if (steering !== undefined) {
@@ -1545,13 +1633,18 @@ export class Simulation {
     const from = this.#hostOf(parent);
     const to = this.#hostOf(this.#child[transfer]);
     const phase = this.#phase[transfer];
-    if (phase === OFFERED || phase === DECLINED) this.#promised[from]--;
-    else if (phase === ASKED || phase === QUEUED) {
+    if (phase === OFFERED || phase === DECLINED || phase === HELD) {
+      this.#promised[from]--;
+      if (phase === HELD) this.#expecting[to]--;
+    } else if (phase === ASKED || phase === BOOKED || phase === QUEUED) {
       this.#expecting[to]--;
       if (this.#isByTurns) this.#promised[from]--;
     } else if (phase === SENDING) {
       this.#sending[from]--;
       this.#receiving[to]--;
+      // Whatever else is under way was slow already when this one began.
+      if (this.#upBeganTick[from] === this.#askedTick[transfer]) this.#upBeganTick[from] = -Infinity;
+      if (this.#downBeganTick[to] === this.#askedTick[transfer]) this.#downBeganTick[to] = -Infinity;
     }
   }
 
@@ -1560,36 +1653,12 @@ export class Simulation {
     if (this.#isByTurns) return this.#offerTurn(host);
     const slots = this.#uploadSlots;
     while (this.#isAlive[host] === 1 && this.#sending[host] < slots) {
-      const transfer = this.#nextInQueue(host);
+      const transfer = this.#queueHead[host];
       if (transfer === NONE) return;
       this.#dequeue(host, transfer);
       this.#lineUpAgain(host, this.#child[transfer]);
-      if (this.#settings.daemon.binding === 'late') this.#bind(transfer);
       this.#send(transfer);
     }
-  }
-
-  #nextInQueue(host: number): number {
-    const first = this.#queueHead[host];
-    if (!this.#isMesh || this.#settings.daemon.serve === 'inTurn') return first;
-    for (let transfer = first; transfer !== NONE; transfer = this.#queueNext[transfer]) {
-      const childHost = this.#hostOf(this.#child[transfer]);
-      if (this.#isKnownOpen(childHost, this.#latency(host, childHost))) return transfer;
-    }
-    return this.#settings.daemon.serve === 'idleFirst' || this.#isSteered[this.#parent[first]] === 1 ? first : NONE;
-  }
-
-  /** What the parent has sent least of what the child lacks takes the place of what it asked for. */
-  #bind(transfer: number): void {
-    const member = this.#child[transfer];
-    const picker = this.#pickers[member];
-    if (picker === undefined) return;
-    this.#listen(member, picker);
-    const asked = this.#piece[transfer];
-    this.#wish(member, asked);
-    const piece = picker.pickFrom(this.#slot[transfer], this.#ruleOf(member));
-    this.#piece[transfer] = piece >= 0 ? piece : asked;
-    this.#unwish(member, this.#piece[transfer]);
   }
 
   /** Behind what the same child waits for already; else at the end. */
@@ -1695,7 +1764,7 @@ export class Simulation {
     this.#leavePlace(transfer);
     this.#phase[transfer] = FREE;
     this.#laneTransfer[transfer] = NONE;
-    if (this.#parent[transfer] === NONE || phase === OFFERED || phase === DECLINED) return;
+    if (this.#parent[transfer] === NONE || phase === OFFERED || phase === DECLINED || phase === HELD) return;
     this.#outstanding[member]--;
     this.#pickers[member]?.ended(this.#slot[transfer]);
   }
@@ -1744,7 +1813,7 @@ export class Simulation {
           if (phase === QUEUED) this.#dequeue(host, transfer);
           this.#transfers.cancel(transfer);
           this.#leavePlace(transfer);
-          if (phase === OFFERED || phase === DECLINED) {
+          if (phase === OFFERED || phase === DECLINED || phase === HELD) {
             this.#phase[transfer] = FREE;
             this.#laneTransfer[transfer] = NONE;
             continue;
@@ -1791,3 +1860,7 @@ export class Simulation {
     }
   }
 }
+
+/** When a piece that began then is slow. @param typicalTicks of late; 0 while unknown */
+const slowTick = (beganTick: number, typicalTicks: number): number =>
+  Math.ceil(beganTick + slowAfterMs(typicalTicks / TICKS_PER_MS) * TICKS_PER_MS);

@@ -25,14 +25,11 @@ export interface OfferedParent {
 export type Decision =
   /** Tell the peer whom to fetch from, best first; replaces what it was told before. */
   | { readonly kind: 'offerParents'; readonly peerId: string; readonly parents: readonly OfferedParent[] }
-  /** Tell the peer to fetch from the origin what it lacks, even if it is fetching from parents. */
-  | {
-      readonly kind: 'grantOrigin';
-      readonly peerId: string;
-      readonly reason: string;
-      /** To be fetched first: nobody has reported these. Unset for one that starts. */
-      readonly scarcePieces?: readonly number[];
-    }
+  /**
+   * Tell the peer to fetch from the origin what it lacks. One that is fetching from parents goes on with that, and asks the origin for what
+   * none of them has: it knows better than what is reported.
+   */
+  | { readonly kind: 'grantOrigin'; readonly peerId: string; readonly reason: string }
   /** Tell the peer which pieces few have; replaces what it was told of them before. Of no weight: it may go missing. */
   | { readonly kind: 'tellHotPieces'; readonly peerId: string; readonly pieces: ReadonlyPieceSet }
   | { readonly kind: 'answerEmpty'; readonly peerId: string }

@@ -33,7 +33,15 @@ export { DEFAULT_UPSTREAM_RULES, upstreamPolicy } from './upstream-policy.ts';
 export type { UpstreamRules } from './upstream-policy.ts';
 export { TASK_TRANSITIONS } from './task.ts';
 export type { TaskSize, TaskState, TaskView } from './task.ts';
-export { drawChild, isOpenForTurns, mayGiveTurn, mayTakeTurn, TURN_RULES } from './upload-turns.ts';
-export type { Downlink, TurnRules, Uplink } from './upload-turns.ts';
+export {
+  drawChild,
+  isOpenForTurns,
+  mayGiveTurn,
+  mayTakeTurn,
+  slowAfterMs,
+  TURN_RULES,
+  typicalDuration,
+} from './upload-turns.ts';
+export type { LinkLoad, TurnOffer, TurnRules } from './upload-turns.ts';
 export { VOUCHER_BOOK_LIMITS, VoucherBook } from './voucher-book.ts';
 export type { TaskVouchers, Voucher, VoucherBookLimits, VoucherGrid, VoucherRun } from './voucher-book.ts';

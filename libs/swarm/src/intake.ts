@@ -1,5 +1,5 @@
 import { LinkUse } from './link-use.ts';
-import { type Downlink, isOpenForTurns, mayTakeTurn, TURN_RULES } from './upload-turns.ts';
+import { isOpenForTurns, type LinkLoad, mayTakeTurn, TURN_RULES } from './upload-turns.ts';
 
 /** How much a host receives, over all its tasks: nothing; less than it could; as much as it wants. */
 export type IntakeLevel = 'idle' | 'open' | 'full';
@@ -69,18 +69,19 @@ export class Intake {
 
   level(nowMs: number): IntakeLevel {
     const downlink = this.#downlink(nowMs);
-    if (downlink.taken + downlink.receiving === 0) return 'idle';
+    if (downlink.promised + downlink.running === 0) return 'idle';
     return isOpenForTurns(downlink) ? 'open' : 'full';
   }
 
   /** Whether one more piece is welcome. */
   takes(reason: TurnReason, nowMs: number): boolean {
     const downlink = this.#downlink(nowMs);
-    if (mayTakeTurn(downlink, { isFromSource: reason === 'fresh' })) return true;
-    return reason === 'resting' && downlink.taken === 0 && downlink.receiving < TURN_RULES.maxReceiving;
+    // The offer does not say when the holder's uplink is free: it is as good as free.
+    if (mayTakeTurn(downlink, Infinity, { isFromSource: reason === 'fresh', inMs: 0 })) return true;
+    return reason === 'resting' && downlink.promised === 0 && downlink.running < TURN_RULES.maxReceiving;
   }
 
-  #downlink(nowMs: number): Downlink {
+  #downlink(nowMs: number): LinkLoad {
     let taken = 0;
     let receiving = 0;
     let isSettled = true;
@@ -96,6 +97,7 @@ export class Intake {
       receiving++;
       isSettled &&= nowMs - beganAtMs >= SETTLED_MS;
     }
-    return { taken, receiving, use: isSettled && receiving > 0 ? this.#link.use(nowMs) : 1 };
+    const areSlow = isSettled && receiving > 0 && this.#link.use(nowMs) < TURN_RULES.enoughUse;
+    return { promised: taken, running: receiving, areSlow };
   }
 }

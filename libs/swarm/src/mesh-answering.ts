@@ -11,7 +11,7 @@ import { askRemembered } from './memory.ts';
 import { byRank, rankOf } from './nearness.ts';
 import { leaseKindFor } from './origin-leases.ts';
 import type { Peer } from './peer.ts';
-import { bestPlaced, scarcePieces } from './rescue.ts';
+import { bestPlaced } from './rescue.ts';
 import type { Roster } from './roster.ts';
 import type { Task } from './task.ts';
 import { UploadHealth } from './upload-health.ts';
@@ -352,7 +352,7 @@ export class MeshAnswering implements Answering {
       if (task.waiting.size === 0) orphaned.delete(task);
       return;
     }
-    this.#grant(best, 'nobody is left who has everything', nowMs, scarcePieces(task, this.#random));
+    this.#grant(best, 'nobody is left who has everything', nowMs);
   }
 
   #mayTriggerSeed({ host, priority, task, finishedPieces }: Peer, nowMs: number): boolean {
@@ -449,16 +449,13 @@ export class MeshAnswering implements Answering {
     this.#roster.reindex(child);
   }
 
-  #grant(child: Peer, reason: string, nowMs: number, scarce?: readonly number[]): void {
+  #grant(child: Peer, reason: string, nowMs: number): void {
     const { task } = child;
     this.#roster.answered(child);
     task.leases.grant(child, leaseKindFor(child), nowMs);
     task.progressAtMs = nowMs;
     child.dropParents();
-    this.#roster.decisions.push({
-      ...{ kind: 'grantOrigin', peerId: child.id, reason },
-      ...(scarce !== undefined && { scarcePieces: scarce }),
-    });
+    this.#roster.decisions.push({ kind: 'grantOrigin', peerId: child.id, reason });
     this.#roster.reindex(child);
   }
 

@@ -1,11 +1,8 @@
-import { PieceSet } from '@d7y/piece';
 import type { Peer } from './peer.ts';
 import type { Task } from './task.ts';
 
 /** Peers looked at for one that is to go to the origin: among so many there is one that is about as good as the best. */
 const CANDIDATES = 128;
-/** Peers whose pieces are looked at: what none of so many has is rare at least. */
-const HOLDERS = 1000;
 
 /**
  * Who fetches what is missing, now that nobody has everything: a daemon of ours that has much already and sends fast. One that was told of
@@ -32,16 +29,4 @@ function isBetter(one: Peer, other: Peer): boolean {
     one.finishedPieces.size - other.finishedPieces.size ||
     (one.host.facts.uploadBitsPerSecond ?? 0) - (other.host.facts.uploadBitsPerSecond ?? 0);
   return better > 0;
-}
-
-/** Pieces that, as far as was reported, nobody has who could give them; undefined while nobody knows how many there are. */
-export function scarcePieces({ size, sharers }: Task, random: () => number): readonly number[] | undefined {
-  const { pieceCount } = size;
-  if (pieceCount === undefined) return undefined;
-  const missing = PieceSet.upTo(pieceCount);
-  for (const { finishedPieces } of sharers.sample(HOLDERS, random)) {
-    if (missing.size === 0) break;
-    for (const piece of missing) if (finishedPieces.has(piece)) missing.delete(piece);
-  }
-  return [...missing];
 }

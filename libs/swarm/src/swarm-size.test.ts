@@ -24,7 +24,7 @@ function heapSize(): number {
 }
 
 describe('a crowd that registers within 50 ms', () => {
-  it('has ten parents each, for 2 KiB and two offers a peer', () => {
+  it('has about sixteen parents each, for 2 KiB and two offers a peer', () => {
     const swarm = new Swarm({ settleMs: 0 }, seededRandom(1), 0);
     const ids = Array.from({ length: PEERS }, (_, number) => ({ hostId: `host-${number}`, peerId: `peer-${number}` }));
     let offers = 0;
@@ -84,8 +84,10 @@ describe('a crowd that registers within 50 ms', () => {
 
     const crowd = [...(swarm.task('task')?.peers ?? [])].filter(({ id }) => id !== 'source');
     expect(crowd).toHaveLength(PEERS);
-    expect(crowd.filter(({ parents, children }) => parents.size !== 10 || children.size > 20)).toEqual([]);
-    expect(swarm.peer('source')?.children.size).toBe(20);
+    expect(
+      crowd.filter(({ parents, children }) => parents.size < 14 || parents.size > 16 || children.size > 20),
+    ).toEqual([]);
+    expect(swarm.peer('source')?.children.size).toBe(100);
     expect(offers / PEERS).toBeLessThanOrEqual(MAX_OFFERS_PER_PEER);
     expect(bytesPerPeer).toBeLessThanOrEqual(MAX_BYTES_PER_PEER);
   }, 120_000);

@@ -42,7 +42,7 @@ describe('a cold crowd', () => {
     expect(cluster.originPieces).toBe(PIECES_PER_TASK);
   });
 
-  it('offers our daemons up to ten neighbours and stock ones three', () => {
+  it('offers our daemons up to sixteen neighbours and stock ones three', () => {
     const cluster = start();
     addSeed(cluster);
     const own = crowd(cluster, 20);
@@ -52,7 +52,7 @@ describe('a cold crowd', () => {
     cluster.run(3000);
     const widest = (daemons: VirtualDaemon[]): number => Math.max(...daemons.map(({ parents }) => parents.length));
     expect(widest(stock)).toBe(3);
-    expect(widest(own)).toBe(10);
+    expect(widest(own)).toBe(16);
     expect(own.every(({ parents }) => parents.length >= 3)).toBe(true);
   });
 

@@ -1,40 +1,65 @@
 import { describe, expect, it } from '@jest/globals';
-import { drawChild, isOpenForTurns, mayGiveTurn, mayTakeTurn, TURN_RULES } from './upload-turns.ts';
+import {
+  drawChild,
+  isOpenForTurns,
+  mayGiveTurn,
+  mayTakeTurn,
+  slowAfterMs,
+  TURN_RULES,
+  typicalDuration,
+} from './upload-turns.ts';
 
-const { maxSending, maxReceiving } = TURN_RULES;
+const { maxSending, maxReceiving, slowMs, slowTimes } = TURN_RULES;
+const IDLE = { promised: 0, running: 0, areSlow: false };
+const BUSY = { ...IDLE, running: 1 };
+const SLOW = { ...BUSY, areSlow: true };
 
 describe('mayGiveTurn', () => {
   it('gives one turn at a time', () => {
-    expect(mayGiveTurn({ given: 0, sending: 0, use: 0 })).toBe(true);
-    expect(mayGiveTurn({ given: 1, sending: 0, use: 0 })).toBe(false);
+    expect(mayGiveTurn(IDLE)).toBe(true);
+    expect(mayGiveTurn({ ...IDLE, promised: 1 })).toBe(false);
+    expect(mayGiveTurn(BUSY)).toBe(false);
   });
 
-  it('sends more than one piece only while these leave some of the uplink', () => {
-    expect(mayGiveTurn({ given: 0, sending: 1, use: 1 })).toBe(false);
-    expect(mayGiveTurn({ given: 0, sending: 1, use: 0.5 })).toBe(true);
-    expect(mayGiveTurn({ given: 0, sending: maxSending, use: 0.1 })).toBe(false);
+  it('gives another one beside a piece that takes much longer than pieces do, up to a few', () => {
+    expect(mayGiveTurn(SLOW)).toBe(true);
+    expect(mayGiveTurn({ ...SLOW, running: maxSending })).toBe(false);
+    expect(mayGiveTurn({ ...SLOW, promised: 1 })).toBe(false);
   });
 });
 
 describe('isOpenForTurns', () => {
-  it('takes one offer at a time', () => {
-    expect(isOpenForTurns({ taken: 0, receiving: 0, use: 0 })).toBe(true);
-    expect(isOpenForTurns({ taken: 1, receiving: 0, use: 0 })).toBe(false);
-  });
-
-  it('receives more than one piece only while these leave some of the downlink', () => {
-    expect(isOpenForTurns({ taken: 0, receiving: 1, use: 1 })).toBe(false);
-    expect(isOpenForTurns({ taken: 0, receiving: 1, use: 0.1 })).toBe(true);
-    expect(isOpenForTurns({ taken: 0, receiving: maxReceiving, use: 0.1 })).toBe(false);
+  it('takes one offer at a time, and another one beside what comes slowly', () => {
+    expect(isOpenForTurns(IDLE)).toBe(true);
+    expect(isOpenForTurns({ ...IDLE, promised: 1 })).toBe(false);
+    expect(isOpenForTurns(BUSY)).toBe(false);
+    expect(isOpenForTurns(SLOW)).toBe(true);
+    expect(isOpenForTurns({ ...SLOW, running: maxReceiving })).toBe(false);
   });
 });
 
 describe('mayTakeTurn', () => {
-  it('takes a piece that nobody else has beside one that is coming, and no more', () => {
-    const busy = { taken: 0, receiving: 1, use: 1 };
-    expect(mayTakeTurn(busy, { isFromSource: false })).toBe(false);
-    expect(mayTakeTurn(busy, { isFromSource: true })).toBe(true);
-    expect(mayTakeTurn({ ...busy, taken: 1 }, { isFromSource: true })).toBe(false);
+  const idleSource = { isFromSource: true, inMs: 0 };
+
+  it('takes a piece that nobody else has where what is coming will be over by then', () => {
+    expect(mayTakeTurn(BUSY, 10, { isFromSource: false, inMs: 10 })).toBe(false);
+    expect(mayTakeTurn(BUSY, 10, { isFromSource: true, inMs: 10 })).toBe(true);
+    expect(mayTakeTurn(BUSY, 30, { isFromSource: true, inMs: 10 })).toBe(false);
+  });
+
+  it('does not leave the uplink of its holder idle, but for one that was taken already', () => {
+    expect(mayTakeTurn(BUSY, 30, idleSource)).toBe(true);
+    expect(mayTakeTurn({ ...BUSY, running: 2 }, 30, idleSource)).toBe(false);
+    expect(mayTakeTurn({ ...BUSY, promised: 1 }, 30, idleSource)).toBe(false);
+  });
+});
+
+describe('slowAfterMs', () => {
+  it('goes by what pieces took of late, near the least', () => {
+    expect(slowAfterMs(0)).toBe(slowMs);
+    expect(slowAfterMs(typicalDuration(0, 300))).toBe(slowTimes * 300);
+    expect(typicalDuration(300, 30)).toBe(30);
+    expect(typicalDuration(30, 300)).toBeLessThan(60);
   });
 });
 

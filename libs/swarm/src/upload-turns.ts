@@ -5,16 +5,22 @@
 export interface TurnRules {
   /** What will last no longer than this is as good as sent, or received: the next turn may be given, the next offer taken. */
   readonly leadMs: number;
-  /** The same for a holder of pieces that nobody else has, so that its uplink never waits for an answer. */
+  /** The same for what a holder of pieces that nobody else has is sending: it has the time to find a child that is free when it is. */
   readonly sourceLeadMs: number;
-  /** Pieces that a host sends at once, when one alone does not fill its uplink. */
-  readonly maxSending: number;
-  /** Pieces that a host receives at once, when they come slowly. */
-  readonly maxReceiving: number;
-  /** Pieces that a host may be receiving, or have been promised, when it is offered one that nobody else has. */
-  readonly maxBesideFresh: number;
-  /** A link of which this part is in use is full. */
+  /** A child takes the turn of such a holder though it receives something, when that lasts no longer than this beyond what the holder sends. */
+  readonly sourceSlackMs: number;
+  /** A piece that takes so many times as long as pieces took of late is slow: it does not keep others from beginning … */
+  readonly slowTimes: number;
+  /** … and where that is not known, one that takes this long. */
+  readonly slowMs: number;
+  /** Pieces that use less than this part of a link do not fill it. */
   readonly enoughUse: number;
+  /** Pieces that a host sends at once, slow ones and all. */
+  readonly maxSending: number;
+  /** Pieces that a host receives at once, slow ones and all. */
+  readonly maxReceiving: number;
+  /** Pieces that a host may be receiving when it is offered one that nobody else has, and the holder's uplink is idle. */
+  readonly maxBesideFresh: number;
   /** An offer without an answer for this long, and a round trip, is void. */
   readonly answerMs: number;
   /** A turn that was taken and brings nothing for this long, and a round trip, is given up by the child. */
@@ -28,12 +34,15 @@ export interface TurnRules {
 }
 
 export const TURN_RULES: TurnRules = {
-  leadMs: 1,
-  sourceLeadMs: 16,
+  leadMs: 8,
+  sourceLeadMs: 32,
+  sourceSlackMs: 2,
+  slowTimes: 2,
+  slowMs: 1000,
+  enoughUse: 0.7,
   maxSending: 4,
   maxReceiving: 4,
   maxBesideFresh: 1,
-  enoughUse: 0.7,
   answerMs: 50,
   beginMs: 250,
   patienceMs: 500,
@@ -41,44 +50,73 @@ export const TURN_RULES: TurnRules = {
   smallBytes: 512 * 1024,
 };
 
-/** What a host knows of its uplink. What is as good as sent counts no more. */
-export interface Uplink {
-  /** Turns that were given and have not begun. */
-  readonly given: number;
-  readonly sending: number;
-  /** Part of it that is in use, from 0 to 1. */
-  readonly use: number;
+/** What a host knows of the pieces on one of its links; what is as good as over counts no more. */
+export interface LinkLoad {
+  /** Turns that were given, or taken, and have not begun. */
+  readonly promised: number;
+  readonly running: number;
+  /**
+   * Whether there is room beside these: they were given the time to fill the link, and do not. The simulator asks how long they have taken, a
+   * daemon what part of the link they use.
+   */
+  readonly areSlow: boolean;
 }
 
-/** What a host knows of its downlink. What is as good as received counts no more. */
-export interface Downlink {
-  /** Turns that were taken and have not begun. */
-  readonly taken: number;
-  readonly receiving: number;
-  /** Part of it that is in use, from 0 to 1. */
-  readonly use: number;
+/** An offer, as it reaches a child. */
+export interface TurnOffer {
+  /** From a holder of pieces that nobody else has. */
+  readonly isFromSource: boolean;
+  /** When the holder's uplink will be free, in ms from now. */
+  readonly inMs: number;
 }
 
 /** Whether a holder has a turn to give. */
-export function mayGiveTurn({ given, sending, use }: Uplink, rules: TurnRules = TURN_RULES): boolean {
-  if (given > 0) return false;
-  return sending === 0 || (sending < rules.maxSending && use < rules.enoughUse);
-}
+export const mayGiveTurn = (uplink: LinkLoad, rules: TurnRules = TURN_RULES): boolean =>
+  hasRoom(uplink, rules.maxSending);
 
 /** Whether a host takes offers: it could receive more than it does. */
-export function isOpenForTurns({ taken, receiving, use }: Downlink, rules: TurnRules = TURN_RULES): boolean {
-  if (taken > 0) return false;
-  return receiving === 0 || (receiving < rules.maxReceiving && use < rules.enoughUse);
-}
+export const isOpenForTurns = (downlink: LinkLoad, rules: TurnRules = TURN_RULES): boolean =>
+  hasRoom(downlink, rules.maxReceiving);
 
-/** Whether a child takes the turn that it is offered, provided that there is a piece for it. */
+/**
+ * Whether a child takes the turn that it is offered, provided that there is a piece for it.
+ * @param lastsMs how long what the child receives will last, all of it; 0 when nothing comes
+ */
 export function mayTakeTurn(
-  downlink: Downlink,
-  { isFromSource }: { readonly isFromSource: boolean },
+  downlink: LinkLoad,
+  lastsMs: number,
+  { isFromSource, inMs }: TurnOffer,
   rules: TurnRules = TURN_RULES,
 ): boolean {
   if (isOpenForTurns(downlink, rules)) return true;
-  return isFromSource && downlink.taken + downlink.receiving <= rules.maxBesideFresh;
+  if (!isFromSource || downlink.promised > 0) return false;
+  if (lastsMs <= inMs + rules.sourceSlackMs) return true;
+  // An idle uplink of a source costs more than a downlink that two pieces share.
+  return inMs <= 0 && downlink.running <= rules.maxBesideFresh;
+}
+
+/** How much a piece that took longer than usual counts. */
+const DRIFT = 0.05;
+
+/**
+ * How long a piece takes on a link, given how long the last one took: near the least of late, since what takes longer was held up at the
+ * other end. Any unit; 0 while unknown.
+ */
+export const typicalDuration = (before: number, last: number): number =>
+  before === 0 || last < before ? last : before + DRIFT * (last - before);
+
+/** After so long, in ms, a piece on a link is slow. */
+export const slowAfterMs = (typicalMs: number, rules: TurnRules = TURN_RULES): number =>
+  typicalMs > 0 ? typicalMs * rules.slowTimes : rules.slowMs;
+
+/**
+ * Pieces go one by one: two that share a link come later than one after the other, and the other ends of both have half of theirs to
+ * spare, which they would fill with yet others, until every piece in the swarm took twice as long. Only what is slow by
+ * itself must not hold up others.
+ */
+function hasRoom({ promised, running, areSlow }: LinkLoad, most: number): boolean {
+  if (promised > 0) return false;
+  return running === 0 || (running < most && areSlow);
 }
 
 /**

@@ -42,8 +42,6 @@ interface Flags {
   readonly maxPerParent?: number;
   readonly maxPerPartialParent?: number;
   readonly hotPieces?: boolean;
-  readonly serve?: 'inTurn' | 'idleFirst' | 'idleOnly';
-  readonly binding?: 'early' | 'late';
   readonly json?: true;
   readonly plot?: string;
 }
@@ -67,8 +65,6 @@ function settingsFrom(scenario: ScenarioName, flags: Flags): Settings {
     concurrency,
     maxPerParent,
     maxPerPartialParent,
-    serve,
-    binding,
     hotPieces,
     json: _json,
     plot: _plot,
@@ -82,8 +78,6 @@ function settingsFrom(scenario: ScenarioName, flags: Flags): Settings {
     concurrency,
     maxPerParent,
     maxPerPartialParent,
-    serve,
-    binding,
     hotPieces,
   };
   const given = Object.fromEntries(Object.entries(daemon).filter(([, value]) => value !== undefined));
@@ -113,10 +107,6 @@ await new Command('sim')
   .addOption(
     new Option('--max-per-partial-parent <n>', 'of these, from one parent that has a part').argParser(within(1, 64)),
   )
-  .addOption(
-    new Option('--serve <whom>', 'with a queue: whose piece is next').choices(['inTurn', 'idleFirst', 'idleOnly']),
-  )
-  .addOption(new Option('--binding <when>', 'with a queue: when a piece is chosen').choices(['early', 'late']))
   .option('--no-hot-pieces', "without the scheduler's word for which pieces are rare")
   .option('--json', 'one JSON object per figure on standard output')
   .option('--plot <file>', 'a picture of both policies, in SVG')
