@@ -10,8 +10,8 @@ let rig: RestRig;
 beforeAll(async () => {
   databases = await startDatabases();
 }, 60_000);
-afterAll(() => databases[Symbol.asyncDispose]());
-afterEach(() => rig[Symbol.asyncDispose]());
+afterAll(async () => await databases[Symbol.asyncDispose]());
+afterEach(async () => await rig[Symbol.asyncDispose]());
 const start = async (options?: RigOptions) => {
   rig = await startRest(databases, options);
 };

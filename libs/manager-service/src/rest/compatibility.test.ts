@@ -11,8 +11,8 @@ let rig: RestRig;
 beforeAll(async () => {
   databases = await startDatabases();
 }, 60_000);
-afterAll(() => databases[Symbol.asyncDispose]());
-afterEach(() => rig[Symbol.asyncDispose]());
+afterAll(async () => await databases[Symbol.asyncDispose]());
+afterEach(async () => await rig[Symbol.asyncDispose]());
 
 const SECRET = 'registry-token-of-a-job';
 const run = promisify(execFile);
