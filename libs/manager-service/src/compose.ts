@@ -28,6 +28,7 @@ import { DatabaseSource } from './search/database-source.ts';
 import { SchedulerLists } from './search/scheduler-lists.ts';
 import { makeRows } from './start/first-start.ts';
 import { openManagerDatabase } from './start/open-database.ts';
+import { openRest } from './start/open-rest.ts';
 import { VERSION } from './version.ts';
 
 /** Requests under way may end; streams of schedulers are told at once and come back to another manager, or to the next one here. */
@@ -58,6 +59,8 @@ export interface StartManagerOptions {
 /** A manager at work. */
 export interface RunningManager extends AsyncDisposable {
   readonly grpcPort: number;
+  /** REST, `/healthy`, `/readyz` and `/swagger/`. */
+  readonly restPort: number;
   /** /metrics, /healthy and /readyz; undefined when metrics are not enabled. */
   readonly metricsPort: number | undefined;
   /** The gRPC calls are answered, and the tables are there. */
@@ -140,6 +143,13 @@ export async function startManager(
       ...{ tls: identity, logger, telemetry, metrics, health, drainMs: DRAIN_MS, idleTimeoutMs: IDLE_CONNECTION_MS },
     }),
   );
+  const rest = stack.use(
+    await openRest(config, {
+      ...{ database, watch, logger, telemetry, metrics, clock, signal: stopping.signal, isReady: () => isReady },
+      identity: readIdentity('server.rest.tls', server.rest.tls, { stack, logger }),
+      schedulerIdentity: identity,
+    }),
+  );
   const background = new AbortController();
   const working = [
     watch.run({ signal: background.signal }),
@@ -157,11 +167,15 @@ export async function startManager(
   });
   isReady = true;
   for (const warning of config.warnings) logger.warn(warning);
-  logger.info({ address: listener.address, version: VERSION, name: server.name }, 'manager is serving');
+  logger.info(
+    { address: listener.address, rest: rest.address, version: VERSION, name: server.name },
+    'manager is serving',
+  );
 
   const running = stack.move();
   return {
     grpcPort: listener.port,
+    restPort: rest.port,
     metricsPort: metricsListener?.port,
     get isReady() {
       return isReady;

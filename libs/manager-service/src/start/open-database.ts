@@ -27,7 +27,7 @@ export async function openManagerDatabase(
   ).unref();
   try {
     const opened = await openDatabase({
-      ...{ address: { host, port, user, password, database }, tls: tlsOf(postgres), signal },
+      ...{ address: { host, port, user, password, database }, tls: postgresTlsOf(postgres), signal },
       ...{
         maxConnections: postgres.poolSize,
         patienceMs: postgres.connectTimeout,
@@ -45,7 +45,12 @@ export async function openManagerDatabase(
   }
 }
 
-function tlsOf({ sslMode, sslRootCert, host }: ManagerConfig['database']['postgres']): ConnectionOptions | undefined {
+/** How the server is reached. @throws {StartError} */
+export function postgresTlsOf({
+  sslMode,
+  sslRootCert,
+  host,
+}: ManagerConfig['database']['postgres']): ConnectionOptions | undefined {
   if (sslMode === 'disable') return undefined;
   if (sslMode === 'require') return { rejectUnauthorized: false };
   let ca: { ca: Buffer } | undefined;
