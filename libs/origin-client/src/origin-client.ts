@@ -105,7 +105,7 @@ export function createOriginClient(options: OriginClientOptions): OriginClient {
       range: ByteRange | undefined,
       { signal }: { signal: AbortSignal },
     ): Promise<OriginBody> => {
-      const reader = new OriginReader(requester, retry, request, range, signal);
+      const reader = new OriginReader(requester, retry, refusing, request, range, signal);
       await reader.open();
       return { chunks: reader.chunks() };
     },

@@ -8,7 +8,8 @@ import type { Requester } from './requester.ts';
 import type { RetryPolicyOptions } from './retry-policy.ts';
 import { Attempts, isPassing } from './retry-policy.ts';
 import { refused } from './refused.ts';
-import { asUnreachable, isWorthRepeating } from './unreachable.ts';
+import type { RefusingHosts } from './refusing-hosts.ts';
+import { asUnreachable, isRefusal, isWorthRepeating } from './unreachable.ts';
 
 /** Bytes of one answer that are part of what was asked for. */
 interface Opened {
@@ -27,6 +28,7 @@ interface Opened {
  */
 export class OriginReader {
   readonly #requester: Requester;
+  readonly #refusing: RefusingHosts;
   readonly #request: OriginRequest;
   readonly #range: ByteRange | undefined;
   readonly #signal: AbortSignal;
@@ -40,11 +42,13 @@ export class OriginReader {
   constructor(
     requester: Requester,
     retry: RetryPolicyOptions,
+    refusing: RefusingHosts,
     request: OriginRequest,
     range: ByteRange | undefined,
     signal: AbortSignal,
   ) {
     this.#requester = requester;
+    this.#refusing = refusing;
     this.#request = request;
     this.#range = range;
     this.#signal = signal;
@@ -67,6 +71,7 @@ export class OriginReader {
         await this.#againAfter(error);
         continue;
       }
+      this.#refusing.answered(this.#request.url);
       if (exchange.status === 200 || exchange.status === 206) {
         this.#opened = this.#accept(exchange);
         this.#isFirst = false;
@@ -209,8 +214,14 @@ export class OriginReader {
   /** @throws what stands in the way of another attempt */
   async #againAfter(error: unknown): Promise<void> {
     this.#signal.throwIfAborted();
+    const { url } = this.#request;
+    // Once something came, an origin that restarts is waited for like any other failure.
+    const isRefused = this.#isFirst && isRefusal(error);
+    if (isRefused) this.#attempts.refused({ isKnown: this.#refusing.has(url) });
     const mayPass = isWorthRepeating(error) && (await this.#attempts.again(undefined, { signal: this.#signal }));
-    if (!mayPass) throw asUnreachable(this.#request.url, error);
+    if (mayPass) return;
+    if (isRefused) this.#refusing.refused(url);
+    throw asUnreachable(url, error);
   }
 
   #wrong(reason: string): OriginUnreachableError {

@@ -56,6 +56,18 @@ describe('an origin that refuses connections', () => {
     expect(await probe(`${url}/v2/app/blobs/sha256:3`)).toBeGreaterThan(200);
   });
 
+  it('is tried once for content, too, while its refusal is fresh, whichever request found out', async () => {
+    const url = `http://127.0.0.1:${await closedPort()}/x`;
+    const { client, waits, probe } = clientInTime();
+    await using _client = client;
+    const fetch = () => client.fetch(anonymous(url), undefined, active());
+    await expect(fetch()).rejects.toMatchObject({ code: 'ORIGIN_UNREACHABLE' });
+    expect(waits).toHaveLength(2);
+    await expect(fetch()).rejects.toMatchObject({ code: 'ORIGIN_UNREACHABLE' });
+    expect(await probe(url)).toBe(0);
+    expect(waits).toHaveLength(2);
+  });
+
   it('is forgiven as soon as it answers', async () => {
     const port = await closedPort();
     const url = `http://127.0.0.1:${port}/x`;
