@@ -4,10 +4,11 @@ import { dirname } from 'node:path';
 import { startEmbeddedDatabase } from '@d7y/embedded-database';
 import type { RunningManager } from '@d7y/manager-service';
 import { readManagerConfig, startManager } from '@d7y/manager-service';
+import { readPreheatWorkerConfig, startPreheatWorker } from '@d7y/preheat-service';
 import type { LogLevel, Secret } from '@d7y/service-kit';
 import { keptSecret } from '@d7y/service-kit';
 import type { ClusterPlan } from './plan.ts';
-import { MANAGER_DATABASE, managerConfigText } from './plan.ts';
+import { MANAGER_DATABASE, managerConfigText, WORKER_SECRETS, workerConfigText } from './plan.ts';
 
 export interface EmbeddedManagerOptions {
   readonly plan: ClusterPlan;
@@ -30,7 +31,7 @@ const KEY_BYTES = 32;
 /** Variables for a manager that runs by itself would move this one away from its own database and ports. */
 const FOREIGN = /^DRAGONFLY_MANAGER_/;
 
-/** Starts a PostgreSQL of our own, and the manager on it. */
+/** Starts a PostgreSQL of our own, and a manager and a preheat worker on it. */
 export async function startEmbeddedManager(options: EmbeddedManagerOptions): Promise<EmbeddedManager> {
   const { plan, env, logLevel, signal, onDatabaseEnd } = options;
   const { databaseFolder, sessionKeyFile, sealingKeyFile } = plan.manager;
@@ -38,10 +39,11 @@ export async function startEmbeddedManager(options: EmbeddedManagerOptions): Pro
   const database = stack.use(
     await startEmbeddedDatabase({ folder: databaseFolder, signal, onUnexpectedEnd: onDatabaseEnd }),
   );
-  const { host, port, user } = await database.createDatabase(MANAGER_DATABASE);
+  const { host, port, user, password } = await database.createDatabase(MANAGER_DATABASE);
   await mkdir(dirname(sessionKeyFile), { recursive: true, mode: 0o700 });
-  for (const file of [sessionKeyFile, sealingKeyFile])
-    keptSecret(file, () => randomBytes(KEY_BYTES).toString('base64'));
+  const newKey = () => randomBytes(KEY_BYTES).toString('base64');
+  keptSecret(sessionKeyFile, newKey);
+  const sealingKey = keptSecret(sealingKeyFile, newKey);
   const config = readManagerConfig({
     text: managerConfigText(plan, { host, port, user, passwordFile: database.passwordFile }, options),
     logLevel,
@@ -54,6 +56,15 @@ export async function startEmbeddedManager(options: EmbeddedManagerOptions): Pro
       overrides: { processMetrics: false, tellRootPassword: (password) => (rootPassword = password) },
     }),
   );
+  const worker = readPreheatWorkerConfig({
+    text: workerConfigText({ host, port, user }, options),
+    env: {
+      [WORKER_SECRETS.databasePassword]: password.reveal(),
+      [WORKER_SECRETS.sealingKey]: sealingKey.reveal(),
+    },
+    logLevel,
+  });
+  stack.use(await startPreheatWorker(worker, { signal, overrides: { processMetrics: false } }));
   const running = stack.move();
   return { manager, rootPassword, [Symbol.asyncDispose]: () => running.disposeAsync() };
 }

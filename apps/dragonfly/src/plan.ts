@@ -44,8 +44,8 @@ const PORTS_PER_DAEMON = 100;
 const NODES = ['node-1', 'node-2', 'node-3'] as const;
 /** Where the scheduler's ports lie, counted from the first daemon's: 8002 and 8000 for the usual 4000. */
 const SCHEDULER_OFFSET = { grpc: 4002, metrics: 4000 } as const;
-/** Those of the manager: 8003, 8001 and 8080. */
-const MANAGER_OFFSET = { grpc: 4003, metrics: 4001, rest: 4080 } as const;
+/** Those of the manager: 8003, 8001 and 8080; and of the preheat worker: 8010. */
+const MANAGER_OFFSET = { grpc: 4003, metrics: 4001, rest: 4080, workerMetrics: 4010 } as const;
 /** Highest port the last service gets, counted from the base. */
 export const PORT_SPAN = MANAGER_OFFSET.rest;
 /** The only database in the PostgreSQL of the manager. */
@@ -124,6 +124,24 @@ export function managerConfigText(
     secrets: { keyFile: manager.sealingKeyFile },
     job: { preheat: { allowPrivateNetworks: true } },
     metrics: { enable: true, addr: `${LOOPBACK}:${portBase + MANAGER_OFFSET.metrics}` },
+    ...(otlpEndpoint !== undefined && { tracing: { protocol: 'http', endpoint: otlpEndpoint } }),
+  });
+}
+
+/** Variables in the configuration of the preheat worker that stand for what may not stand in its text. */
+export const WORKER_SECRETS = { databasePassword: 'D7Y_DATABASE_PASSWORD', sealingKey: 'D7Y_SEALING_KEY' } as const;
+
+/** For readPreheatWorkerConfig: the same database and keys as the manager's, and the queue in that database. */
+export function workerConfigText(
+  database: { readonly host: string; readonly port: number; readonly user: string },
+  { portBase, otlpEndpoint }: Pick<PlanOptions, 'portBase' | 'otlpEndpoint'>,
+): string {
+  const password = `\${${WORKER_SECRETS.databasePassword}}`;
+  return JSON.stringify({
+    database: { postgres: { ...database, password, dbname: MANAGER_DATABASE } },
+    secrets: { key: `\${${WORKER_SECRETS.sealingKey}}` },
+    preheat: { allowPrivateNetworks: true },
+    metrics: { host: LOOPBACK, port: portBase + MANAGER_OFFSET.workerMetrics },
     ...(otlpEndpoint !== undefined && { tracing: { protocol: 'http', endpoint: otlpEndpoint } }),
   });
 }

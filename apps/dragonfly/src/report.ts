@@ -39,7 +39,7 @@ export function formatRootPassword(password: Secret): string {
  * How to pull through the daemons that run.
  * @param dfget the command that runs dfget here
  */
-export function formatUse({ daemons }: ClusterPlan, dfget: string): string {
+export function formatUse({ daemons, manager }: ClusterPlan, dfget: string): string {
   const nodes = daemons.filter(({ isSeed }) => !isSeed);
   const [first] = nodes;
   if (first === undefined) throw new Error('a cluster has daemons');
@@ -69,5 +69,10 @@ podman:
 
 dfget:
   ${dfget} --endpoint ${first.socketPath} https://example.com/file -O /tmp/file
-  ${dfget} --endpoint ${first.socketPath} status`;
+  ${dfget} --endpoint ${first.socketPath} status
+
+manager at http://127.0.0.1:${manager.restPort} (no token needed for these, on this machine):
+  curl -s http://127.0.0.1:${manager.restPort}/api/v1/preheat -H 'content-type: application/json' \\
+    -d '{"type":"image","url":"docker.io/library/busybox:latest","scope":"all_peers"}'
+  curl -s http://127.0.0.1:${manager.restPort}/api/v1/preheat/1`;
 }
