@@ -43,6 +43,8 @@ const MAX_OFFER = 2 ** 32;
 const SMOOTHING = 0.3;
 /** A turn is offered so many times as long before it is free as answers take: the first child that is asked may pass. */
 const LEAD_FACTOR = 1.5;
+/** A longer lead would only have pieces share the link: answers then take longer, too. */
+const MOST_LEAD_MS = 150;
 /** And is kept so many times as long as answers take, where that is longer than its usual time. */
 const VALID_FACTOR = 4;
 
@@ -68,7 +70,7 @@ export class TurnDesk implements Disposable {
 
   /** So long before an upload ends the next turn is to be offered, in ms. */
   get leadMs(): number {
-    return Math.max(this.#answerMs * LEAD_FACTOR, TURN_RULES.leadMs);
+    return Math.min(Math.max(this.#answerMs * LEAD_FACTOR, TURN_RULES.leadMs), MOST_LEAD_MS);
   }
 
   join(child: TurnChild): TurnPlace {

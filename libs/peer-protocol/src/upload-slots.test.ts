@@ -137,6 +137,21 @@ describe('UploadSlots with turns that are offered', () => {
     expect(slots.reserve('b', () => undefined)).toBeDefined();
   });
 
+  it('offers one turn before the one before it is over, and no more', async () => {
+    const slots = new UploadSlots({ ...OPTIONS, maxRunning: 9 });
+    const begin = async (child: string) => {
+      expect(slots.reserve(child, () => undefined)).toBeDefined();
+      return await slots.take({ child, isSmall: false }, { signal: NEVER });
+    };
+    const first = await begin('a');
+    first?.endTurn();
+    const second = await begin('b');
+    second?.endTurn();
+    expect(slots.mayOffer).toBe(false);
+    first?.[Symbol.dispose]();
+    expect(slots.mayOffer).toBe(true);
+  });
+
   it('lets the next upload begin when one is nearly over', async () => {
     const { slots, begun, take } = setUp();
     const slot = await slots.take({ child: 'a', isSmall: false }, { signal: NEVER });

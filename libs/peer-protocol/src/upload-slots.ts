@@ -53,6 +53,8 @@ export class UploadSlots {
   #turns = 0;
   /** Of these, turns that were offered, whether they were taken yet or not. */
   #offeredTurns = 0;
+  /** Uploads of offered turns that run, those that are nearly over among them. */
+  #offeredRunning = 0;
   #waitingCount = 0;
   /** By child; the one whose turn is next comes first. */
   readonly #waiting = new Map<string, Set<Waiting>>();
@@ -81,6 +83,8 @@ export class UploadSlots {
   get mayOffer(): boolean {
     if (!this.#mayBegin(false)) return false;
     const promised = this.#reserved.size;
+    // One that is nearly over may overlap with the next, and with no more: each would be slower for it, and leads longer.
+    if (this.#offeredRunning - (this.#offeredTurns - promised) > 1) return false;
     const isSettled = this.#clock() - this.#lastTurnAtMs >= SETTLED_MS;
     const areSlow = isSettled && (this.#options.use?.() ?? 1) < TURN_RULES.enoughUse;
     return mayGiveTurn({ promised, running: this.#offeredTurns - promised, areSlow });
@@ -143,6 +147,7 @@ export class UploadSlots {
   /** @param turn what it holds of the turns already */
   #begin(turn: { hasTurn: boolean; readonly isOffered: boolean }): UploadSlot {
     this.#running++;
+    if (turn.isOffered) this.#offeredRunning++;
     if (turn.hasTurn) this.#lastTurnAtMs = this.#clock();
     const endTurn = (): void => {
       clearTimeout(timer);
@@ -158,6 +163,7 @@ export class UploadSlots {
         if (isOver) return;
         isOver = true;
         this.#running--;
+        if (turn.isOffered) this.#offeredRunning--;
         endTurn();
         this.#next();
       },

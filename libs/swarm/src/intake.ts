@@ -28,6 +28,8 @@ const LEAD_SHARE = 1 / 8;
 const MOST_LEAD_SHARE = 1 / 2;
 /** How much a new measurement of the time from taking an offer to the first bytes counts against all before it. */
 const SMOOTHING = 0.3;
+/** A longer lead would have pieces share the link for most of their time. */
+const MOST_LEAD_MS = 150;
 
 /**
  * What a host receives at this moment, as the rules of turns want to know it. How fast its link is nobody says: it is judged by the most that
@@ -50,8 +52,8 @@ export class Intake {
     if (transfer.beganAtMs === undefined) {
       transfer.beganAtMs = nowMs;
       const waitedMs = nowMs - transfer.sinceMs;
-      if (waitedMs > 0)
-        this.#leadMs = Math.max(this.#leadMs + (waitedMs - this.#leadMs) * SMOOTHING, TURN_RULES.leadMs);
+      const leadMs = this.#leadMs + (waitedMs - this.#leadMs) * SMOOTHING;
+      if (waitedMs > 0) this.#leadMs = Math.min(Math.max(leadMs, TURN_RULES.leadMs), MOST_LEAD_MS);
     }
     transfer.bytes += bytes;
     this.#link.moved(bytes, nowMs);

@@ -56,6 +56,7 @@ interface Flags {
   readonly rate: number;
   readonly size: number;
   readonly killScheduler?: true;
+  readonly turns?: true;
 }
 
 await new Command('bench')
@@ -81,14 +82,27 @@ await new Command('bench')
       .default(100 * 2 ** 20, '100MiB')
       .argParser(quantity(/MiB$/, 'a size such as 100MiB', 2 ** 20)),
   )
+  .option('--turns', 'of swarm: daemons offer each other turns')
   .option('--kill-scheduler', 'of swarm: the scheduler dies in the middle of a pull, and comes back')
   .action(async (names: string[], flags: Flags, command: Command) => {
-    const { json, runs, sizeMib, blobs, rounds, hosts, protocol, rate, size, killScheduler = false } = flags;
+    const {
+      json,
+      runs,
+      sizeMib,
+      blobs,
+      rounds,
+      hosts,
+      protocol,
+      rate,
+      size,
+      killScheduler = false,
+      turns = false,
+    } = flags;
     const benches = names.map((name) => BENCHES[name] ?? command.error(`error: there is no benchmark "${name}"`));
     for (const bench of benches) {
       const progress = progressTo((line) => console.error(line));
       const options = { runs, sizeBytes: sizeMib * 2 ** 20, blobCount: blobs, rounds, hosts, protocol, progress };
-      const lab = { mbitPerSec: rate, blobBytes: size, killScheduler };
+      const lab = { mbitPerSec: rate, blobBytes: size, killScheduler, turns };
       for (const measurement of await bench({ ...options, lab })) {
         console.error(toText(measurement));
         if (json) console.log(toJsonLine(measurement));

@@ -45,6 +45,8 @@ export interface BenchOptions {
     readonly mbitPerSec: number;
     readonly blobBytes: number;
     readonly killScheduler: boolean;
+    /** Daemons offer each other turns. */
+    readonly turns: boolean;
   };
 }
 

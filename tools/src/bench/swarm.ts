@@ -9,6 +9,7 @@ import {
   tempDir,
 } from '@d7y/testkit';
 import { delay } from '@d7y/service-kit';
+import { normalTimesMs, settingsOf, simulate } from '@d7y/swarm-simulator';
 import { type Blob, writeBlob } from './blobs.ts';
 import { startCpuMeter } from './cpu-meter.ts';
 import { curl } from './curl.ts';
@@ -19,6 +20,8 @@ import { summarize } from './statistics.ts';
 const HOSTS = 8;
 const ROUNDS = 3;
 const PIECE_BYTES = 4 * 2 ** 20;
+/** Simulated runs whose middle one the lab is compared with: with few hosts chance counts for much. */
+const SIMULATED_RUNS = 15;
 
 /** A lab with everything running. */
 interface Rig {
@@ -52,7 +55,7 @@ interface Crowd {
  */
 export async function benchSwarm(options: BenchOptions): Promise<readonly Measurement[]> {
   const { hosts = HOSTS, lab: settings, progress } = options;
-  const { mbitPerSec, blobBytes, killScheduler } = settings;
+  const { mbitPerSec, blobBytes, killScheduler, turns } = settings;
   // Files of all rounds, in nginx's folder and in each daemon's.
   await requireMemory((hosts + 3) * blobBytes * (ROUNDS + 1));
   await using scratch = await tempDir('d7y-bench', MEMORY_DIR);
@@ -61,7 +64,10 @@ export async function benchSwarm(options: BenchOptions): Promise<readonly Measur
   const [originHost, ...others] = lab.hosts;
   if (originHost === undefined) throw new RangeError('a lab has hosts');
   await using origin = await startNginx(root, { host: originHost, log: true });
-  await using cluster = await startLabCluster({ hosts: others, parentDir: scratch.path });
+  await using cluster = await startLabCluster({
+    ...{ hosts: others, parentDir: scratch.path },
+    daemonConfig: { upload: { turns } },
+  });
   const rig: Rig = { lab, origin, cluster };
   if (killScheduler) return await killedScheduler(rig, await writeBlob(root, 'killed', blobBytes), progress);
 
@@ -81,14 +87,22 @@ export async function benchSwarm(options: BenchOptions): Promise<readonly Measur
   }
   const ratio = summarize(crowds.map(({ lastSeconds }) => lastSeconds / leastSeconds));
   const details = {
-    ...{ hosts, mbitPerSec, sizeBytes: blobBytes, rounds: ROUNDS, pieces, leastSeconds, directSeconds },
+    ...{ hosts, mbitPerSec, turns, sizeBytes: blobBytes, rounds: ROUNDS, pieces, leastSeconds, directSeconds },
     measuredMbitPerSec: (u * 8) / 1e6,
     spread: [ratio.min, ratio.max],
     crowds,
   };
+  const simulated = simulatedRatio({ hosts, pieces, bitsPerSec: u * 8, turns });
   const originShare = summarize(crowds.map((crowd) => crowd.origin));
   return [
     { name: 'swarm', value: ratio.median, unit: 'ratio', target: { must: 1.25, aim: 1.12 }, details },
+    {
+      ...{ name: 'swarmToSim', value: Math.abs(ratio.median / simulated - 1), unit: 'of the simulated ratio' },
+      ...{
+        target: { must: 0.2, aim: 0.1 },
+        details: { simulated, measured: ratio.median, runs: SIMULATED_RUNS, turns },
+      },
+    },
     {
       ...{ name: 'swarmOrigin', value: originShare.max, unit: 'ratio', target: { must: 1, aim: 1 } },
       details: { hosts, sizeBytes: blobBytes },
@@ -101,6 +115,29 @@ export async function benchSwarm(options: BenchOptions): Promise<readonly Measur
       ...{ unit: 'ratio', target: { must: 0.5, aim: 0.2 }, details: { hosts, directSeconds } },
     },
   ];
+}
+
+/** What the simulator says of the same setting: time of the last to the least possible, the middle of several runs. */
+function simulatedRatio({
+  hosts,
+  pieces,
+  bitsPerSec,
+  turns,
+}: {
+  hosts: number;
+  pieces: number;
+  bitsPerSec: number;
+  turns: boolean;
+}): number {
+  const ratios = Array.from({ length: SIMULATED_RUNS }, (_, seed) => {
+    const settings = settingsOf('burst', {
+      ...{ peers: hosts, pieces, seed: seed + 1, rateBitsPerSec: bitsPerSec, originBitsPerSec: bitsPerSec },
+      daemon: { uploads: turns ? 'turns' : 'queue' },
+    });
+    const outcome = simulate(settings, { cpuMs: () => performance.now() });
+    return (normalTimesMs(outcome).at(-1) ?? Infinity) / outcome.optimumMs;
+  });
+  return summarize(ratios).median;
 }
 
 /** Bytes per second of one TCP connection over two links of the lab. */
