@@ -10,6 +10,7 @@ import {
 } from './measurement.ts';
 import { benchCold } from './cold.ts';
 import { benchFanIn } from './fan-in.ts';
+import { benchManager } from './manager.ts';
 import { benchMemory } from './memory.ts';
 import { benchPeer } from './peer.ts';
 import { benchProxy, benchProxy64 } from './proxy.ts';
@@ -29,6 +30,7 @@ const BENCHES: Readonly<Record<string, (options: BenchOptions) => Promise<readon
   schedulerCrowd: benchSchedulerCrowd,
   schedulerWarm: benchSchedulerWarm,
   swarm: benchSwarm,
+  manager: benchManager,
 };
 
 const atLeast = (least: number) => (text: string) => {
@@ -67,9 +69,10 @@ await new Command('bench')
   .addOption(new Option('--blobs <n>', 'blobs at once, of memory').default(64).argParser(atLeast(1)))
   .addOption(new Option('--rounds <n>', 'of memory').default(5).argParser(atLeast(1)))
   .addOption(
-    new Option('--hosts <n>', 'daemons, of scheduler (10000), schedulerWarm (1000) and swarm (8)').argParser(
-      atLeast(1),
-    ),
+    new Option(
+      '--hosts <n>',
+      'daemons, of scheduler (10000), schedulerWarm (1000), swarm (8) and manager (100000)',
+    ).argParser(atLeast(1)),
   )
   .addOption(new Option('--protocol <name>', 'of scheduler and schedulerCrowd; both by default').choices(PROTOCOLS))
   .addOption(
