@@ -58,6 +58,8 @@ export { toDownloadMessage } from './registration-message.ts';
 export { RpcError } from './rpc-error.ts';
 export { createManagerClient } from './manager-client.ts';
 export type { ListedScheduler, ManagerClient, SchedulerSearch } from './manager-client.ts';
+export { createSeedPeerManagerClient } from './manager-seed-client.ts';
+export type { SeedPeerManagerClient, SeedPeerRegistration } from './manager-seed-client.ts';
 export { createSchedulerManagerClient } from './manager-scheduler-client.ts';
 export type {
   ManagedApplication,

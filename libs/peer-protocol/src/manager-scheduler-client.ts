@@ -1,8 +1,8 @@
 import { Code, createClient } from '@connectrpc/connect';
 import { manager } from '@d7y/api';
-import { delay, linkedSignal } from '@d7y/service-kit';
 import type { GrpcConnectionOptions, GrpcTarget } from './grpc-connection.ts';
 import { createGrpcConnection } from './grpc-connection.ts';
+import { keepAliveAt } from './manager-keep-alive.ts';
 import { RpcError } from './rpc-error.ts';
 import { unaryCall } from './unary-call.ts';
 
@@ -112,25 +112,8 @@ export function createSchedulerManagerClient(
         throw error;
       }
     },
-    async keepAlive({ hostname, ip, clusterId }, intervalMs, { signal }) {
-      const message = { sourceType, hostname, ip, clusterId: BigInt(clusterId) };
-      // Connect does not end the requests of a call that is over.
-      using over = linkedSignal(signal);
-      async function* beats() {
-        while (!over.signal.aborted) {
-          yield message;
-          await delay(intervalMs, { signal: over.signal, unref: true }).catch(() => undefined);
-        }
-      }
-      try {
-        await client.keepAlive(beats(), { signal: over.signal });
-      } catch (error) {
-        signal.throwIfAborted();
-        throw RpcError.from(address, 'KeepAlive', error);
-      } finally {
-        over.abort();
-      }
-    },
+    keepAlive: ({ hostname, ip, clusterId }, intervalMs, choices) =>
+      keepAliveAt({ client, address }, { sourceType, hostname, ip, clusterId: BigInt(clusterId) }, intervalMs, choices),
     [Symbol.dispose]: () => connection[Symbol.dispose](),
   };
 }

@@ -22,6 +22,7 @@ import { createOrigins } from './origins.ts';
 import { servePieces, serveUploadRpc } from './peers.ts';
 import { openRegistryKnowledge, startProxy } from './proxy.ts';
 import { createRpcParts } from './rpc-parts.ts';
+import { createSeedPresence } from './seed-presence.ts';
 import { createRuntime, type DfdaemonOverrides } from './runtime.ts';
 import { collectGarbageRegularly, openStorage } from './storage.ts';
 import { createSwarmAccess } from './swarm.ts';
@@ -118,6 +119,7 @@ export async function startDfdaemon(
   const parts = createRpcParts(runtime, { store, engine, opener, access, pieceServing, swarm, metrics });
   const upload = await serveUploadRpc(runtime, parts, { swarm, pieceServing, ownVouchers });
   swarm.announced.upload = upload.port;
+  const presence = createSeedPresence(runtime, upload.port);
 
   // What this machine gets from here.
   const status = async (): Promise<DaemonStatus> => {
@@ -163,6 +165,7 @@ export async function startDfdaemon(
     }),
   );
   collectGarbageRegularly(runtime, store);
+  void presence?.run({ signal: lifetime.signal });
   stack.defer(async () => {
     swarm.links.drain('the daemon is stopping');
     lifetime.abort(new DOMException('the daemon is stopping', 'AbortError'));

@@ -178,6 +178,8 @@ export function dfdaemonSchema(directories: Directories) {
     seedPeer: section({
       enable: z.boolean().default(false),
       type: z.enum(['normal', 'super']).default('super'),
+      /** Cluster of seed peers under which a manager knows this one. */
+      clusterID: z.int().positive().default(1),
     }),
     dynconfig: section({
       /** How often schedulers are looked up and checked. */
