@@ -16,6 +16,12 @@ export function schedulerMessage(scheduler: SchedulerFacts, view: ClusterView) {
   } satisfies SchedulerMessage;
 }
 
+/** What daemons are told of a scheduler: what they, stock or ours, read. There may be thousands in each answer. */
+export function schedulerForDaemons(scheduler: SchedulerFacts, view: ClusterView) {
+  const { features: _features, idc: _idc, location: _location, ...rest } = schedulerMessage(scheduler, view);
+  return rest;
+}
+
 /** What daemons are told of a cluster: what is meant for them, and nothing of what it says to schedulers. */
 export function clusterForDaemons({ facts }: ViewedCluster, tell: TellProblem) {
   return {

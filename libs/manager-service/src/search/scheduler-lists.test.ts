@@ -33,7 +33,6 @@ describe('SchedulerLists', () => {
     const [scheduler] = read(lists().forSeeker(view, DAEMON));
     expect(scheduler).toMatchObject({ ip: '10.0.1.1', port: 8002, state: 'active', schedulerClusterId: 1n });
     const json = (bytes: Uint8Array | undefined): unknown => JSON.parse(Buffer.from(bytes ?? []).toString());
-    expect(json(scheduler?.features)).toEqual(['schedule', 'preheat']);
     expect(json(scheduler?.schedulerCluster?.clientConfig)).toEqual({
       load_limit: 50,
       block_list: { task: { download: { urls: ['/x/'] } } },

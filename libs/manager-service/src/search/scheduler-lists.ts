@@ -4,7 +4,7 @@ import type { Seeker } from '@d7y/cluster-search';
 import { grpcFrame } from '@d7y/service-kit';
 import { LRUCache } from 'lru-cache';
 import type { TellProblem } from './cluster-documents.ts';
-import { clusterForDaemons, schedulerMessage } from './cluster-messages.ts';
+import { clusterForDaemons, schedulerForDaemons } from './cluster-messages.ts';
 import type { SchedulerFacts } from './cluster-facts.ts';
 import type { ClusterView, ViewedCluster } from './cluster-view.ts';
 
@@ -118,7 +118,7 @@ function encode(
   tell: TellProblem,
 ): Uint8Array {
   const schedulerCluster = clusterForDaemons(cluster, tell);
-  const list = schedulers.map((scheduler) => ({ ...schedulerMessage(scheduler, view), schedulerCluster }));
+  const list = schedulers.map((scheduler) => ({ ...schedulerForDaemons(scheduler, view), schedulerCluster }));
   return toBinary(
     manager.ListSchedulersResponseSchema,
     create(manager.ListSchedulersResponseSchema, { schedulers: list }),
