@@ -140,7 +140,16 @@ export async function startManager(
         }),
       interceptors: [limit.interceptor, createRulesInterceptor()],
       guardOf,
-      ...{ tls: identity, logger, telemetry, metrics, health, drainMs: DRAIN_MS, idleTimeoutMs: IDLE_CONNECTION_MS },
+      ...{
+        tls: identity,
+        logger,
+        telemetry,
+        metrics,
+        health,
+        reflection: true,
+        drainMs: DRAIN_MS,
+        idleTimeoutMs: IDLE_CONNECTION_MS,
+      },
     }),
   );
   const rest = stack.use(
