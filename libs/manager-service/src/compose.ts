@@ -1,8 +1,9 @@
 import type { Database } from '@d7y/manager-db';
-import { ApplicationRepository, SchedulerRepository, SeedPeerRepository } from '@d7y/manager-db';
+import { ApplicationRepository, PeerRepository, SchedulerRepository, SeedPeerRepository } from '@d7y/manager-db';
 import { createRulesInterceptor, guardOf } from '@d7y/message-rules';
 import type { HttpHandler, Logger, Secret, Telemetry, TlsIdentityFiles } from '@d7y/service-kit';
 import {
+  createClientInterceptors,
   createHealth,
   createHttpHandler,
   createLogger,
@@ -18,6 +19,7 @@ import { hostname } from 'node:os';
 import type { ManagerConfig } from './config/read-manager-config.ts';
 import { Leadership, type LeaderTask } from './leader/leadership.ts';
 import { retentionTasks } from './leader/retention.ts';
+import { syncPeersTask } from './leader/sync-peers.ts';
 import { createManagerMetrics } from './observe/manager-metrics.ts';
 import { watchState } from './observe/watch-state.ts';
 import { CallLimit } from './rpc/call-limit.ts';
@@ -120,7 +122,23 @@ export async function startManager(
   const seedPeers = new SeedPeerRepository(database.db);
   const keepAlives = new KeepAlives({ schedulers, seedPeers, clock, logger, stopping: stopping.signal });
   const limit = new CallLimit(server.grpc.requestRateLimit, () => performance.now());
-  const tasks: LeaderTask[] = [...retentionTasks({ database, config, clock, logger })];
+  const tasks: LeaderTask[] = [
+    ...retentionTasks({ database, config, clock, logger }),
+    syncPeersTask({
+      ...{
+        view: () => watch.view,
+        peers: new PeerRepository(database.db),
+        settings: config.job.syncPeers,
+        clock,
+        logger,
+      },
+      // Who proves itself to callers proves itself to schedulers.
+      connection: {
+        tls: identity === undefined ? undefined : () => identity.current,
+        interceptors: createClientInterceptors({ telemetry, metrics }),
+      },
+    }),
+  ];
   const leadership = new Leadership({
     ...{ database, tasks, logger },
     ...(overrides.leaderTryMs !== undefined && { tryIntervalMs: overrides.leaderTryMs }),
