@@ -48,6 +48,7 @@ describe('retentionTasks', () => {
         job: { retention: HOUR_MS } as never,
         audit: { retention: 7 * 24 * HOUR_MS },
         schedulers: { retention: HOUR_MS / 2 },
+        sealingKey: undefined,
       },
     });
     for (const task of tasks) await task.run({ signal });

@@ -5,6 +5,7 @@ import {
   JobSecretRepository,
   PeerRepository,
   SchedulerRepository,
+  Sealer,
   SeedPeerRepository,
   SessionRepository,
 } from '@d7y/manager-db';
@@ -21,7 +22,7 @@ const MIN_PREHEATS = 100;
 
 export interface RetentionContext {
   readonly database: Pick<Database, 'db'>;
-  readonly config: Pick<ManagerConfig, 'job' | 'audit' | 'schedulers'>;
+  readonly config: Pick<ManagerConfig, 'job' | 'audit' | 'schedulers' | 'sealingKey'>;
   /** Epoch milliseconds. */
   readonly clock: () => number;
   readonly logger: Logger;
@@ -48,8 +49,13 @@ export function retentionTasks({ database: { db }, config, clock, logger }: Rete
   const peers = new PeerRepository(db);
   const audits = new AuditRepository(db);
   const jobs = new JobRepository(db);
-  const secrets = new JobSecretRepository(db);
   const sessions = new SessionRepository(db);
+  // Without a key there is nothing sealed.
+  const secrets = config.sealingKey && new JobSecretRepository(db, new Sealer(config.sealingKey));
+  const secretTasks =
+    secrets === undefined
+      ? []
+      : [{ name: 'expire-secrets', intervalMs: 5 * MINUTE_MS, run: () => secrets.forgetExpired(new Date(clock())) }];
   return [
     removing('expire-schedulers', MINUTE_MS, (limit) =>
       schedulers.removeInactiveSince(before(config.schedulers.retention), limit),
@@ -62,7 +68,7 @@ export function retentionTasks({ database: { db }, config, clock, logger }: Rete
     removing('expire-jobs', 60 * MINUTE_MS, (limit) =>
       jobs.removeEndedBefore(before(config.job.retention), MIN_PREHEATS, limit),
     ),
-    { name: 'expire-secrets', intervalMs: 5 * MINUTE_MS, run: () => secrets.forgetExpired(new Date(clock())) },
+    ...secretTasks,
     { name: 'expire-sessions', intervalMs: 60 * MINUTE_MS, run: () => sessions.removeExpired(new Date(clock())) },
   ];
 }
