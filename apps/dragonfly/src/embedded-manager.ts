@@ -6,7 +6,7 @@ import type { RunningManager } from '@d7y/manager-service';
 import { readManagerConfig, startManager } from '@d7y/manager-service';
 import { readPreheatWorkerConfig, startPreheatWorker } from '@d7y/preheat-service';
 import type { LogLevel, Secret } from '@d7y/service-kit';
-import { keptSecret } from '@d7y/service-kit';
+import { createLogger, keptSecret } from '@d7y/service-kit';
 import type { ClusterPlan } from './plan.ts';
 import { MANAGER_DATABASE, managerConfigText, WORKER_SECRETS, workerConfigText } from './plan.ts';
 
@@ -49,11 +49,16 @@ export async function startEmbeddedManager(options: EmbeddedManagerOptions): Pro
     logLevel,
     env: Object.fromEntries(Object.entries(env).filter(([name]) => !FOREIGN.test(name))),
   });
+  // Standard output is for what was started, in a form that programs read.
+  const logger = (name: string) => createLogger({ name, level: logLevel, stream: process.stderr });
   let rootPassword: Secret | undefined;
   const manager = stack.use(
     await startManager(config, {
       signal,
-      overrides: { processMetrics: false, tellRootPassword: (password) => (rootPassword = password) },
+      overrides: {
+        ...{ logger: logger('manager'), processMetrics: false },
+        tellRootPassword: (password) => (rootPassword = password),
+      },
     }),
   );
   const worker = readPreheatWorkerConfig({
@@ -64,7 +69,12 @@ export async function startEmbeddedManager(options: EmbeddedManagerOptions): Pro
     },
     logLevel,
   });
-  stack.use(await startPreheatWorker(worker, { signal, overrides: { processMetrics: false } }));
+  stack.use(
+    await startPreheatWorker(worker, {
+      signal,
+      overrides: { logger: logger('preheat-worker'), processMetrics: false },
+    }),
+  );
   const running = stack.move();
   return { manager, rootPassword, [Symbol.asyncDispose]: () => running.disposeAsync() };
 }

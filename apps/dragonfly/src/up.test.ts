@@ -37,13 +37,18 @@ it('gets a file through three daemons while its origin sends it once, and keeps 
   const { proof } = cluster;
   expect(proof).toMatchObject({ holds: true, originBytes: 64 * 2 ** 20, contentBytes: 64 * 2 ** 20 });
   for (const row of proof?.rows ?? []) expect(row.fromSourceBytes + row.fromPeersBytes).toBe(64 * 2 ** 20);
+  expect(cluster.rootPassword?.reveal()).toMatch(/^[\w-]{20}$/);
+  const rest = `http://127.0.0.1:${cluster.plan.manager.restPort}`;
+  expect((await fetch(`${rest}/healthy`)).status).toBe(200);
+  expect((await fetch(`${rest}/api/v1/jobs/1`)).status).toBe(404); // open, and there is none
+  expect((await fetch(`${rest}/api/v1/users`)).status).toBe(401);
   for (const name of ['seed', 'node-1', 'node-2', 'node-3']) {
     const kept = await readdir(join(dataDir, name, 'content', 'tasks'), { recursive: true });
     expect(kept.filter((path) => path.length > 60)).toEqual([]);
   }
-}, 60_000);
+}, 120_000);
 
 it('names the option that helps when a port is taken', async () => {
   await using taken = await occupy(portBase + 1);
   await expect(start(portBase, false)).rejects.toThrow(new RegExp(`port ${taken.port} .*--port-base`));
-}, 30_000);
+}, 90_000);
