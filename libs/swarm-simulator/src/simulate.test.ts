@@ -59,7 +59,7 @@ describe('simulate', () => {
   });
 
   describe('what happens to some', () => {
-    const peers = 500;
+    const peers = 300;
     const undisturbed = memoized(() => figures('burst', { peers }).makespan ?? NaN);
 
     it.each(['slow', 'leeches', 'seed-death', 'scheduler-restart'] as const)(
