@@ -3,9 +3,12 @@ import { join } from 'node:path';
 import { createClient } from '@connectrpc/connect';
 import { dfdaemon } from '@d7y/api';
 import { createDaemonTransport } from '@d7y/peer-protocol';
-import { describe, expect, it } from '@jest/globals';
+import { describe, expect, it, jest } from '@jest/globals';
 import type { RunningDfdaemon } from '../src/index.ts';
 import { blobPath, contentOf, DaemonFarm, get, sha256, startOrigin } from './_cluster.ts';
+
+/** Several daemons start in each test. */
+jest.setTimeout(120_000);
 
 const LARGE = contentOf('peers', 21 * 2 ** 20 + 5);
 const SMALL = contentOf('tiny', 3000);
