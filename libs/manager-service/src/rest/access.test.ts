@@ -1,3 +1,4 @@
+/* eslint-disable @typescript-eslint/no-unsafe-assignment, @typescript-eslint/no-unsafe-member-access, @typescript-eslint/no-unsafe-argument, @typescript-eslint/no-unsafe-call -- answers are JSON, whose form is what is tested */
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { UserRepository } from '@d7y/manager-db';
 import type { TestDatabases } from '@d7y/testkit';

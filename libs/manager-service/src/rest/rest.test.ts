@@ -1,3 +1,4 @@
+/* eslint-disable @typescript-eslint/no-unsafe-assignment, @typescript-eslint/no-unsafe-member-access, @typescript-eslint/no-unsafe-argument, @typescript-eslint/no-unsafe-call -- answers are JSON, whose form is what is tested */
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { PREFIXES } from '@d7y/manager-api';
 import type { Doors } from '@d7y/manager-api';
