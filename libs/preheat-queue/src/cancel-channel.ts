@@ -44,7 +44,7 @@ export class RedisCancelChannel implements CancelChannel {
   listen(onCancel: (jobId: number) => void): void {
     const subscriber = (this.#subscriber ??= this.#connect());
     subscriber.on('error', this.#onError);
-    subscriber.on('message', (_channel, text) => {
+    subscriber.on('message', (_channel: string, text: string) => {
       const jobId = toJobId(text);
       if (jobId !== undefined) onCancel(jobId);
     });

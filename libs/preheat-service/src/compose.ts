@@ -17,7 +17,6 @@ import {
   listen,
   type Logger,
   metricsHandler,
-  Secret,
   sendLine,
   StartError,
   TlsIdentity,

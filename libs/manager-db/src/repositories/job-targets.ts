@@ -3,6 +3,7 @@ import type { Db } from '../open-database.ts';
 import { jobTargets } from '../schema/index.ts';
 import { asked } from '../translate-error.ts';
 import { equals } from './conditions.ts';
+import { fromNewRow } from './from-new-row.ts';
 import type { LayerKey } from './job-layers.ts';
 import type { Page, Paged } from './page.ts';
 import { countRows } from './page.ts';
@@ -60,8 +61,4 @@ export class JobTargetRepository {
   }
 }
 
-const FROM_NEW = Object.fromEntries(
-  Object.entries(jobTargets)
-    .filter(([name]) => !['jobId', 'schedulerClusterId', 'taskId', 'hostId', 'enableRLS'].includes(name))
-    .map(([name, column]) => [name, sql.raw(`excluded."${column.name}"`)]),
-);
+const FROM_NEW = fromNewRow(jobTargets, ['jobId', 'schedulerClusterId', 'taskId', 'hostId']);

@@ -82,11 +82,8 @@ export abstract class KeptAliveRepository<T extends KeptAliveTable> extends Tabl
   async removeInactiveSince(deadline: Date, limit: number): Promise<number> {
     const { table } = this;
     const isGone = and(or(isNull(table.activeUntil), lt(table.activeUntil, deadline)), lt(table.updatedAt, deadline));
-    const gone = this.db
-      .select({ id: table.id })
-      .from(table as PgTable)
-      .where(isGone)
-      .limit(limit);
+    const rows: PgTable = table;
+    const gone = this.db.select({ id: table.id }).from(rows).where(isGone).limit(limit);
     return (await asked(this.db.delete(table).where(inArray(table.id, gone)).returning({ id: table.id }))).length;
   }
 

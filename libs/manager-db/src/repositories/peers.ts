@@ -1,7 +1,8 @@
-import { and, eq, inArray, lt, sql } from 'drizzle-orm';
+import { and, eq, inArray, lt } from 'drizzle-orm';
 import type { Db } from '../open-database.ts';
 import { peers } from '../schema/index.ts';
 import { asked } from '../translate-error.ts';
+import { fromNewRow } from './from-new-row.ts';
 import type { Page, Paged } from './page.ts';
 import type { PeerRow } from './rows.ts';
 import { TableRepository } from './table-repository.ts';
@@ -58,8 +59,4 @@ export class PeerRepository extends TableRepository<typeof peers> {
 const stamps = (now: Date) => ({ updatedAt: now, lastSeenAt: now });
 
 /** Each column of a row that is there already becomes what the new row would have had. */
-const FROM_NEW = Object.fromEntries(
-  Object.entries(peers)
-    .filter(([name]) => !['id', 'createdAt', 'hostName', 'ip', 'schedulerClusterId', 'enableRLS'].includes(name))
-    .map(([name, column]) => [name, sql.raw(`excluded."${column.name}"`)]),
-);
+const FROM_NEW = fromNewRow(peers, ['id', 'createdAt', 'hostName', 'ip', 'schedulerClusterId']);

@@ -79,11 +79,8 @@ export abstract class TableRepository<T extends EntityTable> {
 
   protected rowsWhere(where: SQL | undefined) {
     // Of a table that is not known yet, drizzle cannot tell the rows.
-    return this.db
-      .select()
-      .from(this.table as PgTable)
-      .where(where)
-      .$dynamic() as unknown as DynamicSelect<Row<T>>;
+    const rows: PgTable = this.table;
+    return this.db.select().from(rows).where(where).$dynamic() as unknown as DynamicSelect<Row<T>>;
   }
 }
 

@@ -1,8 +1,9 @@
-import { and, desc, eq, inArray, lt, sql } from 'drizzle-orm';
+import { and, desc, eq, inArray, lt } from 'drizzle-orm';
 import type { Db } from '../open-database.ts';
 import { taskHistory } from '../schema/index.ts';
 import { asked } from '../translate-error.ts';
 import { equals } from './conditions.ts';
+import { fromNewRow } from './from-new-row.ts';
 import type { Page, Paged } from './page.ts';
 import { countRows } from './page.ts';
 import type { TaskHistoryRow } from './rows.ts';
@@ -72,8 +73,4 @@ export class TaskHistoryRepository {
   }
 }
 
-const FROM_NEW = Object.fromEntries(
-  Object.entries(taskHistory)
-    .filter(([name]) => !['schedulerClusterId', 'taskId', 'firstSeenAt', 'enableRLS'].includes(name))
-    .map(([name, column]) => [name, sql.raw(`excluded."${column.name}"`)]),
-);
+const FROM_NEW = fromNewRow(taskHistory, ['schedulerClusterId', 'taskId', 'firstSeenAt']);

@@ -18,7 +18,7 @@ afterAll(async () => {
 const logger = createLogger({ name: 'test', level: 'fatal' });
 const IMAGE = { type: 'image', url: 'https://r.example/v2/a/b/manifests/c' } as const;
 const request = (args: object = IMAGE, change: Partial<JobRequest> = {}): JobRequest => ({
-  ...{ type: 'preheat', args: args as JobRequest['args'], bio: '', userId: undefined, idempotencyKey: undefined },
+  ...{ type: 'preheat', args: args, bio: '', userId: undefined, idempotencyKey: undefined },
   ...{ schedulerClusterIds: [], seedPeerClusterIds: [], ...change },
 });
 

@@ -93,7 +93,8 @@ export class Leadership {
     }
   }
 
-  async #repeat({ name, intervalMs, run }: LeaderTask, signal: AbortSignal): Promise<void> {
+  async #repeat(task: LeaderTask, signal: AbortSignal): Promise<void> {
+    const { name, intervalMs } = task;
     const { logger, onRun } = this.#options;
     let waitMs = Math.min(FIRST_RUN_MS, intervalMs);
     while (!signal.aborted) {
@@ -101,7 +102,7 @@ export class Leadership {
       if (signal.aborted) return;
       waitMs = intervalMs;
       try {
-        await run({ signal });
+        await task.run({ signal });
         onRun?.(name, undefined);
       } catch (error) {
         if (signal.aborted) return;

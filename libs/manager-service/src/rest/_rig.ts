@@ -1,4 +1,4 @@
-/* eslint-disable @typescript-eslint/no-unsafe-assignment, @typescript-eslint/no-unsafe-member-access, @typescript-eslint/no-unsafe-argument, @typescript-eslint/no-unsafe-call -- answers are JSON, whose form is what is tested */
+/* eslint-disable @typescript-eslint/no-unsafe-assignment -- answers are JSON, whose form is what is tested */
 import type { Route } from '@d7y/manager-api';
 import { OBJECTS, PREFIXES, ROUTES } from '@d7y/manager-api';
 import type { Database } from '@d7y/manager-db';

@@ -266,17 +266,16 @@ describe('the audit log', () => {
     await rig.rest.flushAudits();
     const { json: entries, text } = await rig.call('GET', '/api/v1/audits', { token: rig.root.token });
     expect(
-      entries.map((entry: Record<string, any>) => [
+      entries.map((entry: Record<string, unknown> & { detail: { route: string } }) => [
         entry['actor_type'],
         entry['actor_name'],
         entry['operation'],
         entry['path'],
         entry['status_code'],
         entry['state'],
-        entry['detail'].route,
+        entry.detail.route,
       ]),
     ).toEqual([
-      // eslint-disable-line @typescript-eslint/no-explicit-any
       ['PAT', expect.stringMatching(/^token-/), 'DELETE', '/oapi/v1/jobs/999', 404, 'FAILURE', 'jobs.delete'],
       ['USER', 'root', 'DELETE', '/api/v1/configs/999', 404, 'FAILURE', 'configs.delete'],
       ['USER', 'root', 'POST', '/api/v1/configs', 200, 'SUCCESS', 'configs.create'],

@@ -1,4 +1,4 @@
-/* eslint-disable @typescript-eslint/no-unsafe-assignment, @typescript-eslint/no-unsafe-member-access, @typescript-eslint/no-unsafe-argument, @typescript-eslint/no-unsafe-call -- answers are JSON, whose form is what is tested */
+/* eslint-disable @typescript-eslint/no-unsafe-assignment, @typescript-eslint/no-unsafe-member-access -- answers are JSON, whose form is what is tested */
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
@@ -98,7 +98,7 @@ describe('Harbor', () => {
   it('is refused with a token that is inactive, over, of another scope, or unknown', async () => {
     const status = async (of: string) => {
       const { status: code, json } = await rig.call('GET', '/oapi/v1/jobs/1', { token: of });
-      return [code, json.message];
+      return [code, json.message as string];
     };
     const over = await rig.tokenOf(rig.root.id, ['job'], new Date('2020-01-01'));
     const clusters = await rig.tokenOf(rig.root.id, ['cluster']);

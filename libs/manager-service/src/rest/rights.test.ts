@@ -1,4 +1,3 @@
-/* eslint-disable @typescript-eslint/no-unsafe-assignment, @typescript-eslint/no-unsafe-member-access, @typescript-eslint/no-unsafe-argument, @typescript-eslint/no-unsafe-call -- answers are JSON, whose form is what is tested */
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { Doors, Route } from '@d7y/manager-api';
 import type { TestDatabases } from '@d7y/testkit';

@@ -107,5 +107,5 @@ export class ClusterView {
 }
 
 function groupBy<Item>(items: readonly Item[], keyOf: (item: Item) => number): Map<number, Item[]> {
-  return Map.groupBy(items, keyOf) as Map<number, Item[]>;
+  return Map.groupBy<number, Item>(items, keyOf);
 }

@@ -142,7 +142,7 @@ export function encodedAnswer<I extends DescMessage, O extends DescMessage>(
     ended: () => call.end(new ConnectError('the call has no request', Code.InvalidArgument)),
     closed: () => undefined,
   });
-  return Object.assign(implementation, { [STREAM]: { open } }) as MethodImpl<DescMethodUnary<I, O>>;
+  return Object.assign(implementation, { [STREAM]: { open } });
 }
 
 /** How the method is served, if it is implemented in terms of messages. */

@@ -67,14 +67,21 @@ export async function startRedisServer({
 function ping(port: number, password: string | undefined): Promise<void> {
   return new Promise((resolve, reject) => {
     const socket = connect(port, '127.0.0.1');
-    const fail = (error: Error) => (socket.destroy(), reject(error));
+    const fail = (error: Error) => {
+      socket.destroy();
+      reject(error);
+    };
     socket.once('error', fail);
     socket.setTimeout(1_000, () => fail(new Error('no answer')));
     let text = '';
     socket.on('data', (bytes: Buffer) => {
       text += bytes.toString();
-      if (text.includes('+PONG')) (socket.destroy(), resolve());
-      else if (/^-/m.test(text)) fail(new Error(text));
+      if (text.includes('+PONG')) {
+        socket.destroy();
+        resolve();
+      } else if (/^-/m.test(text)) {
+        fail(new Error(text));
+      }
     });
     socket.write(`${password === undefined ? '' : `AUTH ${password}\r\n`}PING\r\n`);
   });
