@@ -51,7 +51,7 @@ function redisBackend(address: RedisAddress, onError: (error: Error) => void): B
     queue: (name, options) => heard(new Queue(name, { ...options, connection: shared, prefix })),
     worker: (name, processor, options) =>
       heard(new Worker(name, processor, { ...options, connection: waiting, prefix })),
-    events: (name) => heard(new QueueEvents(name, { connection: connectRedis(address, 'work'), prefix })),
+    events: (name) => heard(new QueueEvents(name, { connection: waiting, prefix })),
     cancelChannel: () =>
       new RedisCancelChannel(shared, () => connectRedis(address, 'work'), `${prefix}:job-cancel`, onError),
     async [Symbol.asyncDispose]() {
