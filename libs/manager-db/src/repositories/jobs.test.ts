@@ -4,13 +4,9 @@ import { after, databasesOfTests, NOON } from '../_database.ts';
 import type { Database } from '../open-database.ts';
 import { Sealer } from '../secrets/sealer.ts';
 import { ClusterRepository } from './clusters.ts';
-import { JobLayerRepository } from './job-layers.ts';
-import { JobOutboxRepository } from './job-outbox.ts';
 import { JobSecretRepository } from './job-secrets.ts';
-import { JobTargetRepository } from './job-targets.ts';
 import type { SubmittedValues } from './jobs.ts';
 import { JobRepository } from './jobs.ts';
-import type { JobTargetRow } from './rows.ts';
 import { TaskHistoryRepository } from './task-history.ts';
 
 const databases = databasesOfTests();
@@ -141,91 +137,6 @@ describe('JobRepository', () => {
     expect(await jobs.silentSince(after(-1), 10)).toEqual([]);
     expect(await jobs.removeEndedBefore(after(11), 2, 100)).toBe(3);
     expect((await jobs.page({}, ALL)).rows.map(({ id }) => id)).toEqual([ids[4], ids[3], ids[0]]);
-  });
-});
-
-describe('JobLayerRepository and JobTargetRepository', () => {
-  it('keep what succeeded through a new attempt, and count', async () => {
-    await using database = await databases.open();
-    await withCluster(database);
-    const { job } = await submit(database, { schedulerClusterIds: [1] });
-    const layers = new JobLayerRepository(database.db);
-    const targets = new JobTargetRepository(database.db);
-    const at = (taskId: string) => ({ jobId: job.id, schedulerClusterId: 1, taskId });
-    const layer = (taskId: string) => ({
-      ...at(taskId),
-      url: `https://r/${taskId}`,
-      digest: '',
-      mediaType: '',
-      bytes: 10,
-      platforms: [],
-    });
-    const target = (taskId: string, hostId: string, state: JobTargetRow['state']): JobTargetRow => ({
-      ...at(taskId),
-      ...{ hostId, hostname: hostId, ip: '10.0.0.1', state, attempts: 1, error: state === 'FAILURE' ? 'no' : null },
-      ...{ bytes: state === 'SUCCESS' ? 10 : 3, startedAt: NOON, finishedAt: NOON },
-    });
-    await layers.add([layer('a'), layer('b')]);
-    await layers.add([layer('a'), layer('c')]); // told twice
-    expect(await layers.start(at('a'), NOON)).toBe(true);
-    await layers.end(at('a'), { state: 'SUCCESS' }, NOON);
-    expect(await layers.start(at('a'), NOON)).toBe(false);
-    await layers.start(at('b'), NOON);
-    await targets.record([target('a', 'h1', 'SUCCESS'), target('b', 'h1', 'SUCCESS'), target('b', 'h2', 'STARTED')]);
-    await targets.record([target('b', 'h1', 'FAILURE'), target('b', 'h2', 'FAILURE')]); // h1 succeeded: that stays
-    await layers.end(at('b'), { state: 'FAILURE', error: 'h2: no' }, NOON);
-    expect(await layers.counts(job.id)).toEqual({
-      layers: { total: 3, done: 1, failed: 1 },
-      targets: { total: 3, done: 2, failed: 1, bytes: 23 },
-    });
-    expect((await targets.page({ jobId: job.id, state: 'FAILURE' }, ALL)).rows).toMatchObject([
-      { hostId: 'h2', error: 'no' },
-    ]);
-    await layers.reopen(job.id);
-    expect((await layers.ofJob(job.id)).map(({ taskId, state }) => [taskId, state])).toEqual([
-      ...[['a', 'SUCCESS'], ['b', 'PENDING'], ['c', 'PENDING']], // prettier-ignore
-    ]);
-    expect((await targets.ofLayer(at('b'))).map(({ hostId, state }) => [hostId, state])).toEqual([
-      ...[['h1', 'SUCCESS'], ['h2', 'PENDING']], // prettier-ignore
-    ]);
-    await expect(targets.record([target('z', 'h1', 'SUCCESS')])).rejects.toMatchObject({ code: 'REFERENCE_NOT_FOUND' });
-    await new JobRepository(database.db).remove(job.id);
-    expect((await targets.page({ jobId: job.id }, ALL)).total).toBe(0);
-  });
-});
-
-describe('JobOutboxRepository', () => {
-  it('gives each message to one taker, and again when the queue did not take it', async () => {
-    await using database = await databases.open();
-    const { job } = await submit(database);
-    const outbox = new JobOutboxRepository(database.db);
-    for (let message = 0; message < 4; message++)
-      await outbox.add({ jobId: job.id, kind: 'enqueue', payload: { message } }, NOON);
-    const bothHaveSome = Promise.withResolvers<void>();
-    let takers = 0;
-    const take = () =>
-      database.transaction(async (tx) => {
-        const taken = await new JobOutboxRepository(tx).takeDue(NOON, 2);
-        if (++takers === 2) bothHaveSome.resolve();
-        await bothHaveSome.promise;
-        return taken.map(({ id }) => id);
-      });
-    expect((await Promise.all([take(), take()])).flat().toSorted()).toEqual([1, 2, 3, 4]);
-    await outbox.sent(1);
-    await outbox.failed(2, 'no queue', after(1_000));
-    expect((await outbox.takeDue(after(999), 10)).map(({ id }) => id)).toEqual([3, 4]);
-    expect(await outbox.takeDue(after(1_000), 1)).toMatchObject([{ id: 2, attempts: 1, lastError: 'no queue' }]);
-  });
-
-  it('has nothing of a job whose transaction failed', async () => {
-    await using database = await databases.open();
-    const failing = database.transaction(async (tx) => {
-      const { job } = await new JobRepository(tx).submit(asked(), NOON);
-      await new JobOutboxRepository(tx).add({ jobId: job.id, kind: 'enqueue', payload: {} }, NOON);
-      throw new Error('no');
-    });
-    await expect(failing).rejects.toThrow('no');
-    expect(await new JobOutboxRepository(database.db).takeDue(after(1_000), 10)).toEqual([]);
   });
 });
 
