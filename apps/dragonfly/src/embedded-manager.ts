@@ -12,7 +12,6 @@ import { MANAGER_DATABASE, managerConfigText, WORKER_SECRETS, workerConfigText }
 
 export interface EmbeddedManagerOptions {
   readonly plan: ClusterPlan;
-  readonly portBase: number;
   readonly otlpEndpoint: string | undefined;
   readonly logLevel: LogLevel;
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -25,13 +24,15 @@ export interface EmbeddedManager extends AsyncDisposable {
   readonly manager: RunningManager;
   /** Random, of the user `root`, when this start made that user; it is kept nowhere. */
   readonly rootPassword: Secret | undefined;
+  /** Starts the preheat worker. Jobs that are asked for before wait for it, so it comes when the daemons are known that it is to tell. */
+  readonly startWorker: () => Promise<AsyncDisposable>;
 }
 
 const KEY_BYTES = 32;
 /** Variables for a manager that runs by itself would move this one away from its own database and ports. */
 const FOREIGN = /^DRAGONFLY_MANAGER_/;
 
-/** Starts a PostgreSQL of our own, and a manager and a preheat worker on it. */
+/** Starts a PostgreSQL of our own and a manager on it. */
 export async function startEmbeddedManager(options: EmbeddedManagerOptions): Promise<EmbeddedManager> {
   const { plan, env, logLevel, signal, onDatabaseEnd } = options;
   const { databaseFolder, sessionKeyFile, sealingKeyFile } = plan.manager;
@@ -62,19 +63,21 @@ export async function startEmbeddedManager(options: EmbeddedManagerOptions): Pro
     }),
   );
   const worker = readPreheatWorkerConfig({
-    text: workerConfigText({ host, port, user }, options),
+    text: workerConfigText(plan, { host, port, user }, options),
     env: {
       [WORKER_SECRETS.databasePassword]: password.reveal(),
       [WORKER_SECRETS.sealingKey]: sealingKey.reveal(),
     },
     logLevel,
   });
-  stack.use(
-    await startPreheatWorker(worker, {
-      signal,
-      overrides: { logger: logger('preheat-worker'), processMetrics: false },
-    }),
-  );
   const running = stack.move();
-  return { manager, rootPassword, [Symbol.asyncDispose]: () => running.disposeAsync() };
+  return {
+    ...{ manager, rootPassword },
+    startWorker: () =>
+      startPreheatWorker(worker, {
+        signal,
+        overrides: { logger: logger('preheat-worker'), processMetrics: false },
+      }),
+    [Symbol.asyncDispose]: () => running.disposeAsync(),
+  };
 }

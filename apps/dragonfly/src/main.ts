@@ -25,10 +25,10 @@ function parsePortBase(text: string): number {
   return port;
 }
 
-/** dfget's bundle lies beside ours; where it does not, it has been installed by other means. */
-function dfgetCommand(): string {
-  const bundle = resolve(import.meta.dirname, '../../dfget/bundle/main.mjs');
-  return existsSync(bundle) ? `${process.execPath} ${bundle}` : 'dfget';
+/** The bundles of tools lie beside ours; where one does not, it has been installed by other means. */
+function commandOf(tool: 'dfget' | 'dfctl'): string {
+  const bundle = resolve(import.meta.dirname, `../../${tool}/bundle/main.mjs`);
+  return existsSync(bundle) ? `${process.execPath} ${bundle}` : tool;
 }
 
 const program = new Command('dragonfly')
@@ -62,14 +62,17 @@ program
         const manager = {
           grpc: `127.0.0.1:${plan.manager.grpcPort}`,
           rest: `http://127.0.0.1:${plan.manager.restPort}`,
+          metrics: `http://127.0.0.1:${plan.manager.metricsPort}/metrics`,
           rootPassword: rootPassword?.reveal() ?? null,
         };
+        const worker = { metrics: `http://127.0.0.1:${plan.manager.workerMetricsPort}/metrics` };
         const scheduler = `127.0.0.1:${plan.schedulerPort}`;
-        process.stdout.write(`${JSON.stringify({ manager, scheduler, daemons, proof })}\n`);
+        process.stdout.write(`${JSON.stringify({ manager, worker, scheduler, daemons, proof })}\n`);
       } else {
         if (proof !== undefined) process.stdout.write(`${formatProof(proof)}\n\n`);
         if (rootPassword !== undefined) process.stdout.write(`${formatRootPassword(rootPassword)}\n\n`);
-        process.stdout.write(`${formatUse(plan, dfgetCommand())}\n\nUp; data in ${flags.dataDir}. Ctrl-C stops it.\n`);
+        const commands = { dfget: commandOf('dfget'), dfctl: commandOf('dfctl') };
+        process.stdout.write(`${formatUse(plan, commands)}\n\nUp; data in ${flags.dataDir}. Ctrl-C stops it.\n`);
       }
       if (proof !== undefined && !proof.holds) {
         await cluster[Symbol.asyncDispose]();

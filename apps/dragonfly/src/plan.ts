@@ -15,6 +15,9 @@ export interface PlannedDaemon {
 export interface PlannedManager {
   readonly grpcPort: number;
   readonly restPort: number;
+  readonly metricsPort: number;
+  /** Of the preheat worker. */
+  readonly workerMetricsPort: number;
   /** Of the PostgreSQL that belongs to it. */
   readonly databaseFolder: string;
   /** Files with the keys that sign sessions and seal credentials. */
@@ -84,6 +87,8 @@ export function planCluster({ dataDir, portBase, otlpEndpoint }: PlanOptions): C
     manager: {
       grpcPort: managerPort,
       restPort: portBase + MANAGER_OFFSET.rest,
+      metricsPort: portBase + MANAGER_OFFSET.metrics,
+      workerMetricsPort: portBase + MANAGER_OFFSET.workerMetrics,
       databaseFolder: join(dataDir, 'database'),
       sessionKeyFile: join(dataDir, 'manager', 'session.key'),
       sealingKeyFile: join(dataDir, 'manager', 'sealing.key'),
@@ -112,7 +117,7 @@ export function planCluster({ dataDir, portBase, otlpEndpoint }: PlanOptions): C
 export function managerConfigText(
   { manager }: ClusterPlan,
   database: { readonly host: string; readonly port: number; readonly user: string; readonly passwordFile: string },
-  { portBase, otlpEndpoint }: Pick<PlanOptions, 'portBase' | 'otlpEndpoint'>,
+  { otlpEndpoint }: Pick<PlanOptions, 'otlpEndpoint'>,
 ): string {
   return JSON.stringify({
     server: {
@@ -123,7 +128,7 @@ export function managerConfigText(
     database: { postgres: { ...database, dbname: MANAGER_DATABASE } },
     secrets: { keyFile: manager.sealingKeyFile },
     job: { preheat: { allowPrivateNetworks: true } },
-    metrics: { enable: true, addr: `${LOOPBACK}:${portBase + MANAGER_OFFSET.metrics}` },
+    metrics: { enable: true, addr: `${LOOPBACK}:${manager.metricsPort}` },
     ...(otlpEndpoint !== undefined && { tracing: { protocol: 'http', endpoint: otlpEndpoint } }),
   });
 }
@@ -133,15 +138,16 @@ export const WORKER_SECRETS = { databasePassword: 'D7Y_DATABASE_PASSWORD', seali
 
 /** For readPreheatWorkerConfig: the same database and keys as the manager's, and the queue in that database. */
 export function workerConfigText(
+  { manager }: ClusterPlan,
   database: { readonly host: string; readonly port: number; readonly user: string },
-  { portBase, otlpEndpoint }: Pick<PlanOptions, 'portBase' | 'otlpEndpoint'>,
+  { otlpEndpoint }: Pick<PlanOptions, 'otlpEndpoint'>,
 ): string {
   const password = `\${${WORKER_SECRETS.databasePassword}}`;
   return JSON.stringify({
     database: { postgres: { ...database, password, dbname: MANAGER_DATABASE } },
     secrets: { key: `\${${WORKER_SECRETS.sealingKey}}` },
     preheat: { allowPrivateNetworks: true },
-    metrics: { host: LOOPBACK, port: portBase + MANAGER_OFFSET.workerMetrics },
+    metrics: { host: LOOPBACK, port: manager.workerMetricsPort },
     ...(otlpEndpoint !== undefined && { tracing: { protocol: 'http', endpoint: otlpEndpoint } }),
   });
 }

@@ -37,9 +37,12 @@ export function formatRootPassword(password: Secret): string {
 
 /**
  * How to pull through the daemons that run.
- * @param dfget the command that runs dfget here
+ * @param commands those that run dfget and dfctl here
  */
-export function formatUse({ daemons, manager }: ClusterPlan, dfget: string): string {
+export function formatUse(
+  { daemons, manager }: ClusterPlan,
+  { dfget, dfctl }: { readonly dfget: string; readonly dfctl: string },
+): string {
   const nodes = daemons.filter(({ isSeed }) => !isSeed);
   const [first] = nodes;
   if (first === undefined) throw new Error('a cluster has daemons');
@@ -74,5 +77,6 @@ dfget:
 manager at http://127.0.0.1:${manager.restPort} (no token needed for these, on this machine):
   curl -s http://127.0.0.1:${manager.restPort}/api/v1/preheat -H 'content-type: application/json' \\
     -d '{"type":"image","url":"docker.io/library/busybox:latest","scope":"all_peers"}'
-  curl -s http://127.0.0.1:${manager.restPort}/api/v1/preheat/1`;
+  curl -s http://127.0.0.1:${manager.restPort}/api/v1/preheat/1
+  ${dfctl} preheat docker.io/library/busybox:latest --scope all_peers --wait --manager http://127.0.0.1:${manager.restPort}`;
 }

@@ -43,10 +43,10 @@ export async function startCluster(options: UpOptions, { signal }: { signal: Abo
   await prepareDataDir(dataDir);
   const plan = planCluster({ dataDir, portBase, otlpEndpoint });
   await using stack = new AsyncDisposableStack();
-  const { rootPassword } = stack.use(
+  const { rootPassword, startWorker } = stack.use(
     await withPortHint(
       startEmbeddedManager({
-        ...{ plan, portBase, otlpEndpoint, logLevel, env, signal },
+        ...{ plan, otlpEndpoint, logLevel, env, signal },
         onDatabaseEnd: (line) => options.report?.(`PostgreSQL ended and is started again: ${line}`),
       }),
     ),
@@ -60,6 +60,7 @@ export async function startCluster(options: UpOptions, { signal }: { signal: Abo
     daemons.push(stack.use(await withPortHint(started)));
   }
   await Promise.all(plan.daemons.map(({ socketPath }) => untilMet(socketPath, signal)));
+  stack.use(await withPortHint(startWorker()));
   const proof = options.proof ? await proveCluster(plan.daemons, { signal }) : undefined;
   // Made to be proved with only: it need not stay on disk four times.
   if (proof !== undefined) await Promise.all(daemons.map((daemon) => daemon.deleteTask(proof.taskId, { signal })));
