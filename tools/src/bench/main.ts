@@ -13,6 +13,7 @@ import { benchFanIn } from './fan-in.ts';
 import { benchManager } from './manager.ts';
 import { benchMemory } from './memory.ts';
 import { benchPeer } from './peer.ts';
+import { benchPreheat } from './preheat.ts';
 import { benchProxy, benchProxy64 } from './proxy.ts';
 import { benchScheduler, benchSchedulerCrowd, benchSchedulerWarm } from './scheduler.ts';
 import { benchSmall } from './small.ts';
@@ -31,6 +32,7 @@ const BENCHES: Readonly<Record<string, (options: BenchOptions) => Promise<readon
   schedulerWarm: benchSchedulerWarm,
   swarm: benchSwarm,
   manager: benchManager,
+  preheat: benchPreheat,
 };
 
 const atLeast = (least: number) => (text: string) => {
@@ -56,7 +58,7 @@ interface Flags {
   readonly hosts?: number;
   readonly protocol?: Protocol;
   readonly rate: number;
-  readonly size: number;
+  readonly size?: number;
   readonly killScheduler?: true;
   readonly turns?: true;
 }
@@ -71,19 +73,19 @@ await new Command('bench')
   .addOption(
     new Option(
       '--hosts <n>',
-      'daemons, of scheduler (10000), schedulerWarm (1000), swarm (8) and manager (100000)',
+      'daemons, of scheduler (10000), schedulerWarm (1000), swarm and preheat (8), manager (100000)',
     ).argParser(atLeast(1)),
   )
   .addOption(new Option('--protocol <name>', 'of scheduler and schedulerCrowd; both by default').choices(PROTOCOLS))
   .addOption(
-    new Option('--rate <rate>', 'of each link, of swarm')
+    new Option('--rate <rate>', 'of each link, of swarm and preheat')
       .default(200, '200mbit')
       .argParser(quantity(/mbit$/, 'a rate such as 200mbit', 1)),
   )
   .addOption(
-    new Option('--size <size>', 'of the blob, of swarm')
-      .default(100 * 2 ** 20, '100MiB')
-      .argParser(quantity(/MiB$/, 'a size such as 100MiB', 2 ** 20)),
+    new Option('--size <size>', 'of the blob, of swarm (100MiB), or of all layers, of preheat (512MiB)').argParser(
+      quantity(/MiB$/, 'a size such as 100MiB', 2 ** 20),
+    ),
   )
   .option('--turns', 'of swarm: daemons offer each other turns')
   .option('--kill-scheduler', 'of swarm: the scheduler dies in the middle of a pull, and comes back')

@@ -11,8 +11,10 @@ import {
 } from '@d7y/manager-db';
 import { readProcessUsage, spawnApp, startTestDatabases, tempDir } from '@d7y/testkit';
 import { setTimeout as delay } from 'node:timers/promises';
+import { benchManagerJobs } from './manager-jobs.ts';
 import type { BenchOptions, Measurement } from './measurement.ts';
 import { LeanConnection } from './scheduler/lean-connection.ts';
+import { type Times, timesOf } from './times.ts';
 
 const CLUSTERS = 100;
 const SCHEDULERS = 10;
@@ -27,14 +29,16 @@ const MIB = 2 ** 20;
 const PATH = '/manager.v2.Manager/ListSchedulers';
 const HOUR_MS = 3_600_000;
 
+/** How a manager answers daemons, and how it takes jobs. */
+export async function benchManager(options: BenchOptions): Promise<readonly Measurement[]> {
+  return [...(await benchLists(options)), ...(await benchManagerJobs(options))];
+}
+
 /**
  * A real manager on a real PostgreSQL, with 100 clusters of 10 schedulers, asked by 100,000 daemons, each with a name, address, data centre
  * and place of its own: each asks once, as after a change that made all answers anew, and then again. An answer names all 1,000 schedulers.
  */
-export async function benchManager({
-  hosts: daemons = DAEMONS,
-  progress,
-}: BenchOptions): Promise<readonly Measurement[]> {
+async function benchLists({ hosts: daemons = DAEMONS, progress }: BenchOptions): Promise<readonly Measurement[]> {
   await using scratch = await tempDir('d7y-bench');
   await using databases = await startTestDatabases({ prepare: migrateDatabase });
   const address = await databases.create();
@@ -100,13 +104,6 @@ export async function benchManager({
   ];
 }
 
-interface Times {
-  readonly tookMs: number;
-  readonly p50Ms: number;
-  readonly p99Ms: number;
-  readonly maxMs: number;
-}
-
 /** Asks in the names of daemons. */
 class ManagerLoad {
   readonly #connections: readonly LeanConnection[];
@@ -157,12 +154,6 @@ class ManagerLoad {
   close(): void {
     for (const connection of this.#connections) connection.close();
   }
-}
-
-function timesOf(each: readonly number[], tookMs: number): Times {
-  const sorted = each.toSorted((a, b) => a - b);
-  const at = (share: number) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? NaN;
-  return { tookMs, p50Ms: at(0.5), p99Ms: at(0.99), maxMs: sorted.at(-1) ?? NaN };
 }
 
 /** Daemons are spread over all networks, names, data centres and places that clusters are for. */

@@ -40,10 +40,11 @@ export interface BenchOptions {
   /** How they register: over AnnouncePeer, or over the stream of our own daemons; both, if it does not say. */
   readonly protocol: Protocol | undefined;
   readonly progress: Progress;
-  /** Of the benchmark in a network lab. */
+  /** Of the benchmarks in a network lab. */
   readonly lab: {
     readonly mbitPerSec: number;
-    readonly blobBytes: number;
+    /** Of the blob, or of all layers; each benchmark has a default of its own. */
+    readonly blobBytes: number | undefined;
     readonly killScheduler: boolean;
     /** Daemons offer each other turns. */
     readonly turns: boolean;

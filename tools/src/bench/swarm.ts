@@ -19,7 +19,9 @@ import { summarize } from './statistics.ts';
 
 const HOSTS = 8;
 const ROUNDS = 3;
-const PIECE_BYTES = 4 * 2 ** 20;
+const SIZE_BYTES = 100 * 2 ** 20;
+/** Of a blob of some MiB and more. */
+export const PIECE_BYTES = 4 * 2 ** 20;
 /** Simulated runs whose middle one the lab is compared with: with few hosts chance counts for much. */
 const SIMULATED_RUNS = 15;
 
@@ -55,7 +57,7 @@ interface Crowd {
  */
 export async function benchSwarm(options: BenchOptions): Promise<readonly Measurement[]> {
   const { hosts = HOSTS, lab: settings, progress } = options;
-  const { mbitPerSec, blobBytes, killScheduler, turns } = settings;
+  const { mbitPerSec, blobBytes = SIZE_BYTES, killScheduler, turns } = settings;
   // Files of all rounds, in nginx's folder and in each daemon's.
   await requireMemory((hosts + 3) * blobBytes * (ROUNDS + 1));
   await using scratch = await tempDir('d7y-bench', MEMORY_DIR);
@@ -75,7 +77,7 @@ export async function benchSwarm(options: BenchOptions): Promise<readonly Measur
   const u = await linkRate(rig, plain);
   const directSeconds = await everybodyDirect(rig, plain);
   const pieces = Math.ceil(blobBytes / PIECE_BYTES);
-  const leastSeconds = ((1 + (1 + Math.floor(Math.log2(hosts))) / pieces) * blobBytes) / u;
+  const leastSeconds = leastSecondsOf({ hosts, pieces, bytes: blobBytes, bytesPerSec: u });
   progress(
     `links ${((u * 8) / 1e6).toFixed(1)} Mbit/s, T* ${leastSeconds.toFixed(2)} s, direct ${directSeconds.toFixed(2)} s`,
   );
@@ -115,6 +117,24 @@ export async function benchSwarm(options: BenchOptions): Promise<readonly Measur
       ...{ unit: 'ratio', target: { must: 0.5, aim: 0.2 }, details: { hosts, directSeconds } },
     },
   ];
+}
+
+/**
+ * The least time in which all hosts can have something that comes in pieces: the origin sends each piece once, and the last one has to double its
+ * way to all of them.
+ */
+export function leastSecondsOf({
+  hosts,
+  pieces,
+  bytes,
+  bytesPerSec,
+}: {
+  hosts: number;
+  pieces: number;
+  bytes: number;
+  bytesPerSec: number;
+}): number {
+  return ((1 + (1 + Math.floor(Math.log2(hosts))) / pieces) * bytes) / bytesPerSec;
 }
 
 /** What the simulator says of the same setting: time of the last to the least possible, the middle of several runs. */
