@@ -31,6 +31,9 @@ export interface ClusterPlan {
   readonly schedulerConfigText: string;
   /** The seed peer first. */
   readonly daemons: readonly PlannedDaemon[];
+  /** All that is listened on, at `host`. */
+  readonly host: string;
+  readonly ports: readonly number[];
 }
 
 export interface PlanOptions {
@@ -44,6 +47,8 @@ export interface PlanOptions {
 const LOOPBACK = '127.0.0.1';
 /** Daemon n listens on a block of its own. */
 const PORTS_PER_DAEMON = 100;
+/** gRPC, mirror, metrics, health, pieces. */
+const DAEMON_OFFSETS = [0, 1, 2, 3, 5] as const;
 const NODES = ['node-1', 'node-2', 'node-3'] as const;
 /** Where the scheduler's ports lie, counted from the first daemon's: 8002 and 8000 for the usual 4000. */
 const SCHEDULER_OFFSET = { grpc: 4002, metrics: 4000 } as const;
@@ -93,6 +98,13 @@ export function planCluster({ dataDir, portBase, otlpEndpoint }: PlanOptions): C
       sessionKeyFile: join(dataDir, 'manager', 'session.key'),
       sealingKeyFile: join(dataDir, 'manager', 'sealing.key'),
     },
+    host: LOOPBACK,
+    ports: [
+      ...[...NODES, 'seed'].flatMap((_name, index) =>
+        DAEMON_OFFSETS.map((offset) => portBase + index * PORTS_PER_DAEMON + offset),
+      ),
+      ...[...Object.values(SCHEDULER_OFFSET), ...Object.values(MANAGER_OFFSET)].map((offset) => portBase + offset),
+    ],
     schedulerPort,
     schedulerConfigText: JSON.stringify({
       server: {

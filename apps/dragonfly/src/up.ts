@@ -2,10 +2,12 @@ import { readDfdaemonConfig, startDfdaemon } from '@d7y/dfdaemon-service';
 import type { RunningDfdaemon } from '@d7y/dfdaemon-service';
 import { readSchedulerConfig, startScheduler } from '@d7y/scheduler-service';
 import type { LogLevel, Secret } from '@d7y/service-kit';
-import { StartError } from '@d7y/service-kit';
+import { describeSystemError, StartError } from '@d7y/service-kit';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { prepareDataDir } from './data-dir.ts';
+import type { EmbeddedManager, EmbeddedManagerOptions } from './embedded-manager.ts';
 import { startEmbeddedManager } from './embedded-manager.ts';
+import { ensureFreePorts } from './free-ports.ts';
 import type { ClusterPlan } from './plan.ts';
 import { planCluster } from './plan.ts';
 import type { ProofResult } from './proof.ts';
@@ -42,10 +44,11 @@ export async function startCluster(options: UpOptions, { signal }: { signal: Abo
   const { dataDir, portBase, otlpEndpoint, logLevel, env } = options;
   await prepareDataDir(dataDir);
   const plan = planCluster({ dataDir, portBase, otlpEndpoint });
+  await withPortHint(ensureFreePorts(plan.host, plan.ports));
   await using stack = new AsyncDisposableStack();
   const { rootPassword, startWorker } = stack.use(
     await withPortHint(
-      startEmbeddedManager({
+      startedIn(dataDir, {
         ...{ plan, otlpEndpoint, logLevel, env, signal },
         onDatabaseEnd: (line) => options.report?.(`PostgreSQL ended and is started again: ${line}`),
       }),
@@ -66,6 +69,19 @@ export async function startCluster(options: UpOptions, { signal }: { signal: Abo
   if (proof !== undefined) await Promise.all(daemons.map((daemon) => daemon.deleteTask(proof.taskId, { signal })));
   const running = stack.move();
   return { plan, proof, rootPassword, [Symbol.asyncDispose]: () => running.disposeAsync() };
+}
+
+/** Says which directory it is that cannot be written to. */
+async function startedIn(dataDir: string, options: EmbeddedManagerOptions): Promise<EmbeddedManager> {
+  try {
+    return await startEmbeddedManager(options);
+  } catch (error) {
+    const reason = describeSystemError(error, dataDir);
+    if (reason === undefined) throw error;
+    throw new StartError(`data directory ${reason.includes(dataDir) ? reason : `${dataDir}: ${reason}`} (--data-dir)`, {
+      cause: error,
+    });
+  }
 }
 
 /** Says which option moves a port that is taken. */

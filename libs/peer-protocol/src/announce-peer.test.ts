@@ -215,6 +215,7 @@ describe('announcePeer', () => {
       });
     }
     await announcement.finished(5000, 5000);
+    await until(() => received.length >= 5002);
     expect(received).toHaveLength(5002);
   });
 
