@@ -144,8 +144,8 @@ describe('a daemon that is told to stop', () => {
 describe('300 clients that are cut at once', () => {
   it('leave a daemon that serves, stops all it did for them, and holds no connection for them', async () => {
     const [daemon] = nodes();
-    const body = publish('abandoned', 24 * MIB);
-    using _slow = origin.inject({ path: new RegExp(body.path), fault: { bytesPerSec: MIB / 4 } });
+    const body = publish('abandoned', 48 * MIB);
+    using _slow = origin.inject({ path: new RegExp(body.path), fault: { bytesPerSec: MIB / 8 } });
     const head = `GET ${body.path} HTTP/1.1\r\nHost: x\r\nX-Dragonfly-Registry: ${origin.url}\r\n\r\n`;
     const clients = Array.from({ length: 300 }, () => connect({ host: '127.0.0.1', port: daemon.ports.proxy }));
     const begun = clients.map((client) => {
