@@ -29,8 +29,11 @@ const cluster = (): { readonly schedulerPort: number; readonly daemons: readonly
   return { schedulerPort: scheduler.port, daemons: [first, second] };
 };
 
+/** Of another content each time, so that a second try of a test has something to fetch. */
+let published = 0;
+
 async function publishLayer(tag: string, size: number): Promise<BlobDescriptor> {
-  const image = await bench.publish({ tag, layerBytes: [size] });
+  const image = await bench.publish({ tag: `${tag}-${++published}`, layerBytes: [size] });
   const layer = blobsOf(image.layout).find((blob) => blob.size > MIB);
   if (layer === undefined) throw new Error('an image without its layer');
   bench.origin.log.clear();
