@@ -1,12 +1,14 @@
 // Who owns what: the exchange keeps the zones of every task and decides who is whose neighbour; who is told of it, and when, is not its
 // concern. Everything here costs the same whether a task has ten peers or a hundred thousand.
+import type { ByteRange } from '@d7y/piece';
 import type { Blame } from './blame.ts';
 import type { Peer } from './peer.ts';
 import type { Roster } from './roster.ts';
+import type { SampleSet } from './sample-set.ts';
 import type { Task } from './task.ts';
 import { coversWish, isSharedWish, placeOf, placesNear } from './wish.ts';
 import type { Pool } from './zone.ts';
-import { Zone, zoneKeyOf } from './zone.ts';
+import { Zone } from './zone.ts';
 
 /** Parents that a peer gets at first; it is left with room for those who come after it. */
 const FIRST_PARENTS = 7;
@@ -44,10 +46,12 @@ export class Exchange {
     this.#random = random;
     roster.onReindex = (peer) => this.update(peer);
     roster.onTask = (task) => {
-      task.edgeChanged = (child, parent) => {
+      task.parentsChanged = (child) => {
         this.#updateRoom(child);
-        this.#updateRoom(parent);
         if (task.pathless.size > 0) roster.broken.add(task);
+      };
+      task.childrenChanged = (parent) => {
+        this.#updateRoom(parent);
         this.#wakeThoseInLine(parent);
       };
     };
@@ -67,9 +71,11 @@ export class Exchange {
     }
     if (task.zones.size > 1) {
       if (zonesBefore <= 1) for (const zone of task.zones.values()) this.#elect(zone);
-      else for (const key of new Set(children.map(({ host }) => zoneKeyOf(host)))) this.#electIn(task, key);
+      else if (children.length === 1) this.#electIn(task, first.host.place.zoneKey);
+      else for (const key of new Set(children.map(({ host }) => host.place.zoneKey))) this.#electIn(task, key);
     }
-    for (const child of this.#shuffled(children)) this.#find(child, FIRST_PARENTS);
+    if (children.length === 1) this.#find(first, FIRST_PARENTS);
+    else for (const child of this.#shuffled(children)) this.#find(child, FIRST_PARENTS);
     this.#givePaths(children);
   }
 
@@ -168,7 +174,7 @@ export class Exchange {
     else task.sources.delete(peer);
     const takesPart = !isSource && this.#takesPart(peer);
     if (takesPart && peer.zone === undefined) {
-      const key = zoneKeyOf(peer.host);
+      const key = peer.host.place.zoneKey;
       let zone = task.zones.get(key);
       if (zone === undefined) task.zones.set(key, (zone = new Zone(key)));
       peer.zone = zone;
@@ -245,7 +251,7 @@ export class Exchange {
   #find(child: Peer, target: number): void {
     const { task, host } = child;
     // Sources stand aside: where they are matters to nobody else.
-    const key = zoneKeyOf(host);
+    const key = host.place.zoneKey;
     const zone = task.zones.get(key);
     const isAlone = task.zones.size === 0 || (task.zones.size === 1 && zone !== undefined);
     const isGateway = zone?.gateways.has(child) === true;
@@ -258,7 +264,9 @@ export class Exchange {
     }
     if (isGateway) this.#openGateway(child, zone);
     else if (!isAlone) child.fallback ??= this.#takeRemote(child, false);
-    for (const pool of poolsFor(child, zone)) this.#draw(child, pool, target);
+    if (child.range !== undefined)
+      for (const pool of partsNear(zone, child.range, task.size.contentLength)) this.#draw(child, pool, target);
+    this.#draw(child, zone.whole, target);
   }
 
   /** Parents in other zones, for which some of those in its own make room. */
@@ -279,7 +287,7 @@ export class Exchange {
   #takeSource(child: Peer, isForced: boolean, zoneKey?: string): boolean {
     if (child.host.facts.disableShared && !isForced) return false;
     for (const source of child.task.sources) {
-      if (zoneKey !== undefined && zoneKeyOf(source.host) !== zoneKey) continue;
+      if (zoneKey !== undefined && source.host.place.zoneKey !== zoneKey) continue;
       if (!isForced && source.children.size >= this.peerLimit(source)) continue;
       if (this.#link(child, source, false)) return true;
     }
@@ -289,22 +297,21 @@ export class Exchange {
   /** Neighbours out of one pool, until the child has so many parents. */
   #draw(child: Peer, { hungry, open }: Pool, target: number): void {
     if (child.parents.size >= target) return;
-    const missing = target - child.parents.size;
     const isCrowd = hungry.size >= MANY_HUNGRY;
+    const half = isCrowd ? target : child.parents.size + Math.ceil((target - child.parents.size) / 2);
     // Half of those with room for parents, half of all: those who came lately must not be left among themselves.
-    const halves = [
-      { pool: hungry, until: isCrowd ? target : child.parents.size + Math.ceil(missing / 2) },
-      { pool: open, until: target },
-      { pool: hungry, until: target },
-    ];
-    for (const { pool, until } of halves) {
-      if (child.parents.size >= until) continue;
-      const candidates = pool.sample(until - child.parents.size + SPARE_CANDIDATES, this.#random);
-      // All of a few come in the order in which they are kept.
-      for (const parent of candidates.length < pool.size ? candidates : this.#shuffled(candidates)) {
-        if (child.parents.size >= until) break;
-        if (parent.children.size < this.peerLimit(parent)) this.#link(child, parent, true);
-      }
+    this.#drawFrom(child, hungry, half);
+    this.#drawFrom(child, open, target);
+    this.#drawFrom(child, hungry, target);
+  }
+
+  #drawFrom(child: Peer, pool: SampleSet<Peer>, until: number): void {
+    if (child.parents.size >= until || pool.size === 0) return;
+    const candidates = pool.sample(until - child.parents.size + SPARE_CANDIDATES, this.#random);
+    // All of a few come in the order in which they are kept.
+    for (const parent of candidates.length < pool.size ? candidates : this.#shuffled(candidates)) {
+      if (child.parents.size >= until) break;
+      if (parent.children.size < this.peerLimit(parent)) this.#link(child, parent, true);
     }
   }
 
@@ -453,15 +460,12 @@ export class Exchange {
   }
 }
 
-/** Where to look for neighbours: those who want much the same first. */
-function* poolsFor(child: Peer, zone: Zone): Generator<Pool> {
-  if (child.range !== undefined) {
-    for (const place of placesNear(placeOf(child.range, child.task.size.contentLength))) {
-      const pool = zone.part(place);
-      if (pool !== undefined) yield pool;
-    }
+/** Where to look for those who want much the same, the likeliest first. */
+function* partsNear(zone: Zone, range: ByteRange, contentLength: number | undefined): Generator<Pool> {
+  for (const place of placesNear(placeOf(range, contentLength))) {
+    const pool = zone.part(place);
+    if (pool !== undefined) yield pool;
   }
-  yield zone.whole;
 }
 
 const depthOf = (peer: Peer): number => (peer.feeder === undefined ? 0 : peer.depth);

@@ -1,3 +1,5 @@
+import { placeOf } from './nearness.ts';
+import type { Place } from './nearness.ts';
 import type { Peer, PeerView } from './peer.ts';
 import type { ReadonlySmallSet } from './small-set.ts';
 import { SmallSet } from './small-set.ts';
@@ -86,7 +88,9 @@ export interface HostView {
 
 /** Owned by the swarm. */
 export class Host implements HostView {
-  facts: HostFacts;
+  #facts: HostFacts;
+  /** Where it is, as `nearness.ts` compares it. */
+  place: Place;
   state: HostState;
   isOwn: boolean;
   isLinked = false;
@@ -112,7 +116,8 @@ export class Host implements HostView {
   readonly awaitedBy = new SmallSet<Task>();
 
   constructor(facts: HostFacts, isOwn: boolean, nowMs: number) {
-    this.facts = facts;
+    this.#facts = facts;
+    this.place = placeOf(facts);
     this.isOwn = isOwn;
     this.announcedAtMs = nowMs;
     this.heardAtMs = nowMs;
@@ -120,7 +125,16 @@ export class Host implements HostView {
   }
 
   get id(): string {
-    return this.facts.id;
+    return this.#facts.id;
+  }
+
+  get facts(): HostFacts {
+    return this.#facts;
+  }
+
+  set facts(facts: HostFacts) {
+    this.#facts = facts;
+    this.place = placeOf(facts);
   }
 
   get isSeed(): boolean {

@@ -8,7 +8,7 @@ import type { DeliveryFacts } from './facts.ts';
 import type { Host } from './host.ts';
 import { HotPieces } from './hot-pieces.ts';
 import { askRemembered } from './memory.ts';
-import { byRank, rankOf } from './nearness.ts';
+import { rankOf } from './nearness.ts';
 import { leaseKindFor } from './origin-leases.ts';
 import type { Peer } from './peer.ts';
 import { bestPlaced } from './rescue.ts';
@@ -27,6 +27,8 @@ const MAX_DESCENDANTS = 1000;
 const MAX_IDLE = 4;
 /** More children are not answered in one go: nobody else would be heard meanwhile. */
 const MAX_JOINED_AT_ONCE = 1000;
+/** More are not told of further parents in one go, all tasks together: in a crowd those who have none yet are served meanwhile. */
+const MAX_REFRESHED_AT_ONCE = 200;
 /** Waiting children that one event looks at without serving them. */
 const MAX_SKIPPED = 64;
 
@@ -68,11 +70,7 @@ export class MeshAnswering implements Answering {
     // Whoever joins may be what others have waited for; each time fewer are left.
     do {
       this.#joinAll(nowMs);
-      for (const task of [...this.#roster.broken]) {
-        this.#exchange.mend(task, nowMs);
-        // What could not be mended now is tried again when something has changed.
-        this.#roster.broken.delete(task);
-      }
+      if (this.#roster.broken.size > 0) this.#mendAll(nowMs);
       for (const task of this.#roster.toWake) {
         this.#roster.toWake.delete(task);
         this.#serveAll(task, nowMs);
@@ -91,7 +89,16 @@ export class MeshAnswering implements Answering {
     for (const task of this.#roster.waitingTasks) if (task.starting.size > 0) this.#roster.wake(task);
     for (const task of this.#roster.waitingTasks) this.#enforceDeadline(task, nowMs);
     for (const task of this.#roster.orphaned) this.#rescue(task, nowMs);
-    for (const task of this.#roster.refreshable) this.#refreshOffers(task, nowMs);
+    let left = MAX_REFRESHED_AT_ONCE;
+    for (const task of this.#roster.refreshable) {
+      left -= this.#refreshOffers(task, nowMs, left);
+      if (left > 0) continue;
+      // The others first, and soon.
+      this.#roster.refreshable.delete(task);
+      this.#roster.refreshable.add(task);
+      this.#agenda.add(nowMs + 1, task);
+      break;
+    }
     this.#roster.decisions.push(...this.#hotPieces.tick(nowMs));
   }
 
@@ -166,6 +173,14 @@ export class MeshAnswering implements Answering {
     task.waiting.delete(child);
     if (task.gathered.length === 0) this.#agenda.add(untilMs, task);
     task.gathered.push(child);
+  }
+
+  #mendAll(nowMs: number): void {
+    for (const task of [...this.#roster.broken]) {
+      this.#exchange.mend(task, nowMs);
+      // What could not be mended now is tried again when something has changed.
+      this.#roster.broken.delete(task);
+    }
   }
 
   #joinAll(nowMs: number): void {
@@ -262,8 +277,7 @@ export class MeshAnswering implements Answering {
   }
 
   #mayHaveParents(child: Peer): boolean {
-    for (const parent of child.task.sharers.sample(ANCHOR_SAMPLE_SIZE, this.#random))
-      if (parent.host !== child.host) return true;
+    for (const parent of child.task.sharers) if (parent.host !== child.host) return true;
     return false;
   }
 
@@ -395,9 +409,9 @@ export class MeshAnswering implements Answering {
       .map((parent) => ({
         parent,
         isFull: parent.children.size >= this.#exchange.peerLimit(parent),
-        ...rankOf(parent, child, this.#random()),
+        rank: rankOf(parent, child, this.#random()),
       }))
-      .sort((a, b) => Number(a.isFull) - Number(b.isFull) || byRank(a, b));
+      .sort((a, b) => Number(a.isFull) - Number(b.isFull) || a.rank - b.rank);
     const parents = ranked.slice(0, candidateParentLimit).map(({ parent }) => parent);
     const isSafe = (parent: Peer): boolean => coversWish(parent, child) && this.#exchange.hasPath(parent);
     if (parents.some(isSafe)) return parents;
@@ -422,9 +436,12 @@ export class MeshAnswering implements Answering {
   /** Tells a child of ours of the parents that it has. */
   #offer(child: Peer, nowMs: number): void {
     const { fallback } = child;
-    const ranked = [...child.parents]
-      .map((parent) => ({ parent, rank: rankOf(parent, child, this.#random()) }))
-      .sort((a, b) => Number(a.parent === fallback) - Number(b.parent === fallback) || byRank(a.rank, b.rank));
+    const ranked: { readonly parent: Peer; readonly rank: number }[] = [];
+    for (const parent of child.parents) {
+      const rank = rankOf(parent, child, this.#random());
+      ranked.push({ parent, rank: parent === fallback ? Infinity : rank });
+    }
+    ranked.sort((a, b) => a.rank - b.rank);
     child.task.stale.delete(child);
     this.#announce(
       child,
@@ -464,8 +481,8 @@ export class MeshAnswering implements Answering {
     this.#roster.removePeer(child, nowMs);
   }
 
-  /** Tells daemons of ours of parents that came after those that they were told of, or instead of them. */
-  #refreshOffers(task: Task, nowMs: number): void {
+  /** Tells daemons of ours of parents that came after those that they were told of, or instead of them. @returns how many, up to `limit` */
+  #refreshOffers(task: Task, nowMs: number, limit: number): number {
     const { offerRefreshMs, ownCandidateParentLimit } = this.#roster.options;
     const isDue = ({ offeredAtMs }: Peer): boolean => nowMs - offeredAtMs >= offerRefreshMs;
     let due = 0;
@@ -474,9 +491,8 @@ export class MeshAnswering implements Answering {
       if (child.parents.size < ownCandidateParentLimit && isListening(child)) task.stale.add(child);
     let isDeferred = task.recent.length > 0;
     let told = 0;
-    for (const child of [...task.stale]) {
-      if (told >= MAX_JOINED_AT_ONCE) {
-        this.#agenda.add(nowMs + 1, task);
+    for (const child of task.stale) {
+      if (told >= limit) {
         isDeferred = true;
         break;
       }
@@ -492,6 +508,7 @@ export class MeshAnswering implements Answering {
       }
     }
     if (!isDeferred && task.stale.size === 0) this.#roster.refreshable.delete(task);
+    return told;
   }
 
   #enforceDeadline(task: Task, nowMs: number): void {

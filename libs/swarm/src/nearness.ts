@@ -1,61 +1,72 @@
-import type { HostView } from './host.ts';
-import type { PeerView } from './peer.ts';
+import type { HostFacts } from './host.ts';
+import type { Peer } from './peer.ts';
 
 /** Elements of a location that count. */
 const LOCATION_DEPTH = 5;
+/** Of distances: more than the largest. */
+const LOAD_STEP = 2 * LOCATION_DEPTH + 2;
+/** More than any load, in steps of load. */
+const DOUBT_STEP = 64 * LOAD_STEP;
+const NOWHERE: readonly string[] = [];
 
-/** How good a parent is for a child, by what counts most first. */
-export interface Rank {
-  readonly doubt: number;
-  readonly load: number;
-  readonly distance: number;
-  readonly lot: number;
+/** Where a host is, in lower case: places are compared without regard to case. */
+export interface Place {
+  readonly idc: string | undefined;
+  /** The elements of its location that count, from the widest to the narrowest. */
+  readonly location: readonly string[];
+  /** The same for two hosts with the same location, of whatever depth. */
+  readonly wholeLocation: string;
+  /** Of its zone: its data centre, or else its location. */
+  readonly zoneKey: string;
 }
 
-/** The best first. */
-export const byRank = (a: Rank, b: Rank): number =>
-  a.doubt - b.doubt || a.load - b.load || a.distance - b.distance || a.lot - b.lot;
+/** Many hosts share few places. */
+const MAX_REMEMBERED_PLACES = 10_000;
+const remembered = new Map<string, Place>();
 
-/** @param lot decides between equals */
-export function rankOf(parent: PeerView, child: PeerView, lot: number): Rank {
+export function placeOf({ idc, location = '' }: Pick<HostFacts, 'idc' | 'location'>): Place {
+  const key = `${idc ?? ''}\n${location}\n${idc === undefined}`;
+  let place = remembered.get(key);
+  if (place === undefined) {
+    const wholeLocation = location.toLowerCase();
+    place = {
+      idc: idc?.toLowerCase(),
+      location: wholeLocation === '' ? NOWHERE : wholeLocation.split('|').slice(0, LOCATION_DEPTH),
+      wholeLocation,
+      zoneKey: (idc ?? location).toLowerCase(),
+    };
+    if (remembered.size >= MAX_REMEMBERED_PLACES) remembered.clear();
+    remembered.set(key, place);
+  }
+  return place;
+}
+
+/**
+ * How good a parent is for a child; less is better. Doubt counts before load, load before distance.
+ * @param lot below 1; decides between equals
+ */
+export function rankOf(parent: Peer, child: Peer, lot: number): number {
   const others = parent.children.size - (parent.children.has(child) ? 1 : 0);
-  return {
-    doubt: parent.host.state.kind === 'suspect' ? 2 : parent.host.isSlow ? 1 : 0,
-    // In steps of powers of two (0, 1–2, 3–6 …), so that nearness decides between loads that differ by little.
-    load: Math.floor(Math.log2(others + 1)),
-    distance: distanceBetween(parent.host, child.host),
-    lot,
-  };
+  const { host } = parent;
+  const doubt = host.state.kind === 'suspect' ? 2 : host.isSlow ? 1 : 0;
+  // In steps of powers of two (0, 1–2, 3–6 …), so that nearness decides between loads that differ by little.
+  const load = 31 - Math.clz32(others + 1);
+  return doubt * DOUBT_STEP + load * LOAD_STEP + distanceBetween(host.place, child.host.place) + lot;
 }
 
 /** 0 for the same data centre and place, more the less they share. */
-function distanceBetween(a: HostView, b: HostView): number {
-  const sameIdc = a.facts.idc !== undefined && isSame(a.facts.idc, b.facts.idc);
-  return (sameIdc ? 0 : LOCATION_DEPTH + 1) + LOCATION_DEPTH - sharedElements(a.facts.location, b.facts.location);
+function distanceBetween(a: Place, b: Place): number {
+  if (a === b && a.idc !== undefined && a.wholeLocation !== '') return 0;
+  const isSameIdc = a.idc !== undefined && a.idc === b.idc;
+  return (isSameIdc ? 0 : LOCATION_DEPTH + 1) + LOCATION_DEPTH - sharedElements(a, b);
 }
 
-const isSame = (a: string, b: string | undefined): boolean => a === b || a.toLowerCase() === b?.toLowerCase();
-
-function sharedElements(a = '', b = ''): number {
-  if (a === '' || b === '') return 0;
-  if (isSame(a, b)) return LOCATION_DEPTH;
-  const left = elementsOf(a);
-  const right = elementsOf(b);
+function sharedElements(a: Place, b: Place): number {
+  if (a.wholeLocation === '' || b.wholeLocation === '') return 0;
+  if (a.wholeLocation === b.wholeLocation) return LOCATION_DEPTH;
+  const left = a.location;
+  const right = b.location;
   let shared = 0;
-  while (shared < LOCATION_DEPTH && shared < left.length && left[shared] === right[shared]) shared++;
+  while (shared < left.length && left[shared] === right[shared]) shared++;
   return shared;
-}
-
-/** Many hosts share few places, and each is compared with many others. */
-const MAX_REMEMBERED_PLACES = 10_000;
-const remembered = new Map<string, readonly string[]>();
-
-function elementsOf(location: string): readonly string[] {
-  let elements = remembered.get(location);
-  if (elements === undefined) {
-    elements = location.toLowerCase().split('|');
-    if (remembered.size >= MAX_REMEMBERED_PLACES) remembered.clear();
-    remembered.set(location, elements);
-  }
-  return elements;
 }

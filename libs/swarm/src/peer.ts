@@ -217,7 +217,8 @@ export class Peer implements PeerView {
     if (!this.parents.add(parent)) return;
     parent.children.add(this);
     parent.host.countChild(this, 1);
-    this.task.edgeChanged(this, parent);
+    this.task.parentsChanged(this);
+    this.task.childrenChanged(parent);
   }
 
   removeParent(parent: Peer): void {
@@ -229,11 +230,23 @@ export class Peer implements PeerView {
       this.feeder = undefined;
       this.task.pathless.add(this);
     }
-    this.task.edgeChanged(this, parent);
+    this.task.parentsChanged(this);
+    this.task.childrenChanged(parent);
   }
 
   dropParents(): void {
-    for (const parent of this.parents) this.removeParent(parent);
+    if (this.parents.size === 0) return;
+    this.fallback = undefined;
+    if (this.feeder !== undefined && this.parents.has(this.feeder)) {
+      this.feeder = undefined;
+      this.task.pathless.add(this);
+    }
+    for (const parent of this.parents.takeAll()) {
+      parent.children.delete(this);
+      parent.host.countChild(this, -1);
+      this.task.childrenChanged(parent);
+    }
+    this.task.parentsChanged(this);
   }
 
   dropChildren(): void {

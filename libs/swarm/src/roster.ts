@@ -53,6 +53,7 @@ export class Roster {
   /** Hands over what was decided. */
   takeDecisions(): Decision[] {
     const { decisions } = this;
+    if (decisions.length === 0) return [];
     this.decisions = [];
     return decisions;
   }
@@ -216,6 +217,7 @@ export class Roster {
   heard(host: Host, nowMs: number): void {
     host.heardAtMs = nowMs;
     const wasRemembered = host.isRemembered;
+    if (!wasRemembered && host.state.kind === 'alive') return;
     host.isRemembered = false;
     if (host.apply('heard', nowMs) || wasRemembered) this.hostChanged(host);
   }

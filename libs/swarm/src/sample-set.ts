@@ -15,61 +15,82 @@ export type Placed<Key extends string> = Record<Key, number>;
 /** What a member notes while it is in no set of the kind. */
 export const NOWHERE = -1;
 
-/** Members note their place themselves, one number for each kind of set, so that a set costs eight bytes a member. */
-export class SampleSet<Key extends string, T extends Placed<Key>> implements ReadonlySampleSet<T> {
-  readonly #key: Key;
-  readonly #members: T[] = [];
+/** From so many draws on a table tells those that were drawn faster than looking through them. */
+const MANY_DRAWS = 32;
 
-  /** @param key the field in which members note their place; nobody is in two sets of one key */
-  constructor(key: Key) {
-    this.#key = key;
-  }
-
-  get size(): number {
-    return this.#members.length;
-  }
-
-  has(member: T): boolean {
-    return this.#members[member[this.#key]] === member;
-  }
-
+/** A set whose members note their place themselves, one number for each kind of set, so that it costs eight bytes a member. */
+export interface SampleSet<T> extends ReadonlySampleSet<T> {
   /** @returns whether the set changed */
-  add(member: T): boolean {
-    if (this.has(member)) return false;
-    this.#place(member, this.#members.push(member) - 1);
-    return true;
-  }
-
+  add(member: T): boolean;
   /** @returns whether the set changed */
-  delete(member: T): boolean {
-    if (!this.has(member)) return false;
-    const place = member[this.#key];
-    const last = this.#members.pop();
-    if (last !== undefined && last !== member) {
-      this.#members[place] = last;
-      this.#place(last, place);
+  delete(member: T): boolean;
+}
+
+/**
+ * Makes a kind of set. Each kind has code of its own, in which the field is always the same: looking it up by name costs more than
+ * all the rest.
+ * @param key the field in which members note their place; nobody is in two sets of one kind
+ */
+export function sampleSetBy<Key extends string>(key: Key): new <T extends Placed<Key>>() => SampleSet<T> {
+  return class<T extends Placed<Key>> implements SampleSet<T> {
+    readonly #members: T[] = [];
+
+    get size(): number {
+      return this.#members.length;
     }
-    this.#place(member, NOWHERE);
-    return true;
-  }
 
-  sample(count: number, random: () => number): readonly T[] {
-    const members = this.#members;
-    if (count >= members.length) return [...members];
-    // Floyd's sampling: one draw per member taken, whatever the size of the set.
-    const drawn = new Set<number>();
-    for (let upper = members.length - count; upper < members.length; upper++) {
-      const index = Math.floor(random() * (upper + 1));
-      drawn.add(drawn.has(index) ? upper : index);
+    has(member: T): boolean {
+      const at = member[key];
+      // Looked at first: an array is slow to tell what it has outside of its bounds.
+      return at >= 0 && at < this.#members.length && this.#members[at] === member;
     }
-    return [...drawn].flatMap((index) => members[index] ?? []);
-  }
 
-  [Symbol.iterator](): Iterator<T> {
-    return this.#members[Symbol.iterator]();
-  }
+    add(member: T): boolean {
+      if (this.has(member)) return false;
+      place(member, this.#members.push(member) - 1);
+      return true;
+    }
 
-  #place(member: Placed<Key>, place: number): void {
-    member[this.#key] = place;
+    delete(member: T): boolean {
+      if (!this.has(member)) return false;
+      const at = member[key];
+      const last = this.#members.pop();
+      if (last !== undefined && last !== member) {
+        this.#members[at] = last;
+        place(last, at);
+      }
+      place(member, NOWHERE);
+      return true;
+    }
+
+    sample(count: number, random: () => number): readonly T[] {
+      const members = this.#members;
+      if (count >= members.length) return members.slice();
+      const drawn = drawIndices(members.length, count, random);
+      const sample: T[] = [];
+      for (const index of drawn) sample.push(members[index] as T);
+      return sample;
+    }
+
+    [Symbol.iterator](): Iterator<T> {
+      return this.#members[Symbol.iterator]();
+    }
+  };
+
+  function place(member: Placed<Key>, at: number): void {
+    member[key] = at;
   }
+}
+
+/** Floyd's sampling: one draw per index, whatever their number. @param count below `length` */
+function drawIndices(length: number, count: number, random: () => number): Iterable<number> {
+  const drawn: number[] = [];
+  const table = count > MANY_DRAWS ? new Set<number>() : undefined;
+  for (let upper = length - count; upper < length; upper++) {
+    const index = Math.floor(random() * (upper + 1));
+    const next = (table?.has(index) ?? drawn.includes(index)) ? upper : index;
+    drawn.push(next);
+    table?.add(next);
+  }
+  return drawn;
 }

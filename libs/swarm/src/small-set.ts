@@ -10,7 +10,8 @@ const NOTHING: readonly never[] = [];
 
 /** A set that mostly has a few members, and then takes a fraction of the memory of a `Set`. It may be changed while it is iterated. */
 export class SmallSet<T> implements ReadonlySmallSet<T> {
-  #members: readonly T[] | T[] = NOTHING;
+  /** Never changed, only replaced: an array that grows holds as much again in reserve. */
+  #members: readonly T[] = NOTHING;
   #many: Set<T> | undefined;
 
   get size(): number {
@@ -27,8 +28,7 @@ export class SmallSet<T> implements ReadonlySmallSet<T> {
     if (this.#many !== undefined) {
       this.#many.add(member);
     } else if (this.#members.length < MANY) {
-      // A longer copy rather than a growing array, which would hold half as much again in reserve.
-      this.#members = [...this.#members, member];
+      this.#members = withMember(this.#members, member);
     } else {
       this.#many = new Set(this.#members).add(member);
       this.#members = NOTHING;
@@ -46,12 +46,38 @@ export class SmallSet<T> implements ReadonlySmallSet<T> {
       }
       return isChanged;
     }
-    if (!this.#members.includes(member)) return false;
-    this.#members = this.#members.length === 1 ? NOTHING : this.#members.filter((other) => other !== member);
+    const place = this.#members.indexOf(member);
+    if (place < 0) return false;
+    this.#members = withoutPlace(this.#members, place);
     return true;
+  }
+
+  /** Takes all members out. */
+  takeAll(): readonly T[] {
+    const taken = this.#many === undefined ? this.#members : [...this.#many];
+    this.#members = NOTHING;
+    this.#many = undefined;
+    return taken;
   }
 
   [Symbol.iterator](): Iterator<T> {
     return (this.#many === undefined ? this.#members : [...this.#many])[Symbol.iterator]();
   }
+}
+
+// By hand: `[...members, member]` takes three times as long, and reserves room for sixteen more.
+function withMember<T>(members: readonly T[], member: T): readonly T[] {
+  const length = members.length;
+  const longer = new Array<T>(length + 1);
+  for (let index = 0; index < length; index++) longer[index] = members[index] as T;
+  longer[length] = member;
+  return longer;
+}
+
+function withoutPlace<T>(members: readonly T[], place: number): readonly T[] {
+  const length = members.length - 1;
+  if (length === 0) return NOTHING;
+  const shorter = new Array<T>(length);
+  for (let index = 0; index < length; index++) shorter[index] = members[index < place ? index : index + 1] as T;
+  return shorter;
 }

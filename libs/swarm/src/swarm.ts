@@ -213,9 +213,7 @@ export class Swarm {
     if (peer === undefined) return [refusal(facts.peerId, 'resourceExhausted', 'the scheduler holds all it can')];
     this.#roster.heard(host, nowMs);
     const { task } = peer;
-    for (const other of host.peers)
-      if (other.link.kind === 'lost' && other.task === task && other !== peer) this.#roster.removePeer(other, nowMs);
-    this.#roster.lost.delete(peer);
+    this.#replaceLost(peer, nowMs);
     peer.link = ATTACHED;
     peer.priority = facts.priority;
     if (!isSameRange(peer.range, facts.range)) {
@@ -491,6 +489,18 @@ export class Swarm {
     this.#answering.tick(nowMs);
     this.#expiry.collect(nowMs);
     return [...decisions, ...this.#answering.settle(nowMs)];
+  }
+
+  /** The peer takes the place of those of its host and task whose conversation broke. */
+  #replaceLost(peer: Peer, nowMs: number): void {
+    const { lost } = this.#roster;
+    const { host, task } = peer;
+    // Either may be very many.
+    if (lost.size > 0)
+      for (const other of lost.size < host.peers.size ? lost : host.peers)
+        if (other.link.kind === 'lost' && other.host === host && other.task === task && other !== peer)
+          this.#roster.removePeer(other, nowMs);
+    lost.delete(peer);
   }
 
   #withPeer(peerId: string, nowMs: number, change: (peer: Peer) => void): Decision[] {

@@ -2,7 +2,7 @@ import type { HolderCounts } from './holder-counts.ts';
 import { LeasePatience } from './lease-patience.ts';
 import { OriginLeases } from './origin-leases.ts';
 import type { Peer, PeerView } from './peer.ts';
-import { SampleSet } from './sample-set.ts';
+import { sampleSetBy } from './sample-set.ts';
 import type { ReadonlySampleSet } from './sample-set.ts';
 import { nextState } from './transition-table.ts';
 import type { TransitionTable } from './transition-table.ts';
@@ -52,15 +52,19 @@ export interface TaskView {
   readonly updatedAtMs: number;
 }
 
+const PeersSet = sampleSetBy('peersAt');
+const SharersSet = sampleSetBy('sharersAt');
+const AnchorsSet = sampleSetBy('anchorsAt');
+
 /** Owned by the swarm. */
 export class Task implements TaskView {
   readonly id: string;
   readonly createdAtMs: number;
   readonly leases: OriginLeases;
   readonly leasePatience = new LeasePatience();
-  readonly peers = new SampleSet<'peersAt', Peer>('peersAt');
-  readonly sharers = new SampleSet<'sharersAt', Peer>('sharersAt');
-  readonly anchors = new SampleSet<'anchorsAt', Peer>('anchorsAt');
+  readonly peers = new PeersSet<Peer>();
+  readonly sharers = new SharersSet<Peer>();
+  readonly anchors = new AnchorsSet<Peer>();
   /** Peers that are owed an answer, the longest waiting first. */
   readonly waiting = new Set<Peer>();
   /** Peers that were offered parents and have not said that they started. */
@@ -88,8 +92,10 @@ export class Task implements TaskView {
   readonly helpers = new Set<string>();
   /** Who holds how much of it; counted for tasks of many pieces with many peers alone. */
   holders: HolderCounts | undefined;
-  /** A peer's number of parents or children changed. */
-  edgeChanged: (child: Peer, parent: Peer) => void = () => undefined;
+  /** A peer's number of parents changed. */
+  parentsChanged: (child: Peer) => void = () => undefined;
+  /** A peer's number of children changed. */
+  childrenChanged: (parent: Peer) => void = () => undefined;
   /** Seeds that failed to bring the task in: host id → when. */
   readonly seedFailures = new Map<string, number>();
   /** When the origin refused the request of a seed: the others would fare no better. */

@@ -1,14 +1,16 @@
-import type { Host } from './host.ts';
 import type { Peer } from './peer.ts';
-import { SampleSet } from './sample-set.ts';
+import { sampleSetBy } from './sample-set.ts';
 import type { WishPlace } from './wish.ts';
+
+const OpenSet = sampleSetBy('openAt');
+const HungrySet = sampleSetBy('hungryAt');
 
 /** Peers of a zone that want the same part of the content, more or less. */
 export class Pool {
   /** Peers with room for another child. */
-  readonly open = new SampleSet<'openAt', Peer>('openAt');
+  readonly open = new OpenSet<Peer>();
   /** Those of our daemons that have room for another parent. */
-  readonly hungry = new SampleSet<'hungryAt', Peer>('hungryAt');
+  readonly hungry = new HungrySet<Peer>();
   /** Peers in exchange. */
   members = 0;
 }
@@ -52,6 +54,3 @@ export class Zone {
 
 /** One number for each place: those of a level follow those of the one above. */
 const numberOf = ({ level, index }: WishPlace): number => 2 ** level + index;
-
-/** Data centre of a host, or else its place. Compared without regard to case. */
-export const zoneKeyOf = ({ facts: { idc, location } }: Host): string => (idc ?? location ?? '').toLowerCase();
