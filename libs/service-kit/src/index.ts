@@ -76,7 +76,7 @@ export { CALLER, callerOf, canonicalIp } from './rpc/caller.ts';
 export type { Caller } from './rpc/caller.ts';
 export { createHealth } from './rpc/health.ts';
 export type { Health, ServingState } from './rpc/health.ts';
-export { encodedAnswer, grpcFrame, messageStream } from './rpc/message-stream.ts';
+export { encodedAnswer, grpcFrame, messagesIn, messageStream } from './rpc/message-stream.ts';
 export type { MessageCall, MessageHandler, OpenMessageStream } from './rpc/message-stream.ts';
 export { createClientInterceptors, createServerInterceptors } from './rpc/interceptors.ts';
 export type { ClientInterceptorOptions, ServerInterceptorOptions } from './rpc/interceptors.ts';

@@ -1,3 +1,4 @@
+import { create, toBinary } from '@bufbuild/protobuf';
 import type { DescMessage } from '@bufbuild/protobuf';
 import { swarm } from '@d7y/api';
 import type { HostView, ParentRole, PeerView, TaskView } from '@d7y/swarm';
@@ -52,55 +53,69 @@ const INTRODUCED = fieldsOf(swarm.OfferedParentSchema, {
 });
 const PARENT = fieldsOf(swarm.ParentInOfferSchema, { number: 'number', role: 'role' });
 
-/** Of all streams: a message is finished before another one begins. */
-const writer = new WireWriter();
+/** Answers of the other kinds. */
+export const encodedResponse = (response: swarm.LinkResponse['response']): Uint8Array =>
+  toBinary(swarm.LinkResponseSchema, create(swarm.LinkResponseSchema, { response }));
 
-/** The answer that nearly every registration gets. @returns an encoded LinkResponse */
+/** The answer that nearly every registration gets, as a LinkResponse. */
 export function writeOffer(
+  writer: WireWriter,
   peerNumber: number,
   hosts: readonly NewHost[],
   introduced: readonly IntroducedParent[],
   parents: readonly OfferedParent[],
   size: TaskView['size'] | undefined,
-): Uint8Array {
-  writer.message(RESPONSE.offer, () => {
-    writer.number(OFFER.peerNumber, peerNumber);
-    for (const host of hosts) writer.message(OFFER.hosts, () => writeHost(host));
-    for (const parent of introduced) writer.message(OFFER.introduced, () => writeIntroduced(parent));
-    for (const { number, role } of parents)
-      writer.message(OFFER.parents, () => {
-        writer.number(PARENT.number, number);
-        writer.number(PARENT.role, ROLES[role]);
-      });
-    writer.number(OFFER.contentLength, size?.contentLength ?? 0);
-    writer.number(OFFER.pieceLength, size?.pieceLength ?? 0);
-  });
-  return writer.finish();
+): void {
+  const offer = writer.begin(RESPONSE.offer);
+  writer.number(OFFER.peerNumber, peerNumber);
+  for (const host of hosts) writeHost(writer, host);
+  for (const parent of introduced) writeIntroduced(writer, parent);
+  for (const { number, role } of parents) {
+    const start = writer.begin(OFFER.parents);
+    writer.number(PARENT.number, number);
+    writer.number(PARENT.role, ROLES[role]);
+    writer.end(start);
+  }
+  writer.number(OFFER.contentLength, size?.contentLength ?? 0);
+  writer.number(OFFER.pieceLength, size?.pieceLength ?? 0);
+  writer.end(offer);
 }
 
-/** @returns an encoded LinkResponse */
-export function writeNoted(peerNumber: number, as: swarm.NotedAs): Uint8Array {
-  writer.message(RESPONSE.noted, () => {
-    writer.number(NOTED.peerNumber, peerNumber);
-    writer.number(NOTED.as, as);
-  });
-  return writer.finish();
+/** As a LinkResponse. */
+export function writeNoted(writer: WireWriter, peerNumber: number, as: swarm.NotedAs): void {
+  const noted = writer.begin(RESPONSE.noted);
+  writer.number(NOTED.peerNumber, peerNumber);
+  writer.number(NOTED.as, as);
+  writer.end(noted);
 }
 
-function writeHost({ number, facts }: NewHost): void {
+/** All of a host but its number, which is another on every stream. By what it announced: the next announcement is another object. */
+const encodedFacts = new WeakMap<HostView['facts'], Uint8Array>();
+const factsWriter = new WireWriter();
+
+function writeHost(writer: WireWriter, { number, facts }: NewHost): void {
+  let encoded = encodedFacts.get(facts);
+  if (encoded === undefined) {
+    factsWriter.text(HOST.id, facts.id);
+    factsWriter.text(HOST.ip, facts.ip);
+    factsWriter.number(HOST.port, facts.port);
+    factsWriter.flag(HOST.isSeed, facts.kind === 'seed');
+    factsWriter.text(HOST.idc, facts.idc ?? '');
+    factsWriter.text(HOST.location, facts.location ?? '');
+    encodedFacts.set(facts, (encoded = factsWriter.finish()));
+  }
+  const start = writer.begin(OFFER.hosts);
   writer.number(HOST.number, number);
-  writer.text(HOST.id, facts.id);
-  writer.text(HOST.ip, facts.ip);
-  writer.number(HOST.port, facts.port);
-  writer.flag(HOST.isSeed, facts.kind === 'seed');
-  writer.text(HOST.idc, facts.idc ?? '');
-  writer.text(HOST.location, facts.location ?? '');
+  writer.raw(encoded);
+  writer.end(start);
 }
 
-function writeIntroduced({ number, hostNumber, parent }: IntroducedParent): void {
+function writeIntroduced(writer: WireWriter, { number, hostNumber, parent }: IntroducedParent): void {
+  const start = writer.begin(OFFER.introduced);
   writer.number(INTRODUCED.number, number);
   writer.text(INTRODUCED.peerId, parent.id);
   writer.number(INTRODUCED.hostNumber, hostNumber);
   writer.flag(INTRODUCED.isComplete, parent.state === 'Succeeded');
   writer.flag(INTRODUCED.isPrivate, parent.priority === 3);
+  writer.end(start);
 }

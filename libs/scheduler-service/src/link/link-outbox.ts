@@ -1,9 +1,11 @@
-import { create, toBinary } from '@bufbuild/protobuf';
+import { create } from '@bufbuild/protobuf';
 import { Code, ConnectError } from '@connectrpc/connect';
 import { swarm } from '@d7y/api';
 import { toVoucherMessage } from '@d7y/peer-protocol';
 import type { MessageCall } from '@d7y/service-kit';
 import type { TaskVouchers } from '@d7y/swarm';
+import { WireWriter } from '../messages/wire-writer.ts';
+import { encodedResponse } from './answer-writer.ts';
 import type { LinkedPeer } from './linked-peer.ts';
 import { ToldHosts } from './told-hosts.ts';
 
@@ -11,19 +13,32 @@ import { ToldHosts } from './told-hosts.ts';
 const MAX_QUEUED_ANSWERS = 1_024;
 /** Far more than a daemon downloads at once. */
 const MAX_FOLLOWED_TASKS = 10_000;
+/** What goes to the stream at once, more or less. */
+const MAX_WRITE_BYTES = 64 * 1024;
 /** Some 50 KB a message. */
 const MAX_VOUCHERS_PER_MESSAGE = 512;
 
 type Response = swarm.LinkResponse['response'];
 
 /** The stream that it goes out on. */
-export type OutboxCall = Pick<MessageCall, 'send' | 'end'>;
+export type OutboxCall = Pick<MessageCall, 'sendFrames' | 'end'>;
+
+/** Of all streams: what goes out on one is finished before another one has its turn. */
+const writer = new WireWriter();
+/** Outboxes with something to send in this turn of the event loop. */
+let awake: LinkOutbox[] = [];
+
+function flushAll(): void {
+  const outboxes = awake;
+  awake = [];
+  for (const outbox of outboxes) outbox.flush();
+}
 
 /**
  * What goes to one daemon: answers in the order of its questions, what its peers are to hear, and the vouchers of the tasks it follows. Of
  * what a peer is to hear only the newest is kept. Vouchers are not queued but read from the book, from where the daemon has got to, when
  * its stream takes the next message: a daemon that reads slowly costs no memory, and gets the more in one message. One that asks and does
- * not read loses its stream. What is said in one go is written in one go, after it.
+ * not read loses its stream. What is said in one turn of the event loop is written in one go, at its end.
  */
 export class LinkOutbox {
   readonly #hostId: string;
@@ -89,9 +104,10 @@ export class LinkOutbox {
     this.#wake();
   }
 
-  /** Ends the stream at once, with what is not sent unsaid. */
+  /** Ends the stream at once, after what it takes of what is to be said. */
   end(error?: Error): void {
     if (this.#isOver) return;
+    this.flush();
     this.#isOver = true;
     this.#call.end(error);
   }
@@ -105,29 +121,41 @@ export class LinkOutbox {
   #wake(): void {
     if (this.#isScheduled || this.#isFull || this.#isOver) return;
     this.#isScheduled = true;
-    queueMicrotask(this.#flush);
+    if (awake.push(this) === 1) setImmediate(flushAll);
   }
 
-  readonly #flush = (): void => {
+  /** Sends what there is, as far as the stream takes it. */
+  flush(): void {
     this.#isScheduled = false;
     while (!this.#isOver && !this.#isFull) {
-      const message = this.#nextAnswer() ?? this.#nextHandOut() ?? this.#nextVouchers();
-      if (message === undefined) return;
-      this.#isFull = !this.#call.send(message);
+      while (writer.length < MAX_WRITE_BYTES && this.#writeNext());
+      if (writer.length === 0) return;
+      this.#isFull = !this.#call.sendFrames(writer.finish());
     }
-  };
+  }
+
+  /** @returns whether there was something to say */
+  #writeNext(): boolean {
+    const peer = this.#answers.length > 0 ? undefined : this.#nextPeer();
+    const encoded = peer === undefined ? (this.#nextAnswer() ?? this.#nextVouchers()) : undefined;
+    if (peer === undefined && encoded === undefined) return false;
+    const start = writer.beginFrame();
+    if (peer !== undefined) peer.writeDue(writer, this.#hosts);
+    else if (encoded !== undefined) writer.raw(encoded);
+    writer.endFrame(start);
+    return true;
+  }
 
   #nextAnswer(): Uint8Array | undefined {
     const response = this.#answers.shift();
-    return response === undefined ? undefined : encoded(response);
+    return response === undefined ? undefined : encodedResponse(response);
   }
 
-  #nextHandOut(): Uint8Array | undefined {
+  /** A peer with something to hear; it comes again when that is not all. */
+  #nextPeer(): LinkedPeer | undefined {
     for (const peer of this.#handOuts) {
+      if (peer.isDue) return peer;
       this.#handOuts.delete(peer);
-      const message = peer.takeDue(this.#hosts);
-      if (peer.isDue) this.#handOuts.add(peer);
-      if (message !== undefined) return message;
     }
     return undefined;
   }
@@ -153,13 +181,10 @@ export class LinkOutbox {
         // Others have their turn before this task goes on.
         this.#due.delete(taskId);
         if (followed.position < log.size) this.#due.add(taskId);
-        return encoded({ case: 'taskVouchers', value });
+        return encodedResponse({ case: 'taskVouchers', value });
       }
       this.#due.delete(taskId);
     }
     return undefined;
   }
 }
-
-const encoded = (response: Response): Uint8Array =>
-  toBinary(swarm.LinkResponseSchema, create(swarm.LinkResponseSchema, { response }));

@@ -1,12 +1,13 @@
-import { create, toBinary } from '@bufbuild/protobuf';
+import { create } from '@bufbuild/protobuf';
 import { swarm } from '@d7y/api';
 import { toPieceBitmap } from '@d7y/peer-protocol';
 import type { ReadonlyPieceSet } from '@d7y/piece';
 import type { PeerView, RefusalCode } from '@d7y/swarm';
 import type { Context } from '@opentelemetry/api';
+import type { WireWriter } from '../messages/wire-writer.ts';
 import type { ParentToOffer, PeerChannel } from '../scheduling/peer-channel.ts';
 import type { IntroducedParent, NewHost, OfferedParent } from './answer-writer.ts';
-import { writeNoted, writeOffer } from './answer-writer.ts';
+import { encodedResponse, writeNoted, writeOffer } from './answer-writer.ts';
 import type { ToldHosts } from './told-hosts.ts';
 
 /** A child remembers twice as many parents. */
@@ -108,38 +109,43 @@ export class LinkedPeer implements PeerChannel {
     return this.#due !== undefined || this.#hotPieces !== undefined;
   }
 
-  /** What the peer is to hear, as an encoded LinkResponse. */
-  takeDue(hosts: ToldHosts): Uint8Array | undefined {
+  /** Writes what the peer is to hear, as a LinkResponse; to be called as long as it `isDue`. */
+  writeDue(writer: WireWriter, hosts: ToldHosts): void {
     const due = this.#due;
     this.#due = undefined;
     const peerNumber = this.number;
     switch (due?.kind) {
       case undefined:
-        return this.#takeHotPieces();
+        this.#writeHotPieces(writer);
+        return;
       case 'offer':
-        return this.#offerOf(due.parents, hosts);
-      case 'grant':
-        return encoded({
-          case: 'originGrant',
-          value: create(swarm.OriginGrantSchema, { peerNumber, reason: due.reason }),
-        });
+        this.#writeOffer(writer, due.parents, hosts);
+        return;
+      case 'grant': {
+        const value = create(swarm.OriginGrantSchema, { peerNumber, reason: due.reason });
+        writer.raw(encodedResponse({ case: 'originGrant', value }));
+        return;
+      }
       case 'noted':
-        return writeNoted(peerNumber, due.as);
+        writeNoted(writer, peerNumber, due.as);
+        return;
       case 'refusal': {
         const { reason, description } = due;
-        return encoded({ case: 'refusal', value: create(swarm.RefusalSchema, { peerNumber, reason, description }) });
+        const value = create(swarm.RefusalSchema, { peerNumber, reason, description });
+        writer.raw(encodedResponse({ case: 'refusal', value }));
+        return;
       }
       default:
-        return due satisfies never;
+        due satisfies never;
     }
   }
 
-  #takeHotPieces(): Uint8Array | undefined {
+  #writeHotPieces(writer: WireWriter): void {
     const pieces = this.#hotPieces;
     this.#hotPieces = undefined;
-    if (pieces === undefined) return undefined;
+    if (pieces === undefined) return;
     const value = create(swarm.HotPiecesSchema, { peerNumber: this.number, pieces: bitmapOf(pieces) });
-    return encoded({ case: 'hotPieces', value });
+    writer.raw(encodedResponse({ case: 'hotPieces', value }));
   }
 
   #tell(due: Due): void {
@@ -151,7 +157,7 @@ export class LinkedPeer implements PeerChannel {
     this.onAnswer?.(askedAtMs, due.kind, due.kind === 'offer' ? due.parents.length : 0);
   }
 
-  #offerOf(parents: readonly ParentToOffer[], hosts: ToldHosts): Uint8Array {
+  #writeOffer(writer: WireWriter, parents: readonly ParentToOffer[], hosts: ToldHosts): void {
     const introduced: IntroducedParent[] = [];
     const newHosts: NewHost[] = [];
     const offered: OfferedParent[] = [];
@@ -172,12 +178,9 @@ export class LinkedPeer implements PeerChannel {
       this.#forgotten += MAX_INTRODUCED / 2;
       this.#introduced = this.#introduced.slice(MAX_INTRODUCED / 2);
     }
-    return writeOffer(this.number, newHosts, introduced, offered, this.peer?.task.size);
+    writeOffer(writer, this.number, newHosts, introduced, offered, this.peer?.task.size);
   }
 }
-
-const encoded = (response: swarm.LinkResponse['response']): Uint8Array =>
-  toBinary(swarm.LinkResponseSchema, create(swarm.LinkResponseSchema, { response }));
 
 /** Of what many peers are told alike. */
 const bitmaps = new WeakMap<ReadonlyPieceSet, swarm.PieceBitmap>();

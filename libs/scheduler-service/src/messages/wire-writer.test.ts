@@ -1,5 +1,6 @@
-import { create, fromBinary } from '@bufbuild/protobuf';
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { swarm } from '@d7y/api';
+import { messagesIn } from '@d7y/service-kit';
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { WireWriter } from './wire-writer.ts';
@@ -16,20 +17,21 @@ describe('WireWriter', () => {
     const writer = new WireWriter();
     fc.assert(
       fc.property(number, hosts, fc.maxSafeNat(), (peerNumber, offered, contentLength) => {
-        writer.message(5, () => {
-          writer.number(1, peerNumber);
-          for (const host of offered)
-            writer.message(2, () => {
-              writer.number(1, host.number);
-              writer.text(2, host.id);
-              writer.text(3, host.ip);
-              writer.number(4, host.port);
-              writer.flag(5, host.isSeed);
-              writer.text(6, host.idc);
-              writer.text(7, host.location);
-            });
-          writer.number(5, contentLength);
-        });
+        const offer = writer.begin(5);
+        writer.number(1, peerNumber);
+        for (const host of offered) {
+          const start = writer.begin(2);
+          writer.number(1, host.number);
+          writer.text(2, host.id);
+          writer.text(3, host.ip);
+          writer.number(4, host.port);
+          writer.flag(5, host.isSeed);
+          writer.text(6, host.idc);
+          writer.text(7, host.location);
+          writer.end(start);
+        }
+        writer.number(5, contentLength);
+        writer.end(offer);
         const value = create(swarm.OfferSchema, { peerNumber, hosts: offered, contentLength: BigInt(contentLength) });
         expect(fromBinary(swarm.LinkResponseSchema, writer.finish())).toEqual(
           create(swarm.LinkResponseSchema, { response: { case: 'offer', value } }),
@@ -41,8 +43,30 @@ describe('WireWriter', () => {
   it('takes what is longer than its memory', () => {
     const writer = new WireWriter();
     const description = 'ä'.repeat(100_000);
-    writer.message(8, () => writer.text(3, description));
+    const start = writer.begin(8);
+    writer.text(3, description);
+    writer.end(start);
     const { response } = fromBinary(swarm.LinkResponseSchema, writer.finish());
     expect(response).toMatchObject({ case: 'refusal', value: { description } });
+  });
+
+  it('writes messages of gRPC one after the other', () => {
+    const writer = new WireWriter();
+    const descriptions = ['short', 'ö'.repeat(1000), ''];
+    for (const description of descriptions) {
+      const frame = writer.beginFrame();
+      writer.raw(
+        toBinary(
+          swarm.LinkResponseSchema,
+          create(swarm.LinkResponseSchema, { response: { case: 'refusal', value: { description } } }),
+        ),
+      );
+      writer.endFrame(frame);
+    }
+    const said = [...messagesIn(writer.finish())].map((bytes) => fromBinary(swarm.LinkResponseSchema, bytes));
+    expect(said).toMatchObject(
+      descriptions.map((description) => ({ response: { case: 'refusal', value: { description } } })),
+    );
+    expect(writer.length).toBe(0);
   });
 });

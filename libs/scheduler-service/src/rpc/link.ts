@@ -58,7 +58,8 @@ class LinkRequests implements MessageHandler<swarm.LinkRequest> {
   }
 
   ended(): void {
-    this.#call.end();
+    if (this.#link === undefined) this.#call.end();
+    else this.#link.outbox.end();
   }
 
   drained(): void {

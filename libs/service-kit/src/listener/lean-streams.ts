@@ -9,7 +9,7 @@ import { context } from '@opentelemetry/api';
 import type { Context } from '@opentelemetry/api';
 import type { BeginCall, Call } from '../rpc/interceptors.ts';
 import type { MessageCall, MessageHandler, MessageStream } from '../rpc/message-stream.ts';
-import { grpcFrame, messageStreamOf } from '../rpc/message-stream.ts';
+import { FRAME_PREFIX_BYTES, grpcFrame, messageStreamOf } from '../rpc/message-stream.ts';
 import { GrpcMessages } from './grpc-messages.ts';
 
 /** Messages that may wait for their turn before no more are read. */
@@ -149,10 +149,15 @@ class LeanCall implements MessageCall {
   }
 
   send(message: Uint8Array): boolean {
+    return this.sendFrames(grpcFrame(message));
+  }
+
+  sendFrames(frames: Buffer): boolean {
     const stream = this.#stream;
     if (this.#isOver || stream.destroyed) return false;
-    this.#watch.responseMessage();
-    if (stream.write(grpcFrame(message))) return true;
+    for (let at = 0; at < frames.length; at += FRAME_PREFIX_BYTES + frames.readUInt32BE(at + 1))
+      this.#watch.responseMessage();
+    if (stream.write(frames)) return true;
     if (stream.writableLength > MAX_UNSENT_BYTES)
       this.end(new ConnectError('answers are not read', Code.ResourceExhausted));
     return false;

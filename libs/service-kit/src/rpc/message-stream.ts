@@ -20,6 +20,8 @@ export interface MessageCall {
    * @returns whether more may be sent: if not, `drained` tells when
    */
   send(message: Uint8Array): boolean;
+  /** The same for several messages at once, each as `grpcFrame` makes it, one after the other. */
+  sendFrames(frames: Buffer): boolean;
   /** Ends the call after what was sent: with an error, or well. */
   end(error?: unknown): void;
   /** Sends the only answer, as `grpcFrame` makes it, and ends the call. */
@@ -69,18 +71,22 @@ export function messageStream<I extends DescMessage, O extends DescMessage>(
       if (error === undefined) unsent.close();
       else unsent.fail(error);
     };
+    const send = (message: Uint8Array): boolean => {
+      try {
+        unsent.push(message);
+      } catch (error) {
+        end(error);
+      }
+      return unsent.size < FEW_UNSENT;
+    };
     const handler = open({
-      ...{ values: call.values, trace: context.active(), signal: call.signal, end },
+      ...{ values: call.values, trace: context.active(), signal: call.signal, end, send },
       answer: (frame) => {
         unsent.push(frame.subarray(FRAME_PREFIX_BYTES));
         end();
       },
-      send: (message) => {
-        try {
-          unsent.push(message);
-        } catch (error) {
-          end(error);
-        }
+      sendFrames: (frames) => {
+        for (const message of messagesIn(frames)) send(message);
         return unsent.size < FEW_UNSENT;
       },
     });
@@ -121,6 +127,15 @@ export function grpcFrame(message: Uint8Array): Buffer {
   frame.writeUInt32BE(message.length, 1);
   frame.set(message, FRAME_PREFIX_BYTES);
   return frame;
+}
+
+/** Cuts frames that `grpcFrame` made, one after the other, into their messages. */
+export function* messagesIn(frames: Buffer): Generator<Buffer> {
+  for (let at = 0; at < frames.length; ) {
+    const start = at + FRAME_PREFIX_BYTES;
+    at = start + frames.readUInt32BE(at + 1);
+    yield frames.subarray(start, at);
+  }
 }
 
 /**
