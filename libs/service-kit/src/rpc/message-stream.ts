@@ -131,7 +131,7 @@ export function grpcFrame(message: Uint8Array): Buffer {
 
 /** Cuts frames that `grpcFrame` made, one after the other, into their messages. */
 export function* messagesIn(frames: Buffer): Generator<Buffer> {
-  for (let at = 0; at < frames.length; ) {
+  for (let at = 0; at < frames.length;) {
     const start = at + FRAME_PREFIX_BYTES;
     at = start + frames.readUInt32BE(at + 1);
     yield frames.subarray(start, at);
