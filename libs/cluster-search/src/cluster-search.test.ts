@@ -119,6 +119,30 @@ describe('ClusterSearch', () => {
     );
   });
 
+  it('gives the order alone as the scores have it, and the same key only to the same order', () => {
+    fc.assert(
+      fc.property(someClusters, fc.array(seekers, { maxLength: 5 }), (clusters, asking) => {
+        const search = new ClusterSearch(clusters, compilePatterns);
+        const known = new Map<string, readonly number[]>();
+        for (const seeker of asking) {
+          const ranked = search.rank(seeker).map(({ clusterId }) => clusterId);
+          const order = search.order(seeker);
+          expect(order.clusterIds()).toEqual(ranked);
+          expect(known.get(order.key) ?? ranked).toEqual(ranked);
+          known.set(order.key, ranked);
+        }
+      }),
+    );
+  });
+
+  it('gives daemons one key that have the same clusters in common, wherever they are', () => {
+    const clusters = [cluster(1, {}, true), cluster(2, { cidrs: ['10.0.0.0/8'] }), cluster(3, { idc: 'east' })];
+    const search = new ClusterSearch(clusters, compilePatterns);
+    const { key } = search.order(DAEMON);
+    expect(search.order({ ...DAEMON, hostname: 'another', ip: '10.9.9.9', location: 'europe' }).key).toBe(key);
+    expect(search.order({ ...DAEMON, ip: '192.168.0.1' }).key).not.toBe(key);
+  });
+
   it('is the weighted sum of what it says, between 0 and 1', () => {
     fc.assert(
       fc.property(someClusters, seekers, (clusters, seeker) => {

@@ -1,5 +1,6 @@
 export { ClusterSearch } from './cluster-search.ts';
 export type {
+  ClusterOrder,
   ClusterScore,
   CompilePatterns,
   Patterns,

@@ -11,12 +11,12 @@ export class NetworkTable {
     else own(this.#ipv6, prefixLength, address.bits, owner);
   }
 
-  /** Owners of networks with this address; one with several of them comes several times. */
-  *ownersOf(address: Address): Generator<number> {
+  /** Tells the owners of networks with this address; one with several of them comes several times. */
+  forEachOwner(address: Address, tell: (owner: number) => void): void {
     if (address.family === 4) {
-      for (const [length, networks] of this.#ipv4) yield* networks.get(masked4(address.bits, length)) ?? [];
+      for (const [length, networks] of this.#ipv4) networks.get(masked4(address.bits, length))?.forEach(tell);
     } else {
-      for (const [length, networks] of this.#ipv6) yield* networks.get(masked6(address.bits, length)) ?? [];
+      for (const [length, networks] of this.#ipv6) networks.get(masked6(address.bits, length))?.forEach(tell);
     }
   }
 }

@@ -10,7 +10,7 @@ import {
 } from './measurement.ts';
 import { benchCold } from './cold.ts';
 import { benchFanIn } from './fan-in.ts';
-import { benchManager } from './manager.ts';
+import { benchManager, benchManagerLists } from './manager.ts';
 import { benchMemory } from './memory.ts';
 import { benchPeer } from './peer.ts';
 import { benchPreheat } from './preheat.ts';
@@ -32,6 +32,7 @@ const BENCHES: Readonly<Record<string, (options: BenchOptions) => Promise<readon
   schedulerWarm: benchSchedulerWarm,
   swarm: benchSwarm,
   manager: benchManager,
+  managerLists: benchManagerLists,
   preheat: benchPreheat,
 };
 
@@ -73,7 +74,7 @@ await new Command('bench')
   .addOption(
     new Option(
       '--hosts <n>',
-      'daemons, of scheduler (10000), schedulerWarm (1000), swarm and preheat (8), manager (100000)',
+      'daemons, of scheduler (10000), schedulerWarm (1000), swarm and preheat (8), manager and managerLists (100000)',
     ).argParser(atLeast(1)),
   )
   .addOption(new Option('--protocol <name>', 'of scheduler and schedulerCrowd; both by default').choices(PROTOCOLS))

@@ -31,14 +31,17 @@ const HOUR_MS = 3_600_000;
 
 /** How a manager answers daemons, and how it takes jobs. */
 export async function benchManager(options: BenchOptions): Promise<readonly Measurement[]> {
-  return [...(await benchLists(options)), ...(await benchManagerJobs(options))];
+  return [...(await benchManagerLists(options)), ...(await benchManagerJobs(options))];
 }
 
 /**
  * A real manager on a real PostgreSQL, with 100 clusters of 10 schedulers, asked by 100,000 daemons, each with a name, address, data centre
  * and place of its own: each asks once, as after a change that made all answers anew, and then again. An answer names all 1,000 schedulers.
  */
-async function benchLists({ hosts: daemons = DAEMONS, progress }: BenchOptions): Promise<readonly Measurement[]> {
+export async function benchManagerLists({
+  hosts: daemons = DAEMONS,
+  progress,
+}: BenchOptions): Promise<readonly Measurement[]> {
   await using scratch = await tempDir('d7y-bench');
   await using databases = await startTestDatabases({ prepare: migrateDatabase });
   const address = await databases.create();
@@ -49,18 +52,15 @@ async function benchLists({ hosts: daemons = DAEMONS, progress }: BenchOptions):
     env: { NODE_OPTIONS: process.env['MANAGER_NODE_OPTIONS'] ?? '' },
   });
   const port = Number(/"address":"127\.0\.0\.1:(\d+)"/.exec(program.lines.join('\n'))?.[1]);
-  const load = new ManagerLoad(await Promise.all(Array.from({ length: CONNECTIONS }, () => LeanConnection.open(port))));
-  using _connections = { [Symbol.dispose]: () => load.close() };
-  const answer = await load.ask(0);
-  const { schedulers } = fromBinary(manager.ListSchedulersResponseSchema, answer);
-  if (schedulers.length !== CLUSTERS * SCHEDULERS) throw new Error(`an answer names ${schedulers.length} schedulers`);
+  using load = await ManagerLoad.open(port);
 
   await load.askAll(0, WARM_UP);
   const pid = program.pid;
   const timed = async (work: () => Promise<Times>) => {
-    const before = readProcessUsage(pid).cpuSeconds;
+    const [before, ownBefore] = [readProcessUsage(pid).cpuSeconds, process.cpuUsage()];
     const times = await work();
-    return { times, cpuSeconds: readProcessUsage(pid).cpuSeconds - before };
+    const { user, system } = process.cpuUsage(ownBefore);
+    return { times, cpuSeconds: readProcessUsage(pid).cpuSeconds - before, ownCpuSeconds: (user + system) / 1e6 };
   };
   const first = await timed(() => load.askAll(WARM_UP, daemons));
   const perCpuSecond = daemons / first.cpuSeconds;
@@ -69,9 +69,9 @@ async function benchLists({ hosts: daemons = DAEMONS, progress }: BenchOptions):
   const againPerCpuSecond = daemons / again.cpuSeconds;
   progress(`${againPerCpuSecond.toFixed(0)} per CPU second, again`);
   const perSecond = Math.floor(perCpuSecond / 2);
-  const paced = await load.askPaced(perSecond, LATENCY_SECONDS);
+  const paced = await timed(() => load.askPaced(perSecond, LATENCY_SECONDS));
   const { rssBytes, peakRssBytes } = readProcessUsage(pid);
-  const facts = { clusters: CLUSTERS, schedulers: CLUSTERS * SCHEDULERS, daemons, answerBytes: answer.length };
+  const facts = { clusters: CLUSTERS, schedulers: CLUSTERS * SCHEDULERS, daemons, answerBytes: load.answerBytes };
   return [
     {
       name: 'manager',
@@ -84,15 +84,21 @@ async function benchLists({ hosts: daemons = DAEMONS, progress }: BenchOptions):
         againPerCpuSecond,
         connections: CONNECTIONS,
       },
-      text: [`an answer is ${(answer.length / 1024).toFixed(0)} KiB; again: ${againPerCpuSecond.toFixed(0)}`],
+      text: [`an answer is ${(load.answerBytes / 1024).toFixed(0)} KiB; again: ${againPerCpuSecond.toFixed(0)}`],
     },
     {
       name: 'managerLatency',
-      value: paced.p99Ms,
+      value: paced.times.p99Ms,
       unit: 'ms',
       target: { must: 20, aim: 10 },
-      details: { ...facts, perSecond, seconds: LATENCY_SECONDS, p50Ms: paced.p50Ms, maxMs: paced.maxMs },
-      text: [`at ${perSecond}/s: median ${paced.p50Ms.toFixed(2)} ms, longest ${paced.maxMs.toFixed(0)} ms`],
+      details: {
+        ...{ ...facts, perSecond, seconds: LATENCY_SECONDS, p50Ms: paced.times.p50Ms, maxMs: paced.times.maxMs },
+        cpuSeconds: { manager: paced.cpuSeconds, client: paced.ownCpuSeconds },
+      },
+      text: [
+        `at ${perSecond}/s: median ${paced.times.p50Ms.toFixed(2)} ms, longest ${paced.times.maxMs.toFixed(0)} ms`,
+        `processors: manager ${((100 * paced.cpuSeconds) / LATENCY_SECONDS).toFixed(0)} %, asking ${((100 * paced.ownCpuSeconds) / LATENCY_SECONDS).toFixed(0)} %`,
+      ],
     },
     {
       name: 'managerMemory',
@@ -105,17 +111,44 @@ async function benchLists({ hosts: daemons = DAEMONS, progress }: BenchOptions):
 }
 
 /** Asks in the names of daemons. */
-class ManagerLoad {
+class ManagerLoad implements Disposable {
   readonly #connections: readonly LeanConnection[];
+  /** Each names all schedulers, in an order of its own: all are of the same length. */
+  readonly answerBytes: number;
 
-  constructor(connections: readonly LeanConnection[]) {
+  private constructor(connections: readonly LeanConnection[], answerBytes: number) {
     this.#connections = connections;
+    this.answerBytes = answerBytes;
   }
 
-  ask(daemon: number): Promise<Buffer> {
+  /** @throws when the answer to the first one does not name all schedulers */
+  static async open(port: number): Promise<ManagerLoad> {
+    const connections = await Promise.all(Array.from({ length: CONNECTIONS }, () => LeanConnection.open(port)));
+    const answer = await connections[0]?.ask(PATH, requestOf(0));
+    const { schedulers } = fromBinary(manager.ListSchedulersResponseSchema, answer ?? Buffer.alloc(0));
+    if (schedulers.length !== CLUSTERS * SCHEDULERS) throw new Error(`an answer names ${schedulers.length} schedulers`);
+    return new ManagerLoad(connections, answer?.length ?? 0);
+  }
+
+  /** Looks at no more of the answer than its length. @throws when it is not answered in full */
+  #ask(daemon: number): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const refuse = (what: string) => reject(new Error(`daemon ${daemon}: ${what}`));
+    this.#connectionOf(daemon).call(
+      ...[PATH, requestOf(daemon)],
+      {
+        onMessage: ({ length }) => (length === this.answerBytes ? resolve() : refuse(`an answer of ${length} bytes`)),
+        onEnd: () => refuse('no answer'),
+      },
+      true,
+    );
+    return promise;
+  }
+
+  #connectionOf(daemon: number): LeanConnection {
     const connection = this.#connections[daemon % this.#connections.length];
     if (connection === undefined) throw new Error('no connection');
-    return connection.ask(PATH, requestOf(daemon));
+    return connection;
   }
 
   /** So many at once, as fast as they are answered. */
@@ -126,7 +159,7 @@ class ManagerLoad {
     const worker = async () => {
       while (next < from + count) {
         const askedMs = performance.now();
-        await this.ask(next++);
+        await this.#ask(next++);
         tookMs.push(performance.now() - askedMs);
       }
     };
@@ -143,7 +176,7 @@ class ManagerLoad {
       const due = Math.min(perSecond * seconds, Math.floor(((performance.now() - startedMs) * perSecond) / 1000));
       for (; sent < due; sent++) {
         const dueMs = startedMs + (sent * 1000) / perSecond;
-        pending.push(this.ask(sent).then(() => void tookMs.push(performance.now() - dueMs)));
+        pending.push(this.#ask(sent).then(() => void tookMs.push(performance.now() - dueMs)));
       }
       await delay(1);
     }
@@ -151,7 +184,7 @@ class ManagerLoad {
     return timesOf(tookMs, performance.now() - startedMs);
   }
 
-  close(): void {
+  [Symbol.dispose](): void {
     for (const connection of this.#connections) connection.close();
   }
 }

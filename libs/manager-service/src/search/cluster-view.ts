@@ -1,4 +1,4 @@
-import type { ClusterScore, ScopeProblem, Seeker } from '@d7y/cluster-search';
+import type { ClusterOrder, ClusterScore, ScopeProblem, Seeker } from '@d7y/cluster-search';
 import { ClusterSearch } from '@d7y/cluster-search';
 import { scopesOf } from './cluster-documents.ts';
 import type {
@@ -91,6 +91,11 @@ export class ClusterView {
   /** The offered clusters, the one that suits best first. */
   rank(seeker: Seeker): ClusterScore[] {
     return this.#search.rank(seeker);
+  }
+
+  /** The same, without what speaks for each. */
+  order(seeker: Seeker): ClusterOrder {
+    return this.#search.order(seeker);
   }
 
   /** What is of no use in the scopes of clusters. */

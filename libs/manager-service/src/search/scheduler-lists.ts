@@ -8,10 +8,8 @@ import { clusterForDaemons, schedulerForDaemons } from './cluster-messages.ts';
 import type { SchedulerFacts } from './cluster-facts.ts';
 import type { ClusterView, ViewedCluster } from './cluster-view.ts';
 
-/** Of whole answers; an answer names all clusters, so there are as many as there are orders in which clusters suit. */
+/** Of whole answers; an answer names all clusters, so there are as many as there are orders in which clusters suit daemons. */
 const MAX_ANSWER_BYTES = 64 * 2 ** 20;
-/** Daemons of which the order is remembered. */
-const MAX_SEEKERS = 200_000;
 
 /** How often an answer was there, and how often it had to be put together. */
 export interface CacheCounts {
@@ -21,7 +19,8 @@ export interface CacheCounts {
 
 /**
  * Answers to daemons that look for schedulers, encoded. The schedulers of a cluster are encoded once for a view, or taken over from the
- * view before; an answer is those of all clusters in the order of the daemon, and daemons with the same order share it.
+ * view before; an answer is those of all clusters in the order of the daemon, and daemons with the same order share it. Nothing is kept of a
+ * daemon: its order is found faster than it would be in a table of a hundred thousand.
  */
 export class SchedulerLists {
   readonly counts: CacheCounts = { hits: 0, misses: 0 };
@@ -30,12 +29,10 @@ export class SchedulerLists {
   /** What was encoded of a cluster, and from what: it may serve for the next view, too. */
   #parts = new Map<number, EncodedCluster>();
   #byCluster = new Map<number, Buffer>();
-  /** Daemon → its order. Texts are shared by daemons with the same order. */
-  readonly #orders = new LRUCache<string, string>({ max: MAX_SEEKERS });
-  /** Order → answer. */
+  /** Key of an order → answer. */
   readonly #answers = new LRUCache<string, Buffer>({
     maxSize: MAX_ANSWER_BYTES,
-    sizeCalculation: (answer, order) => answer.length + order.length + 1,
+    sizeCalculation: (answer, key) => answer.length + key.length + 1,
   });
 
   constructor(tell: TellProblem) {
@@ -57,23 +54,16 @@ export class SchedulerLists {
   /** The schedulers of all clusters that daemons are sent to, the best cluster for this one first. */
   forSeeker(view: ClusterView, seeker: Seeker): Buffer {
     this.#show(view);
-    const key = `${seeker.ip}\n${seeker.hostname}\n${seeker.idc ?? ''}\n${seeker.location ?? ''}`;
-    let order = this.#orders.get(key);
-    let answer = order === undefined ? undefined : this.#answers.get(order);
+    const order = view.order(seeker);
+    let answer = this.#answers.get(order.key);
     if (answer !== undefined) {
       this.counts.hits++;
       return answer;
     }
     this.counts.misses++;
-    const clusterIds = view.rank(seeker).map(({ clusterId }) => clusterId);
-    order ??= clusterIds.join();
-    this.#orders.set(key, order);
-    answer = this.#answers.get(order);
-    if (answer === undefined) {
-      const parts = clusterIds.flatMap((id) => this.#parts.get(id)?.bytes ?? []);
-      answer = grpcFrame(Buffer.concat(parts));
-      this.#answers.set(order, answer);
-    }
+    const parts = order.clusterIds().flatMap((id) => this.#parts.get(id)?.bytes ?? []);
+    answer = grpcFrame(Buffer.concat(parts));
+    this.#answers.set(order.key, answer);
     return answer;
   }
 
@@ -100,7 +90,6 @@ export class SchedulerLists {
     this.#view = view;
     this.#byCluster.clear();
     if (isSame) return;
-    this.#orders.clear();
     this.#answers.clear();
   }
 }

@@ -1,13 +1,11 @@
 import { connect } from 'node:net';
 import type { Socket } from 'node:net';
+import { FRAME_HEADER_BYTES, FrameReader, GRPC_PREFIX_BYTES, MessageReader, TYPE } from './frame-reader.ts';
 
 const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
-const FRAME_HEADER_BYTES = 9;
-const TYPE = { data: 0, headers: 1, reset: 3, settings: 4, ping: 6, goAway: 7, windowUpdate: 8 } as const;
 const END_STREAM = 0x1;
 const ACK = 0x1;
 const END_HEADERS = 0x4;
-const GRPC_PREFIX_BYTES = 5;
 const LARGEST_WINDOW = 2 ** 31 - 1;
 const DEFAULT_WINDOW = 65_535;
 /** Room for what one read of a socket brings: every connection of a process reads into the same. */
@@ -15,6 +13,7 @@ const READ_BUFFER = Buffer.alloc(256 * 1024);
 
 /** What comes on one call. */
 export interface CallEvents {
+  /** @param bytes valid until it returns: the next read may overwrite them */
   readonly onMessage: (bytes: Buffer) => void;
   /** The server has ended the call, or the connection is gone. */
   readonly onEnd: () => void;
@@ -34,9 +33,12 @@ export interface LeanCall {
  */
 export class LeanConnection {
   readonly #socket: Socket;
-  readonly #calls = new Map<number, CallEvents & { pending: Buffer }>();
+  readonly #calls = new Map<number, OpenCall>();
+  readonly #frames = new FrameReader({
+    data: (id, piece) => this.#calls.get(id)?.messages.push(piece),
+    frame: (type, flags, id, payload) => this.#frame(type, flags, id, payload),
+  });
   #nextStream = 1;
-  #rest: Buffer = Buffer.alloc(0);
   isOpen = true;
 
   private constructor(socket: Socket) {
@@ -50,7 +52,7 @@ export class LeanConnection {
       onread: {
         buffer: READ_BUFFER,
         callback: (length, buffer) => {
-          connection.#read((buffer as Buffer).subarray(0, length));
+          connection.#frames.push((buffer as Buffer).subarray(0, length));
           return true;
         },
       },
@@ -75,7 +77,7 @@ export class LeanConnection {
   call(path: string, message: Uint8Array, events: CallEvents, isWhole = false): LeanCall {
     const id = this.#nextStream;
     this.#nextStream += 2;
-    this.#calls.set(id, { ...events, pending: Buffer.alloc(0) });
+    this.#calls.set(id, { onEnd: events.onEnd, messages: new MessageReader(events.onMessage) });
     this.#socket.write(
       Buffer.concat([
         frame(TYPE.headers, END_HEADERS, id, headersOf(path)),
@@ -111,36 +113,15 @@ export class LeanConnection {
     this.#calls.clear();
   }
 
-  #read(chunk: Buffer): void {
-    const bytes = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
-    let at = 0;
-    while (bytes.length - at >= FRAME_HEADER_BYTES) {
-      const length = bytes.readUIntBE(at, 3);
-      const end = at + FRAME_HEADER_BYTES + length;
-      if (bytes.length < end) break;
-      this.#frame(
-        bytes[at + 3] ?? 0,
-        bytes[at + 4] ?? 0,
-        bytes.readUInt32BE(at + 5) & LARGEST_WINDOW,
-        bytes.subarray(at + FRAME_HEADER_BYTES, end),
-      );
-      at = end;
-    }
-    // What is kept must not lie in the buffer that the next read fills.
-    this.#rest = at === bytes.length ? Buffer.alloc(0) : Buffer.from(bytes.subarray(at));
-  }
-
   #frame(type: number, flags: number, id: number, payload: Buffer): void {
     switch (type) {
-      case TYPE.data:
-        this.#messages(id, payload);
-        break;
       case TYPE.settings:
         if ((flags & ACK) === 0) this.#socket.write(frame(TYPE.settings, ACK, 0, Buffer.alloc(0)));
         return;
       case TYPE.ping:
         if ((flags & ACK) === 0) this.#socket.write(frame(TYPE.ping, ACK, 0, Buffer.from(payload)));
         return;
+      case TYPE.data:
       case TYPE.headers:
       case TYPE.reset:
         break;
@@ -152,19 +133,10 @@ export class LeanConnection {
     this.#calls.delete(id);
     call?.onEnd();
   }
+}
 
-  #messages(id: number, payload: Buffer): void {
-    const call = this.#calls.get(id);
-    if (call === undefined) return;
-    let bytes = call.pending.length === 0 ? payload : Buffer.concat([call.pending, payload]);
-    while (bytes.length >= GRPC_PREFIX_BYTES) {
-      const end = GRPC_PREFIX_BYTES + bytes.readUInt32BE(1);
-      if (bytes.length < end) break;
-      call.onMessage(bytes.subarray(GRPC_PREFIX_BYTES, end));
-      bytes = bytes.subarray(end);
-    }
-    call.pending = bytes.length === 0 ? Buffer.alloc(0) : Buffer.from(bytes);
-  }
+interface OpenCall extends Pick<CallEvents, 'onEnd'> {
+  readonly messages: MessageReader;
 }
 
 function frame(type: number, flags: number, id: number, payload: Uint8Array): Buffer {
