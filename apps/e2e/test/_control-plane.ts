@@ -89,6 +89,8 @@ export interface ControlPlane extends AsyncDisposable {
   preheat(args: Readonly<Record<string, unknown>>, options?: { clusterId?: number; manager?: number }): Promise<number>;
   retry(id: number): Promise<void>;
   job(id: number, manager?: number): Promise<JobAnswer>;
+  /** The last 50 jobs, the newest first. */
+  jobs(): Promise<readonly JobAnswer[]>;
   /** Asks until a job has ended; managers that do not answer meanwhile are asked again. */
   ended(id: number, options?: { manager?: number; timeoutMs?: number }): Promise<JobAnswer>;
 }
@@ -199,6 +201,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   const running = stack.move();
   return {
     ...{ managers, workers, redis, answers, startWorker, job },
+    jobs: () => ask<readonly JobAnswer[]>(0, 'GET', '/oapi/v1/jobs?page=1&per_page=50'),
     schedulerConfig: (clusterId = clusters[0] ?? 1) => ({
       manager: {
         addr: managers[0]?.grpcAddress,

@@ -97,7 +97,9 @@ async function reportOf(started: ChildProgram): Promise<Up> {
 
 interface Published {
   readonly layout: ImageLayout;
-  /** Of its manifest, since a registry of tests speaks HTTP, and a name alone means HTTPS. */
+  /** `127.0.0.1:PORT/test/app:TAG`: whoever reads it finds out that this registry speaks no TLS. */
+  readonly name: string;
+  /** Of its manifest. */
   readonly url: string;
 }
 
@@ -106,7 +108,7 @@ const manifestUrl = (tag: string): string => `${origin.url}/v2/${REPOSITORY}/man
 async function publish(tag: string): Promise<Published> {
   const layout = await makeImage({ dir: join(scratch.path, 'images', tag), tag, seed: tag, layerBytes: LAYERS });
   await pushImage(layout, registry, { repository: REPOSITORY });
-  return { layout, url: manifestUrl(tag) };
+  return { layout, name: `${origin.host}/${REPOSITORY}:${tag}`, url: manifestUrl(tag) };
 }
 
 /** Runs curl as anybody would: with nothing that says who asks. */
@@ -164,7 +166,7 @@ describe('dragonfly up, with neither Redis nor a PostgreSQL of the system', () =
   it('preheats an image onto all nodes for a curl without a token, as soon as it says that it is up', async () => {
     const image = await publish('by-curl');
     origin.log.clear();
-    const { id, status } = await preheatByCurl(image.url);
+    const { id, status } = await preheatByCurl(image.name);
     expect(['WAITING', 'RUNNING']).toContain(status);
     expect(await endOf(id)).toMatchObject({ status: 'SUCCESS', error: null, progress: ALL_DONE });
     // Counted where it must not be zero, too: the bytes came from there.
@@ -175,7 +177,7 @@ describe('dragonfly up, with neither Redis nor a PostgreSQL of the system', () =
 
   it('preheats an image for dfctl, which waits and prints the job', async () => {
     const image = await publish('by-dfctl');
-    const ended = await preheatByDfctl(image.url);
+    const ended = await preheatByDfctl(image.name);
     expect(ended).toMatchObject({ code: 0, stderr: [] });
     const job = JSON.parse(ended.stdout.join('\n')) as JobShown;
     expect(job).toMatchObject({ state: 'SUCCESS', progress: ALL_DONE });

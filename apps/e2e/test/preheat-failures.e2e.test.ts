@@ -1,12 +1,21 @@
-import { setTimeout as delay } from 'node:timers/promises';
-import { blobsOf, smallDisk } from '@d7y/testkit';
+import { once } from 'node:events';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
+import { blobsOf, eventually, smallDisk } from '@d7y/testkit';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { expectEveryByteOnce, type PublishedImage, type PullBench, startPullBench } from './_cluster.ts';
 import { type ControlPlane, type JobAnswer, startControlPlane } from './_control-plane.ts';
+import { type Killable, killNowAndThen, killSeed } from './_kills.ts';
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
 const NANOSECONDS_OF_AN_HOUR = 3.6e12;
+const FULL = process.env['D7Y_TEST_FULL'] === '1';
+/** Of workers, of managers and of Redis each. */
+const KILLS = FULL ? 10 : 1;
+/** After this Harbor takes a manager for gone. */
+const HARBOR_TIMEOUT_MS = 30_000;
+/** For a job through all of them. */
+const MOST_WAIT_MS = 120_000;
 
 const tasksOf = (job: JobAnswer) => {
   const [result] = job.result?.job_states[0]?.results ?? [];
@@ -63,6 +72,27 @@ describe('a layer for which one node has no room', () => {
   });
 });
 
+/** A server that takes connections, and says nothing. */
+async function startSilentServer() {
+  const asked = Promise.withResolvers<void>();
+  const sockets = new Set<Socket>();
+  const server = createServer((socket) => {
+    sockets.add(socket);
+    socket.on('error', () => undefined);
+    asked.resolve();
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return {
+    port: (server.address() as AddressInfo).port,
+    isAsked: asked.promise,
+    async [Symbol.asyncDispose]() {
+      for (const socket of sockets) socket.destroy();
+      server.close();
+      await once(server, 'close');
+    },
+  };
+}
+
 describe('two managers and two workers on one database and one Redis', () => {
   let plane: ControlPlane;
   let bench: PullBench;
@@ -116,43 +146,75 @@ describe('two managers and two workers on one database and one Redis', () => {
     for (const { layout } of images) expectEveryByteOnce(bench.origin, blobsOf(layout));
   });
 
-  /** The first piece of 4 MiB alone takes longer at 1 MiB a second. */
-  const MOST_MS = 2_000;
+  it('take a job in at once whose registry does not answer, and end it with its time', async () => {
+    await using silent = await startSilentServer();
+    const url = `http://127.0.0.1:${silent.port}/v2/test/app/manifests/v1`;
+    const began = performance.now();
+    // As Harbor asks, which hangs up after 30 seconds.
+    const id = await plane.preheat({ type: 'image', url, scope: '', timeout: 3e9 });
+    expect(performance.now() - began).toBeLessThan(HARBOR_TIMEOUT_MS / 2);
+    await silent.isAsked;
+    expect(await plane.job(id)).toMatchObject({ state: 'PENDING', error: null });
+    expect(await plane.ended(id)).toMatchObject({ state: 'FAILURE', error: 'the job took longer than it may' });
+  });
 
-  /** Has an image preheated that takes some seconds, and does `harm` at some moment of them. */
-  async function preheatThrough(tag: string, harm: () => Promise<void>): Promise<void> {
-    const image = await publish(tag);
-    const id = await (async () => {
+  it(
+    `end every job right while workers, managers and Redis are killed at random, ${KILLS} times each`,
+    async () => {
+      const seeded = killSeed();
+      const { workers, managers, redis } = plane;
+      if (redis === undefined) throw new Error('a Redis was asked for');
       using _slow = bench.origin.inject({ path: /\/blobs\//, method: 'GET', fault: { bytesPerSec: MIB } });
-      const asked = await plane.preheat(askFor(bench, tag));
-      await delay(Math.random() * MOST_MS);
-      expect((await plane.job(asked)).state).toBe('PENDING');
-      await harm();
-      expectSuccess(await plane.ended(asked, { timeoutMs: 90_000 }));
-      return asked;
-    })();
-    expectSuccess(await plane.job(id, 1));
-    await expectIsThere(image);
-  }
+      const images: PublishedImage[] = [];
+      const ids: number[] = [];
+      const began = performance.now();
+      const kills: string[] = [];
+      const kill = (name: string, kind: readonly Killable[]): Promise<void> =>
+        killNowAndThen(kind, KILLS, seeded(name), (victims) =>
+          kills.push(`${Math.round(performance.now() - began)} ms: ${victims.join(', ')}`),
+        );
+      let isOver = false;
+      const killing = Promise.all([
+        kill(
+          'workers',
+          workers.map(({ node }) => node),
+        ),
+        kill(
+          'managers',
+          managers.map(({ node }) => node),
+        ),
+        kill('redis', [{ name: 'redis', kill: () => redis.kill(), start: () => redis.restart() }]),
+      ]).finally(() => (isOver = true));
 
-  it('survive kill -9 of both workers in mid-job, and another one goes on', async () => {
-    await preheatThrough('workers', async () => {
-      await Promise.all(plane.workers.map(({ node }) => node.kill()));
-      await plane.workers[0]?.node.start();
-    });
-  });
-
-  it('survive kill -9 of both managers in mid-job', async () => {
-    await preheatThrough('managers', async () => {
-      await Promise.all(plane.managers.map(({ node }) => node.kill()));
-      await Promise.all(plane.managers.map(({ node }) => node.start()));
-    });
-  });
-
-  it('survive kill -9 of Redis in mid-job, with what it had written down', async () => {
-    await preheatThrough('redis', async () => {
-      await plane.redis?.kill();
-      await plane.redis?.restart();
-    });
-  });
+      /** One preheat after the other, each asked of either manager until it answers: with its key it is the same job then, too. */
+      const preheatOnAndOn = async (caller: string): Promise<void> => {
+        const random = seeded(caller);
+        const manager = () => Math.floor(random() * managers.length);
+        do {
+          const tag = `${caller}-${images.length}`;
+          const image = await publish(tag);
+          const body = askFor(bench, tag, { idempotency_key: tag });
+          const id = await eventually(() => plane.preheat(body, { manager: manager() }), { timeoutMs: MOST_WAIT_MS });
+          images.push(image);
+          ids.push(id);
+          expectSuccess(await plane.ended(id, { manager: manager(), timeoutMs: MOST_WAIT_MS }));
+        } while (!isOver);
+      };
+      try {
+        await Promise.all([killing, preheatOnAndOn('first'), preheatOnAndOn('second')]);
+        // None lost, none doubled.
+        expect(new Set(ids).size).toBe(images.length);
+        const listed = await plane.jobs();
+        expect(listed.filter(({ id }) => id >= Math.min(...ids)).map(({ id, state }) => [id, state])).toEqual(
+          ids.toSorted((a, b) => b - a).map((id) => [id, 'SUCCESS']),
+        );
+        for (const { layout } of images) expectEveryByteOnce(bench.origin, blobsOf(layout));
+        for (const image of images) await expectIsThere(image);
+        process.stdout.write(`${images.length} jobs through ${kills.length} kills\n`);
+      } catch (error) {
+        throw new Error(`after kills at\n${kills.join('\n')}`, { cause: error });
+      }
+    },
+    FULL ? 900_000 : 240_000,
+  );
 });

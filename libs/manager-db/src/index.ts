@@ -31,7 +31,6 @@ export type {
   JobTarget,
   LayerName,
   NewLayer,
-  NewPeer,
   NewTarget,
   SchedulerAddress,
   WantedJob,

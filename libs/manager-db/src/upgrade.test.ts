@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from '@jest/globals';
 import { databasesOfTests, NOON } from './_database.ts';
+import { JobIntake } from './jobs/job-intake.ts';
 import { migrate, migrations } from './migrate.ts';
 import type { Database } from './open-database.ts';
 import { readClusterVersion } from './repositories/cluster-set.ts';
-import { JobRepository } from './repositories/jobs.ts';
 import { SchedulerClusterRepository } from './repositories/scheduler-clusters.ts';
 
 const ROWS = readFileSync(new URL('../testdata/rows-after-0000_first.sql', import.meta.url), 'utf8');
@@ -45,17 +45,12 @@ describe.each([
     const columns = new Map([...before].map(([table, [row = {}]]) => [table, Object.keys(row)]));
     expect(await allRows(database, columns)).toEqual(before);
 
-    const job = {
-      taskId: 'group_3',
-      bio: '',
-      type: 'gc',
-      args: {},
-      dedupKey: null,
-      idempotencyKey: null,
-      traceparent: null,
+    const asked = {
+      ...{ groupId: 'group_3', type: 'gc', bio: '', args: {}, userId: 1, clusterIds: [1], seedPeerClusterIds: [] },
+      ...{ dedupKey: '3'.repeat(64), idempotencyKey: undefined, traceparent: undefined, seal: undefined },
+      ...{ now: NOON, deadlineAt: NOON, secretExpiresAt: NOON },
     };
-    const asked = { ...job, userId: 1, deadlineAt: null, schedulerClusterIds: [1], seedPeerClusterIds: [] };
-    expect(await new JobRepository(database.db).submit(asked, NOON)).toMatchObject({ isNew: true, job: { id: 3 } });
+    expect(await new JobIntake(database).accept(asked)).toEqual({ kind: 'accepted', id: 3 });
     await new SchedulerClusterRepository(database.db).update(2, { bio: 'changed' }, NOON);
     expect(await readClusterVersion(database.db)).toBe(42);
   });

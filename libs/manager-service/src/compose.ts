@@ -1,5 +1,11 @@
 import type { Database } from '@d7y/manager-db';
-import { ApplicationRepository, PeerRepository, SchedulerRepository, SeedPeerRepository } from '@d7y/manager-db';
+import {
+  ApplicationRepository,
+  PeerRepository,
+  SchedulerRepository,
+  SeedPeerRepository,
+  TaskHistoryRepository,
+} from '@d7y/manager-db';
 import { createRulesInterceptor, guardOf } from '@d7y/message-rules';
 import type { HttpHandler, Logger, Secret, Telemetry, TlsIdentityFiles } from '@d7y/service-kit';
 import {
@@ -18,10 +24,13 @@ import {
 import { hostname } from 'node:os';
 import type { ManagerConfig } from './config/read-manager-config.ts';
 import { Leadership, type LeaderTask } from './leader/leadership.ts';
+import { rememberTasksTask } from './leader/remember-tasks.ts';
 import { retentionTasks } from './leader/retention.ts';
 import { syncPeersTask } from './leader/sync-peers.ts';
 import { createManagerMetrics } from './observe/manager-metrics.ts';
 import { watchState } from './observe/watch-state.ts';
+import { SchedulerConnections } from './rest/swarm/scheduler-connections.ts';
+import { SwarmListing } from './rest/swarm/swarm-listing.ts';
 import { CallLimit } from './rpc/call-limit.ts';
 import { registerManager } from './rpc/index.ts';
 import { KeepAlives } from './rpc/keep-alive.ts';
@@ -37,6 +46,9 @@ import { VERSION } from './version.ts';
 const DRAIN_MS = 10_000;
 /** A connection without calls is closed after this, as stock managers do. */
 const IDLE_CONNECTION_MS = 600_000;
+
+/** For the tasks of all schedulers together. */
+const TASKS_DEADLINE_MS = 60_000;
 
 /** What tests and the all-in-one program replace. */
 export interface ManagerOverrides {
@@ -122,8 +134,27 @@ export async function startManager(
   const seedPeers = new SeedPeerRepository(database.db);
   const keepAlives = new KeepAlives({ schedulers, seedPeers, clock, logger, stopping: stopping.signal });
   const limit = new CallLimit(server.grpc.requestRateLimit, () => performance.now());
+  // Who proves itself to callers proves itself to schedulers.
+  const schedulerConnection = {
+    tls: identity === undefined ? undefined : () => identity.current,
+    interceptors: createClientInterceptors({ telemetry, metrics }),
+  };
+  const connections = stack.use(new SchedulerConnections(schedulerConnection));
   const tasks: LeaderTask[] = [
     ...retentionTasks({ database, config, clock, logger }),
+    rememberTasksTask({
+      listing: new SwarmListing({
+        async schedulers() {
+          const active = watch.view.activeSchedulers();
+          return await Promise.resolve(
+            active.map(({ clusterId, ...one }) => ({ ...one, schedulerClusterId: clusterId })),
+          );
+        },
+        connect: (ip, port) => connections.to(ip, port),
+        ...{ logger, deadlineMs: TASKS_DEADLINE_MS, maxRows: config.taskHistory.maxTasks },
+      }),
+      ...{ history: new TaskHistoryRepository(database.db), intervalMs: config.taskHistory.interval, clock },
+    }),
     syncPeersTask({
       ...{
         view: () => watch.view,
@@ -132,11 +163,7 @@ export async function startManager(
         clock,
         logger,
       },
-      // Who proves itself to callers proves itself to schedulers.
-      connection: {
-        tls: identity === undefined ? undefined : () => identity.current,
-        interceptors: createClientInterceptors({ telemetry, metrics }),
-      },
+      connection: schedulerConnection,
     }),
   ];
   const leadership = new Leadership({

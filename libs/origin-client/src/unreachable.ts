@@ -13,6 +13,7 @@ const REASONS: Readonly<Record<string, string>> = {
   EPIPE: 'connection reset',
   ENOTFOUND: 'no such host',
   EAI_AGAIN: 'the name cannot be resolved now',
+  ERR_SSL_WRONG_VERSION_NUMBER: 'it speaks no TLS',
   EHOSTUNREACH: 'no route to the host',
   ENETUNREACH: 'no route to the network',
 };
@@ -20,6 +21,9 @@ const REASONS: Readonly<Record<string, string>> = {
 /** Certificates that are not trusted today are not trusted a second later. */
 const UNTRUSTED =
   /^(ERR_TLS_CERT|CERT_|UNABLE_TO_(GET|VERIFY|DECRYPT)|SELF_SIGNED|DEPTH_ZERO|HOSTNAME_MISMATCH|INVALID_CA|PATH_LENGTH)/;
+
+/** Will be the same a moment later: no such name, no TLS, a request that cannot be. */
+const HOPELESS: ReadonlySet<string> = new Set(['ENOTFOUND', 'ERR_SSL_WRONG_VERSION_NUMBER', 'UND_ERR_INVALID_ARG']);
 
 /** Translates what went wrong on the way; errors of our own stay as they are. */
 export function asUnreachable(url: string, error: unknown): DfError {
@@ -36,7 +40,7 @@ export function asUnreachable(url: string, error: unknown): DfError {
 export function isWorthRepeating(error: unknown): boolean {
   if (error instanceof DfError) return false;
   const code = codeOf(error);
-  return code === undefined || (!UNTRUSTED.test(code) && code !== 'ENOTFOUND' && code !== 'UND_ERR_INVALID_ARG');
+  return code === undefined || (!UNTRUSTED.test(code) && !HOPELESS.has(code));
 }
 
 /** Nobody listens there: it says so at once, and mostly still does a moment later. */

@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
-import { JobWork, openDatabase, Sealer } from '@d7y/manager-db';
+import { AuditRepository, JobRepository, JobWork, openDatabase, PeerRepository, Sealer } from '@d7y/manager-db';
 import { createOriginClient } from '@d7y/origin-client';
 import { type Connect, ImageReader } from '@d7y/preheat';
 import { type AdvanceJob, type DoLayer, type QueueAddress, QueueWorkers } from '@d7y/preheat-queue';
@@ -97,6 +97,7 @@ export async function startPreheatWorker(
       guard,
       createOrigin: (tls) =>
         createOriginClient({ guard, tls, logger, tracer: telemetry.tracer, userAgent: `dragonfly/${VERSION}` }),
+      insecureRegistries: preheat.insecureRegistries,
       remedy: 'see preheat in the configuration of the preheat worker',
     }),
   );
@@ -108,6 +109,8 @@ export async function startPreheatWorker(
   });
   const context: JobContext = {
     ...{ work, reader, connect, telemetry, logger, maxLayers: preheat.maxLayers, remoteIp: worker.advertiseIP },
+    ...{ peers: new PeerRepository(database.db), audits: new AuditRepository(database.db) },
+    jobs: new JobRepository(database.db),
     hosts: new ClusterHosts({ work, connect: (address) => schedulers.to(address) }),
     unsealer: config.secrets.key === undefined ? NO_KEY : new Sealer(config.secrets.key),
     trust: { certificates: certificatesOf(preheat.tls.caCert), insecureSkipVerify: preheat.tls.insecureSkipVerify },

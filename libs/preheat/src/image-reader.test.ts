@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { OriginStatusError } from '@d7y/peer-engine';
+import { OriginStatusError, OriginUnreachableError } from '@d7y/peer-engine';
 import { Secret, UpstreamGuard } from '@d7y/service-kit';
 import { describe, expect, it } from '@jest/globals';
 import { ImageReader, type PlatformChoice, type PreheatOrigin } from './image-reader.ts';
@@ -28,7 +28,13 @@ class Documents {
     return this.add({ config: blob(`configuration of ${name}`), layers });
   }
 
-  reader(guard = new UpstreamGuard()): ImageReader {
+  reader(
+    guard = new UpstreamGuard(),
+    {
+      insecureRegistries = [],
+      wrap = (origin) => origin,
+    }: { insecureRegistries?: readonly string[]; wrap?: (origin: PreheatOrigin) => PreheatOrigin } = {},
+  ): ImageReader {
     const answer = (url: string, credentials: object): string => {
       this.asked.push(`${'authorization' in credentials ? 'somebody' : 'nobody'} ${url.slice(PREFIX.length)}`);
       if (this.isPrivate && !('authorization' in credentials)) throw new OriginStatusError(url, 401, {});
@@ -50,7 +56,12 @@ class Documents {
       knownAuthorization: (_url, account) => (account === undefined ? undefined : new Secret('Bearer fresh')),
       [Symbol.asyncDispose]: () => Promise.resolve(),
     };
-    return new ImageReader({ guard, createOrigin: () => origin, remedy: 'see the remedy' });
+    return new ImageReader({
+      guard,
+      createOrigin: () => wrap(origin),
+      remedy: 'see the remedy',
+      insecureRegistries,
+    });
   }
 
   async resolve(choice: PlatformChoice = { platforms: ['linux/amd64'] }, access = NOBODY, reference = 'latest') {
@@ -151,6 +162,87 @@ describe('ImageReader', () => {
       'see the remedy',
     );
     expect(documents.asked).toEqual([]);
+  });
+});
+
+describe('an image that is named without a scheme', () => {
+  /** A registry that speaks http only, and how it was asked. */
+  class PlainOnly extends Documents {
+    /** What meets a TLS connection. */
+    tlsError: Error = failure('ERR_SSL_WRONG_VERSION_NUMBER');
+    readonly sentInClear: string[] = [];
+
+    async resolveAt(url: string, { access = NOBODY, insecureRegistries = [] as string[], isBare = true } = {}) {
+      const { tlsError, sentInClear } = this;
+      const inner = (ask: PreheatOrigin['fetch']): PreheatOrigin['fetch'] => {
+        return async (request, range, options) => {
+          if (request.url.startsWith('https:'))
+            throw new OriginUnreachableError(request.url, 'no', { cause: tlsError });
+          sentInClear.push(...Object.keys(request.credentials));
+          return await ask(request, range, options);
+        };
+      };
+      const reader = this.reader(undefined, { insecureRegistries, wrap: (o) => ({ ...o, fetch: inner(o.fetch) }) });
+      return await reader.resolve(url, { platforms: ['linux/amd64'] }, access, { ...ALWAYS, isBare });
+    }
+  }
+
+  const failure = (code: string) => Object.assign(new Error('no'), { code });
+  const LOOPBACK = 'https://127.0.0.1:5000/v2/team/app/manifests/latest';
+  const DECLARED = 'https://r.example:5000/v2/team/app/manifests/latest';
+
+  function plainOnly(): PlainOnly {
+    const documents = new PlainOnly();
+    for (const [reference, text] of multiArch().byReference) documents.byReference.set(reference, text);
+    return documents;
+  }
+
+  it.each([
+    ['this machine', LOOPBACK, []],
+    ['this machine by name', LOOPBACK.replace('127.0.0.1', 'localhost'), []],
+    ['this machine by IPv6', LOOPBACK.replace('127.0.0.1', '[::1]'), []],
+    ['a host that is declared', DECLARED, ['r.example:5000']],
+  ])('is read by http at %s where no TLS is spoken', async (_where, url, insecureRegistries) => {
+    const { files } = await plainOnly().resolveAt(url, { insecureRegistries });
+    const prefix = url.replace('https:', 'http:').replace('/manifests/latest', '/blobs/');
+    expect(files.map((file) => file.url.startsWith(prefix))).toEqual([true, true, true]);
+  });
+
+  it.each([
+    ['at a host that nobody declared', DECLARED, {}],
+    ['at another port of a host than was declared', DECLARED, { insecureRegistries: ['r.example:80'] }],
+    ['where its URL says https', LOOPBACK, { isBare: false }],
+  ])('is not read in clear %s', async (_where, url, options) => {
+    await expect(plainOnly().resolveAt(url, options)).rejects.toMatchObject({ code: 'ORIGIN_UNREACHABLE' });
+  });
+
+  it.each(['DEPTH_ZERO_SELF_SIGNED_CERT', 'ETIMEDOUT', 'ECONNREFUSED'])(
+    'is not read in clear after %s',
+    async (code) => {
+      const documents = plainOnly();
+      documents.tlsError = failure(code);
+      await expect(documents.resolveAt(LOOPBACK)).rejects.toMatchObject({ code: 'ORIGIN_UNREACHABLE' });
+      expect(documents.asked).toEqual([]);
+    },
+  );
+
+  it('is read by http where no port is named and nobody listens at that of https', async () => {
+    const documents = plainOnly();
+    documents.tlsError = failure('ECONNREFUSED');
+    expect((await documents.resolveAt(LOOPBACK.replace(':5000', ''))).files).toHaveLength(3);
+  });
+
+  it('takes credentials along in clear only to a host that is declared', async () => {
+    const documents = plainOnly();
+    documents.isPrivate = true;
+    await expect(documents.resolveAt(LOOPBACK, { access: SOMEBODY })).rejects.toThrow('preheat.insecureRegistries');
+    expect(documents.sentInClear).toEqual([]);
+    const layer = LOOPBACK.replace('https:', 'http:').replace('manifests/latest', `blobs/${digestOf('shared')}`);
+    const standing = await documents.reader().standing(layer, SOMEBODY, { ...ALWAYS, isBare: true });
+    expect([standing, documents.sentInClear]).toEqual([{ isPrivate: false, credentials: {} }, []]);
+    const insecureRegistries = ['127.0.0.1'];
+    expect((await documents.resolveAt(LOOPBACK, { access: SOMEBODY, insecureRegistries })).isPrivate).toBe(true);
+    expect(documents.sentInClear.length).toBeGreaterThan(0);
   });
 });
 

@@ -11,6 +11,7 @@ import {
 } from '@d7y/oci';
 import { type Origin, OriginStatusError } from '@d7y/peer-engine';
 import { portOf, type Secret, type UpstreamGuard, UpstreamRefusedError } from '@d7y/service-kit';
+import { PlainRegistries, speaksNoTls } from './plain-registries.ts';
 import { type Credentials, isNobody, type OriginAccess, type OriginTls, PreheatRequestError } from './request.ts';
 
 /** A file of an image, as a task. */
@@ -58,11 +59,21 @@ export interface ImageReaderOptions {
   readonly createOrigin: (tls: Readonly<Record<string, OriginTls>>) => PreheatOrigin;
   /** Where somebody looks who wants what the guard refuses, such as "see preheat.upstreams in the configuration of the scheduler". */
   readonly remedy: string;
+  /** Registries that may be spoken to without TLS, credentials included, as globs of `host` or `host:port`. */
+  readonly insecureRegistries?: readonly string[] | undefined;
+}
+
+/** How a request names what it asks for. */
+export interface Naming {
+  readonly signal: AbortSignal;
+  /** Without a scheme, so that a registry which may be plain is asked by http if it speaks no TLS. */
+  readonly isBare?: boolean | undefined;
 }
 
 /** What is preheated where nobody says: what nodes of a cluster usually are. */
 const OWN_ARCHITECTURE = process.arch === 'arm64' ? 'arm64' : 'amd64';
 const MAX_INDEX_DEPTH = 2;
+const EXPECTED_URL = 'url: expected https://REGISTRY/v2/REPOSITORY/manifests/REFERENCE';
 /** Of all platforms together. */
 const MAX_FILES = 10_000;
 /** Layers that only the licence's owner may give out: registries do not have them. */
@@ -72,9 +83,11 @@ const FOREIGN = /\.(?:foreign|nondistributable)\./;
 export class ImageReader implements AsyncDisposable {
   readonly #options: ImageReaderOptions;
   readonly #origin: PreheatOrigin;
+  readonly #plain: PlainRegistries;
 
   constructor(options: ImageReaderOptions) {
     this.#options = options;
+    this.#plain = new PlainRegistries(options.insecureRegistries ?? []);
     this.#origin = options.createOrigin({});
   }
 
@@ -89,7 +102,7 @@ export class ImageReader implements AsyncDisposable {
   }
 
   /**
-   * Every blob of an image: configurations and layers, each once.
+   * Every blob of an image: configurations and layers, each once. Their URLs have the scheme by which the registry is spoken to.
    * @param manifestUrl `https://REGISTRY/v2/REPOSITORY/manifests/REFERENCE`
    * @throws {PreheatRequestError} @throws {OriginStatusError} @throws {OriginUnreachableError} @throws {UpstreamRefusedError}
    */
@@ -97,17 +110,49 @@ export class ImageReader implements AsyncDisposable {
     manifestUrl: string,
     choice: PlatformChoice,
     access: OriginAccess,
-    { signal }: { signal: AbortSignal },
+    { signal, isBare = false }: Naming,
   ): Promise<ResolvedImage> {
     const url = URL.parse(manifestUrl);
-    const path = url === null ? undefined : parseRegistryPath(url.pathname);
-    if (url === null || path?.kind !== 'manifest')
-      throw new PreheatRequestError('url: expected https://REGISTRY/v2/REPOSITORY/manifests/REFERENCE');
+    if (url === null) throw new PreheatRequestError(EXPECTED_URL);
+    try {
+      return await this.#resolveAt(url, choice, access, signal);
+    } catch (error) {
+      const mayBePlain = isBare && url.protocol === 'https:' && this.#plain.mayBePlain(url);
+      if (!mayBePlain || !speaksNoTls(error, url)) throw error;
+      url.protocol = 'http:';
+      return await this.#resolvePlain(url, choice, access, signal);
+    }
+  }
+
+  /** Where nobody has said that credentials may go there in clear, they do not. */
+  async #resolvePlain(url: URL, choice: PlatformChoice, access: OriginAccess, signal: AbortSignal) {
+    const shown = this.#inClear(url, access);
+    try {
+      return await this.#resolveAt(url, choice, shown, signal);
+    } catch (error) {
+      if (shown === access || !isRefusal(error) || statusOf(error) === 404) throw error;
+      const reason = `${url.host} speaks no TLS, so credentials are sent to it only if preheat.insecureRegistries names it`;
+      throw new PreheatRequestError(`url: ${reason}`, { cause: error });
+    }
+  }
+
+  #inClear(url: URL, access: OriginAccess): OriginAccess {
+    return isNobody(access) || this.#plain.isDeclared(url) ? access : { ...access, credentials: {} };
+  }
+
+  async #resolveAt(
+    url: URL,
+    choice: PlatformChoice,
+    access: OriginAccess,
+    signal: AbortSignal,
+  ): Promise<ResolvedImage> {
+    const path = parseRegistryPath(url.pathname);
+    if (path.kind !== 'manifest') throw new PreheatRequestError(EXPECTED_URL);
     this.check(url);
     return this.#asking(url, access, async (origin) => {
       const prefix = `${url.origin}/v2/${path.repository}`;
       const files = new Map<string, ImageFile & { readonly platforms: string[] }>();
-      const { standing, document } = await openDocument(origin, manifestUrl, access, signal);
+      const { standing, document } = await openDocument(origin, url.href, access, signal);
       const reading = { ...access, credentials: standing.credentials };
       for (const { platform, read } of manifestsOf(document, choice)) {
         const { config, layers } = await read((digest) =>
@@ -130,9 +175,10 @@ export class ImageReader implements AsyncDisposable {
    * registry's token is got anew where the last one is about to expire.
    * @throws {OriginStatusError} it refuses both @throws {OriginUnreachableError} @throws {UpstreamRefusedError} @throws {PreheatRequestError}
    */
-  async standing(fileUrl: string, access: OriginAccess, { signal }: { signal: AbortSignal }): Promise<Standing> {
+  async standing(fileUrl: string, given: OriginAccess, { signal, isBare = false }: Naming): Promise<Standing> {
     const url = new URL(fileUrl);
     this.check(url);
+    const access = isBare && url.protocol === 'http:' ? this.#inClear(url, given) : given;
     if (isNobody(access)) return { isPrivate: false, credentials: {} };
     return this.#asking(url, access, async (origin) => {
       const isBlob = parseRegistryPath(url.pathname).kind === 'blob';
@@ -244,13 +290,13 @@ async function openAs(access: OriginAccess, open: (credentials: Credentials) => 
 }
 
 function isRefusal(error: unknown): boolean {
-  const status =
-    error instanceof OriginStatusError
-      ? error.status
-      : error instanceof Error && error.cause instanceof OriginStatusError
-        ? error.cause.status
-        : undefined;
+  const status = statusOf(error);
   return status === 401 || status === 403 || status === 404;
+}
+
+function statusOf(error: unknown): number | undefined {
+  if (error instanceof OriginStatusError) return error.status;
+  return error instanceof Error && error.cause instanceof OriginStatusError ? error.cause.status : undefined;
 }
 
 async function readDocument(

@@ -7,15 +7,18 @@ export { ImageReader } from './image-reader.ts';
 export type {
   ImageFile,
   ImageReaderOptions,
+  Naming,
   PlatformChoice,
   PreheatOrigin,
   ResolvedImage,
   Standing,
 } from './image-reader.ts';
-export { manifestUrlOf } from './manifest-url.ts';
+export { isBareReference, manifestUrlOf } from './manifest-url.ts';
 export { isNobody, PreheatRequestError, taskIdFor, taskIdsOf, toOriginAccess } from './request.ts';
 export type { Credentials, OriginAccess, OriginTls, TaskIdentity } from './request.ts';
 export { MAX_FETCHERS, spread } from './spread.ts';
 export type { Spreading } from './spread.ts';
+export { syncPeers } from './sync-peers.ts';
+export type { PeerBook, SeenPeer, SyncPeersOptions } from './sync-peers.ts';
 export { chooseTargets, inFetchOrder, NoTargetError, PREHEAT_SCOPES } from './targets.ts';
 export type { PreheatHost, PreheatScope, TargetChoice } from './targets.ts';

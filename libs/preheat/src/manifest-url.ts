@@ -1,12 +1,15 @@
 import { apiHostOf, ImageReferenceError, parseImageReference, parseRegistryPath } from '@d7y/oci';
 import { PreheatRequestError } from './request.ts';
 
+/** Whether an image is named as people do, without a scheme. */
+export const isBareReference = (text: string): boolean => !text.includes('://');
+
 /**
  * The URL of a manifest for what people and programs call an image: `nginx`, `ghcr.io/org/app:v1`, `https://HOST/v2/REPOSITORY/manifests/TAG`.
  * @throws {PreheatRequestError}
  */
 export function manifestUrlOf(text: string): string {
-  if (text.includes('://')) {
+  if (!isBareReference(text)) {
     const url = URL.parse(text);
     if (url === null || parseRegistryPath(url.pathname).kind !== 'manifest' || !/^https?:$/.test(url.protocol))
       throw new PreheatRequestError('url: expected https://REGISTRY/v2/REPOSITORY/manifests/REFERENCE');

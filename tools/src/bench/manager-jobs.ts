@@ -1,4 +1,4 @@
-import { JobRepository } from '@d7y/manager-db';
+import { JobIntake, JobRepository } from '@d7y/manager-db';
 import { readProcessUsage, startCluster, tempDir } from '@d7y/testkit';
 import { setTimeout as delay } from 'node:timers/promises';
 import { writeBlob } from './blobs.ts';
@@ -33,8 +33,9 @@ export async function benchManagerJobs({ progress }: BenchOptions): Promise<read
   await plane.reaches(1, fileUrl);
 
   const repository = new JobRepository(plane.database.db);
+  const intake = new JobIntake(plane.database);
   const ended = async () => {
-    while ((await repository.pending()).count > 0) await delay(POLL_MS);
+    while ((await intake.pending({ limit: 1 })).length > 0) await delay(POLL_MS);
   };
   const post = async (number: number): Promise<void> => {
     const args = { type: 'file', url: `${fileUrl}?number=${number}`, scope: 'all_peers' };

@@ -1,4 +1,4 @@
-import { and, asc, eq, inArray, isNull, lt, lte, ne, or, sql } from 'drizzle-orm';
+import { and, asc, eq, inArray, lt, lte, ne, or, sql } from 'drizzle-orm';
 import { NotFoundError } from '../errors.ts';
 import type { Database, Db } from '../open-database.ts';
 import {
@@ -97,7 +97,7 @@ export class JobIntake {
     this.#database = database;
   }
 
-  /** Writes a job, its clusters, its credentials and the message to the queue in one transaction; or says why not. */
+  /** Writes a job, its clusters, its credentials and the message to the queue in one transaction; or says why not. A cluster never takes more than its rate, whoever asks at once. */
   async accept(job: NewJob): Promise<Intake> {
     const { now, idempotencyKey } = job;
     return await this.#database.transaction(async (tx) => {
@@ -106,6 +106,7 @@ export class JobIntake {
           .update(jobs)
           .set({ idempotencyKey: null })
           .where(and(eq(jobs.idempotencyKey, idempotencyKey), lt(jobs.createdAt, new Date(now.getTime() - DAY_MS))));
+      await takeTurns(tx, job.clusterIds);
       const earlier = await duplicateOf(tx, job);
       if (earlier !== undefined) return { kind: 'duplicate', id: earlier };
       const clusters = await clustersOf(tx, job);
@@ -327,6 +328,21 @@ export class JobIntake {
   }
 }
 
+/**
+ * Has requests for clusters that take so many jobs a second be counted one after the other: whoever holds the rows counts and writes, the
+ * next one sees that. Nothing else waits for it.
+ */
+async function takeTurns(tx: Db, clusterIds: readonly number[]): Promise<void> {
+  const { id, config } = schedulerClusters;
+  const isLimited = sql`${config} ->> 'job_rate_limit' is not null`;
+  await tx
+    .select({ id })
+    .from(schedulerClusters)
+    .where(and(isLimited, clusterIds.length === 0 ? undefined : inArray(id, [...clusterIds])))
+    .orderBy(asc(id))
+    .for('no key update');
+}
+
 /** A pending job for the same, or one that came with the same key. */
 async function duplicateOf(tx: Db, { dedupKey, idempotencyKey }: NewJob): Promise<number | undefined> {
   const same = and(eq(jobs.dedupKey, dedupKey), eq(jobs.state, 'PENDING'));
@@ -354,7 +370,7 @@ async function clustersOf(
         where job.created_at > ${since.toISOString()}::timestamptz and job_scheduler_cluster.scheduler_cluster_id = scheduler_cluster.id)`,
     })
     .from(schedulerClusters)
-    .where(wanted.length === 0 ? isNull(sql`null`) : inArray(schedulerClusters.id, wanted))
+    .where(wanted.length === 0 ? undefined : inArray(schedulerClusters.id, wanted))
     .orderBy(asc(schedulerClusters.id));
   const unknown = wanted.find((id) => !rows.some((row) => row.id === id));
   if (unknown !== undefined) return { kind: 'unknownCluster', clusterId: unknown };

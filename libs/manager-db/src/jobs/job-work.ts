@@ -1,15 +1,6 @@
-import { and, asc, count, desc, eq, gt, inArray, lt, notInArray, sql } from 'drizzle-orm';
+import { and, asc, count, desc, eq, inArray, sql } from 'drizzle-orm';
 import type { Database } from '../open-database.ts';
-import {
-  audits,
-  jobLayers,
-  jobs,
-  jobSchedulerClusters,
-  jobSecrets,
-  jobTargets,
-  peers,
-  schedulers,
-} from '../schema/index.ts';
+import { jobLayers, jobs, jobSchedulerClusters, jobSecrets, jobTargets, schedulers } from '../schema/index.ts';
 import type { JsonObject } from '../schema/documents.ts';
 import { schedulerClusters } from '../schema/scheduler-cluster.ts';
 import { asked } from '../translate-error.ts';
@@ -30,7 +21,6 @@ export interface WantedJob {
 
 export type JobLayer = typeof jobLayers.$inferSelect;
 export type JobTarget = typeof jobTargets.$inferSelect;
-export type NewPeer = typeof peers.$inferInsert;
 
 export interface NewLayer {
   readonly schedulerClusterId: number;
@@ -60,7 +50,8 @@ export interface SchedulerAddress {
   readonly port: number;
 }
 
-const DAY_MS = 86_400_000;
+/** Schedulers that are asked where none was heard of lately. */
+const MAX_SILENT = 16;
 /** Rows of one statement. */
 const CHUNK = 1_000;
 
@@ -309,78 +300,26 @@ export class JobWork {
     return rows.map(({ id }) => id);
   }
 
-  /** Schedulers of a cluster that were heard of lately, those that preheat first. */
-  async schedulers(clusterId: number, now: Date): Promise<readonly SchedulerAddress[]> {
-    return await asked(
-      this.#database.db
-        .select({ ip: schedulers.ip, port: schedulers.port })
-        .from(schedulers)
-        .where(and(eq(schedulers.schedulerClusterId, clusterId), gt(schedulers.activeUntil, now)))
-        .orderBy(desc(sql`'preheat' = any(${schedulers.features})`), desc(schedulers.activeUntil), asc(schedulers.id)),
-    );
-  }
-
-  /** Brings the hosts of a cluster up to date with what a scheduler says of them: those not named become inactive, after a day they go. */
-  async mergePeers(clusterId: number, hosts: readonly NewPeer[], now: Date): Promise<void> {
-    const changes = Object.fromEntries(
-      (Object.keys(peers) as (keyof typeof peers)[])
-        .filter((key) => PEER_COLUMNS.has(key))
-        .map((key) => [key, sql.raw(`excluded.${(peers[key] as { name: string }).name}`)]),
-    );
-    for (let from = 0; from < hosts.length; from += CHUNK) {
-      await asked(
-        this.#database.db
-          .insert(peers)
-          .values(hosts.slice(from, from + CHUNK))
-          .onConflictDoUpdate({ target: [peers.hostName, peers.ip, peers.schedulerClusterId], set: changes }),
-      );
-    }
-    const ofCluster = eq(peers.schedulerClusterId, clusterId);
-    await asked(
-      this.#database.db
-        .update(peers)
-        .set({ state: 'inactive', updatedAt: now })
-        .where(and(ofCluster, lt(peers.lastSeenAt, now), eq(peers.state, 'active'))),
-    );
-    await asked(
-      this.#database.db.delete(peers).where(and(ofCluster, lt(peers.lastSeenAt, new Date(now.getTime() - DAY_MS)))),
-    );
-  }
-
   /**
-   * Removes what is old: audits, or jobs that have ended but for the last `keep` preheats.
-   * @returns how many rows
+   * Schedulers of a cluster that were heard of lately, those that preheat first. Where none was, those that were last: managers that are
+   * away hear of nobody, and whoever is asked answers for himself.
    */
-  async purge(what: 'audit' | 'job', before: Date, keep = 100): Promise<number> {
-    const { db } = this.#database;
-    if (what === 'audit') {
-      const gone = await asked(db.delete(audits).where(lt(audits.createdAt, before)).returning({ id: audits.id }));
-      return gone.length;
-    }
-    const newest = db
-      .select({ id: jobs.id })
-      .from(jobs)
-      .where(eq(jobs.type, 'preheat'))
-      .orderBy(desc(jobs.createdAt))
-      .limit(keep);
-    const gone = await asked(
-      db
-        .delete(jobs)
-        .where(
-          and(lt(jobs.createdAt, before), inArray(jobs.state, ['SUCCESS', 'FAILURE']), notInArray(jobs.id, newest)),
-        )
-        .returning({ id: jobs.id }),
+  async schedulers(clusterId: number, now: Date): Promise<readonly SchedulerAddress[]> {
+    const { ip, port, activeUntil, features, id } = schedulers;
+    const rows = await asked(
+      this.#database.db
+        .select({ ip, port, activeUntil })
+        .from(schedulers)
+        .where(eq(schedulers.schedulerClusterId, clusterId))
+        .orderBy(desc(sql`'preheat' = any(${features})`), sql`${activeUntil} desc nulls last`, asc(id)),
     );
-    return gone.length;
+    const lastHeardOf = (row: (typeof rows)[number]): number => row.activeUntil?.getTime() ?? 0;
+    const active = rows.filter((row) => lastHeardOf(row) > now.getTime());
+    const silent = rows.toSorted((a, b) => lastHeardOf(b) - lastHeardOf(a)).slice(0, MAX_SILENT);
+    return (active.length > 0 ? active : silent).map((row) => ({ ip: row.ip, port: row.port }));
   }
 
   #isWanted(id: number, attempt: number) {
     return and(eq(jobs.id, id), eq(jobs.attempt, attempt), eq(jobs.state, 'PENDING'));
   }
 }
-
-/** What a scheduler says anew each time. */
-const PEER_COLUMNS: ReadonlySet<string> = new Set([
-  ...['type', 'port', 'downloadPort', 'proxyPort', 'idc', 'location', 'state', 'os', 'platform', 'platformFamily'],
-  ...['platformVersion', 'kernelVersion', 'gitVersion', 'gitCommit', 'buildPlatform', 'lastSeenAt', 'updatedAt'],
-]);

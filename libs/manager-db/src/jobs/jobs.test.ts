@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { eq } from 'drizzle-orm';
 import { migrateDatabase } from '../migrate-database.ts';
 import { openDatabase, type Database } from '../open-database.ts';
-import { jobOutbox, jobs, jobSecrets, peers, schedulerClusters } from '../schema/index.ts';
+import { jobOutbox, jobs, jobSecrets, schedulerClusters } from '../schema/index.ts';
 import { JobIntake, type JobEnd, type NewJob, type OutboxEntry } from './job-intake.ts';
 import { JobWork } from './job-work.ts';
 
@@ -49,6 +49,7 @@ async function setUp(limits: readonly number[] = [1_000]) {
   const moved = stack.move();
   return {
     ...{
+      address,
       database,
       intake: new JobIntake(database),
       work: new JobWork(database),
@@ -113,6 +114,22 @@ describe('a job that is asked for', () => {
     expect(await rig.intake.accept(newJob())).toEqual({ kind: 'limited', clusterId: narrow });
     expect(await rig.intake.accept(newJob({ clusterIds: [wide] }))).toMatchObject({ kind: 'accepted' });
     expect(await rig.intake.accept(newJob({ now: later(1_500) }))).toMatchObject({ kind: 'accepted' });
+  });
+});
+
+describe('jobs that are asked for at the same moment', () => {
+  it('are never more than a cluster takes in a second, whichever managers are asked', async () => {
+    await using rig = await setUp([1_000, 5]);
+    const [wide = 0, narrow = 0] = rig.clusterIds;
+    await using other = await openDatabase({ address: rig.address });
+    const managers = [rig.intake, new JobIntake(other)];
+    const asked = Array.from({ length: 40 }, (_, number) =>
+      managers[number % 2]?.accept(newJob(number % 4 < 2 ? {} : { clusterIds: [narrow, wide] })),
+    );
+    const kinds = (await Promise.all(asked)).map((taken) => taken?.kind);
+    expect(kinds.filter((kind) => kind === 'accepted')).toHaveLength(5);
+    expect(kinds.filter((kind) => kind === 'limited')).toHaveLength(35);
+    expect(await rig.intake.accept(newJob({ clusterIds: [wide] }))).toMatchObject({ kind: 'accepted' });
   });
 });
 
@@ -209,25 +226,5 @@ describe('the end of a job', () => {
     await rig.intake.end(id, END);
     await rig.intake.forgetSecrets(later(3_600_001));
     expect(await rig.intake.beginAnew(id, options)).toBe('secretGone');
-  });
-});
-
-describe('what schedulers say of hosts', () => {
-  it('replaces what was known; hosts that are gone become inactive and go after a day', async () => {
-    await using rig = await setUp();
-    const [clusterId = 0] = rig.clusterIds;
-    const host = (hostName: string, lastSeenAt: Date) => ({
-      ...{ hostName, ip: '10.0.0.1', port: 1, downloadPort: 1, type: 'normal' as const, state: 'active' as const },
-      ...{ schedulerClusterId: clusterId, lastSeenAt, os: String(lastSeenAt.getTime()) },
-    });
-    await rig.work.mergePeers(clusterId, [host('a', NOW), host('b', NOW)], NOW);
-    await rig.work.mergePeers(clusterId, [host('a', later(1))], later(1));
-    const rows = async () =>
-      (await rig.database.db.select().from(peers).orderBy(peers.hostName)).map(
-        (row) => `${row.hostName} ${row.state} ${row.os}`,
-      );
-    expect(await rows()).toEqual([`a active ${later(1).getTime()}`, `b inactive ${NOW.getTime()}`]);
-    await rig.work.mergePeers(clusterId, [host('a', later(90_000_000))], later(90_000_000));
-    expect(await rows()).toEqual([`a active ${later(90_000_000).getTime()}`]);
   });
 });

@@ -1,4 +1,4 @@
-import { and, desc, eq, inArray, lt } from 'drizzle-orm';
+import { and, desc, eq, inArray, lt, type SQL } from 'drizzle-orm';
 import type { Db } from '../open-database.ts';
 import { taskHistory } from '../schema/index.ts';
 import { asked } from '../translate-error.ts';
@@ -56,21 +56,38 @@ export class TaskHistoryRepository {
     return { rows: found, total };
   }
 
-  /** Removes what nobody has told of since; returns how many, at most `limit` per cluster. */
+  /** Removes what nobody has told of since; returns how many, at most `limit`. */
   async removeUnseen(since: Date, limit: number): Promise<number> {
-    const { schedulerClusterId, taskId, lastSeenAt } = taskHistory;
-    const old = await asked(
-      this.#db.select({ schedulerClusterId, taskId }).from(taskHistory).where(lt(lastSeenAt, since)).limit(limit),
-    );
+    const unseen = this.#db.select(KEY).from(taskHistory).where(lt(taskHistory.lastSeenAt, since)).limit(limit);
+    return await this.#remove(await asked(unseen), lt(taskHistory.lastSeenAt, since));
+  }
+
+  /** Removes what was seen longest ago, but for the last `keep`; returns how many, at most `limit`. */
+  async removeBeyond(keep: number, limit: number): Promise<number> {
+    const beyond = this.#db
+      .select(KEY)
+      .from(taskHistory)
+      .orderBy(desc(taskHistory.lastSeenAt))
+      .offset(keep)
+      .limit(limit);
+    return await this.#remove(await asked(beyond), undefined);
+  }
+
+  /** @param condition what must still be true of them */
+  async #remove(
+    tasks: readonly { readonly schedulerClusterId: number; readonly taskId: string }[],
+    condition: SQL | undefined,
+  ): Promise<number> {
+    const { schedulerClusterId, taskId } = taskHistory;
     let removed = 0;
-    for (const [clusterId, tasks] of Map.groupBy(old, (task) => task.schedulerClusterId)) {
-      const ids = tasks.map((task) => task.taskId);
-      // Not what was seen again in between.
-      const is = and(eq(schedulerClusterId, clusterId), inArray(taskId, ids), lt(lastSeenAt, since));
+    for (const [clusterId, those] of Map.groupBy(tasks, (task) => task.schedulerClusterId)) {
+      const ids = those.map((task) => task.taskId);
+      const is = and(eq(schedulerClusterId, clusterId), inArray(taskId, ids), condition);
       removed += (await asked(this.#db.delete(taskHistory).where(is).returning({ taskId }))).length;
     }
     return removed;
   }
 }
 
+const KEY = { schedulerClusterId: taskHistory.schedulerClusterId, taskId: taskHistory.taskId };
 const FROM_NEW = fromNewRow(taskHistory, ['schedulerClusterId', 'taskId', 'firstSeenAt']);

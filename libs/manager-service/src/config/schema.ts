@@ -183,6 +183,13 @@ export const managerSchema = z.object({
       .default(7 * DAY)
       .describe('how long the audit log is kept'),
   }),
+  taskHistory: section({
+    interval: positiveDuration().default(MINUTE).describe('how often schedulers are asked for their tasks'),
+    retention: positiveDuration()
+      .default(7 * DAY)
+      .describe('how long tasks are told of that no scheduler knows any more'),
+    maxTasks: count().max(10_000_000).default(100_000).describe('of which so many at most'),
+  }),
   schedulers: section({
     retention: positiveDuration()
       .default(30 * MINUTE)

@@ -87,8 +87,7 @@ export class JobClerk implements AsyncDisposable {
     const pending = await intake.pending(heard.length > 0 ? { ids: heard } : {});
     for (let from = 0; from < pending.length; from += LOOKS)
       await Promise.all(pending.slice(from, from + LOOKS).map((job) => this.#settle(job)));
-    if (heard.length === 0) await intake.forgetSecrets(new Date(this.#clock()));
-    else if (this.#ended.size > 0) this.#wakeCompare();
+    if (this.#ended.size > 0) this.#wakeCompare();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

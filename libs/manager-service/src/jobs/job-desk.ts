@@ -1,6 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { DatabaseUnavailableError, isConflict, type Intake, type JobIntake } from '@d7y/manager-db';
-import { manifestUrlOf, PreheatRequestError } from '@d7y/preheat';
+import { isBareReference, manifestUrlOf, PreheatRequestError } from '@d7y/preheat';
 import { lackSecrets, secretContextOf, splitSecrets } from '@d7y/preheat-queue';
 import {
   currentTraceparent,
@@ -124,7 +124,8 @@ export class JobDesk implements Jobs {
 
   /** What can never work is refused while there is somebody to tell. */
   #checked({ type, args: given }: JobRequest): Args {
-    const args = given as Args;
+    // What only this function says.
+    const { reference: _reference, ...args } = given as Args;
     if (!ASKS_ORIGINS.has(type)) return args;
     try {
       const isImage = type === 'get_image_distribution' || args['type'] === 'image';
@@ -133,7 +134,8 @@ export class JobDesk implements Jobs {
       if (isImage) {
         const manifestUrl = manifestUrlOf(url ?? '');
         this.#check(manifestUrl);
-        return { ...args, url: manifestUrl };
+        // The worker may have to find out by which scheme its registry is spoken to.
+        return { ...args, url: manifestUrl, ...(isBareReference(url ?? '') && { reference: url }) };
       }
       for (const one of [...(url === undefined ? [] : [url]), ...urls]) this.#check(one);
       return args;
@@ -178,12 +180,14 @@ function timeoutMsOf({ timeout }: Args): number {
 
 /** Equal for requests that ask for the same, whoever asks. */
 function dedupKeyOf({ type, schedulerClusterIds, seedPeerClusterIds }: JobRequest, args: Args): string {
-  const { password: _password, username: _username, headers, idempotency_key: _key, ...named } = args;
+  const { password: _password, username: _username, headers, idempotency_key: _key, reference, ...named } = args;
   const names = Object.keys((headers as object | undefined) ?? {}).map((name) => name.toLowerCase());
   return sha256(
     canonical([
       type,
       named,
+      // Names of one image are one request; a URL says more than they do.
+      ...(reference === undefined ? [] : ['bare']),
       names.sort(),
       [...new Set(schedulerClusterIds)].sort(),
       [...new Set(seedPeerClusterIds)].sort(),

@@ -84,7 +84,25 @@ describe('a job that is submitted', () => {
     expect(shown).not.toContain('planted');
     expect((await rig.rowOf(id))?.args).toMatchObject({
       url: 'https://ghcr.io/v2/org/app/manifests/v1',
+      reference: 'ghcr.io/org/app:v1',
       password: '[secret]',
+    });
+  });
+
+  it('says that an image was named without a scheme only where it was, whatever the caller says', async () => {
+    await using rig = await setUp(new UpstreamGuard());
+    const named = await rig.desk.submit(request({ ...IMAGE, url: '127.0.0.1:5000/app' }));
+    const url = 'https://127.0.0.1:5000/v2/app/manifests/latest';
+    const byUrl = await rig.desk.submit(request({ ...IMAGE, url, reference: '127.0.0.1:5000/app' }));
+    expect([named.isDuplicate, byUrl.isDuplicate]).toEqual([false, false]);
+    expect([(await rig.rowOf(named.id))?.args, (await rig.rowOf(byUrl.id))?.args]).toEqual([
+      { ...IMAGE, url, reference: '127.0.0.1:5000/app' },
+      { ...IMAGE, url },
+    ]);
+    // Two names of one image.
+    expect(await rig.desk.submit(request({ ...IMAGE, url: '127.0.0.1:5000/app:latest' }))).toEqual({
+      id: named.id,
+      isDuplicate: true,
     });
   });
 

@@ -48,7 +48,7 @@ describe('retentionTasks', () => {
         job: { retention: HOUR_MS } as never,
         audit: { retention: 7 * 24 * HOUR_MS },
         schedulers: { retention: HOUR_MS / 2 },
-        sealingKey: undefined,
+        taskHistory: { retention: HOUR_MS, interval: HOUR_MS, maxTasks: 1 },
       },
     });
     for (const task of tasks) await task.run({ signal });

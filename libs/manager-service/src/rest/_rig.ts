@@ -1,9 +1,10 @@
 /* eslint-disable @typescript-eslint/no-unsafe-assignment -- answers are JSON, whose form is what is tested */
 import type { Route } from '@d7y/manager-api';
 import { OBJECTS, PREFIXES, ROUTES } from '@d7y/manager-api';
-import type { Database } from '@d7y/manager-db';
+import type { Database, JobEnd } from '@d7y/manager-db';
 import {
   hashToken,
+  JobIntake,
   JobRepository,
   makeFirstRows,
   makeToken,
@@ -26,6 +27,7 @@ import { createRest } from './create-rest.ts';
 import type { JobRequest, Jobs, SubmittedJob } from './jobs-port.ts';
 
 export const ROOT_PASSWORD = 'of the root, 1';
+const NEVER = new Date('2999-01-01');
 const KEY = new Secret('a key for tests, of more than 32 bytes');
 
 /** Jobs that are written down, without credentials, and done by nobody; the test says what becomes of them. */
@@ -35,9 +37,11 @@ export class WrittenJobs implements Jobs {
   /** Thrown by the next call. */
   failure: Error | undefined;
   readonly #database: Database;
+  readonly #intake: JobIntake;
 
   constructor(database: Database) {
     this.#database = database;
+    this.#intake = new JobIntake(database);
   }
 
   async submit(request: JobRequest): Promise<SubmittedJob> {
@@ -50,19 +54,20 @@ export class WrittenJobs implements Jobs {
       ...args
     } = request.args as Record<string, unknown>;
     const { type, bio, userId, schedulerClusterIds, seedPeerClusterIds, idempotencyKey } = request;
-    const { job, isNew } = await this.#database.transaction((tx) =>
-      new JobRepository(tx).submit(
-        {
-          ...{ type, bio, args, userId: userId ?? null, schedulerClusterIds, seedPeerClusterIds },
-          taskId: `group_${crypto.randomUUID()}`,
-          dedupKey: hashToken(JSON.stringify([type, args, schedulerClusterIds])),
-          idempotencyKey: idempotencyKey === undefined ? null : hashToken(idempotencyKey),
-          ...{ traceparent: null, deadlineAt: null },
-        },
-        new Date(),
-      ),
+    // How many a cluster takes is another matter.
+    await this.#database.pool.query(
+      `update scheduler_cluster set config = config - 'job_rate_limit' where config ->> 'job_rate_limit' is not null`,
     );
-    return { id: job.id, isDuplicate: !isNew };
+    const now = new Date();
+    const taken = await this.#intake.accept({
+      ...{ type, bio, args, userId, clusterIds: schedulerClusterIds, seedPeerClusterIds },
+      groupId: `group_${crypto.randomUUID()}`,
+      dedupKey: hashToken(JSON.stringify([type, args, schedulerClusterIds])),
+      idempotencyKey: idempotencyKey === undefined ? undefined : hashToken(idempotencyKey),
+      ...{ traceparent: undefined, now, deadlineAt: NEVER, seal: undefined, secretExpiresAt: now },
+    });
+    if (taken.kind !== 'accepted' && taken.kind !== 'duplicate') throw new TypeError(taken.kind);
+    return { id: taken.id, isDuplicate: taken.kind === 'duplicate' };
   }
 
   async cancel(id: number): Promise<void> {
@@ -72,18 +77,24 @@ export class WrittenJobs implements Jobs {
 
   async retry(id: number): Promise<void> {
     await this.#call('retry', id);
-    if ((await new JobRepository(this.#database.db).startAnew(id, null, new Date())) === undefined)
+    const options = { now: new Date(), timeoutMs: () => 60_000, needsSecret: () => false };
+    if ((await this.#intake.beginAnew(id, options)) !== 'begun')
       throw new JobConflictError('only a job that failed can be tried again');
   }
 
   async remove(id: number): Promise<void> {
     await this.#call('remove', id);
-    await new JobRepository(this.#database.db).remove(id);
+    await this.#intake.remove(id);
   }
 
-  async end(id: number, end: Parameters<JobRepository['finish']>[2]): Promise<void> {
-    const jobs = new JobRepository(this.#database.db);
-    await jobs.finish(id, (await jobs.get(id)).attempt, end, new Date());
+  async end(
+    id: number,
+    { result = {}, ...end }: Pick<JobEnd, 'state'> & Partial<Pick<JobEnd, 'phase' | 'error'>> & { result?: object },
+  ): Promise<void> {
+    await this.#intake.end(id, {
+      ...{ phase: end.state, error: undefined, ...end, now: new Date() },
+      result: () => ({ ...result }),
+    });
   }
 
   async #call(name: string, id: number): Promise<void> {

@@ -163,7 +163,7 @@ describe('the commands of the examples', () => {
     );
     expect(JSON.parse(preheat)).toEqual({ id: '2', job_id: 2, status: 'WAITING' });
     expect(rig.jobs.requests[1]?.args).toMatchObject({
-      ...{ url: 'https://harbor.example.com/v2/production/myapp/manifests/v2.0.0', scope: 'all_peers' },
+      ...{ url: 'harbor.example.com/production/myapp:v2.0.0', scope: 'all_peers' },
     });
     expect(JSON.parse(await curl(`${rig.url}/api/v1/preheat/2`))).toMatchObject({
       ...{ id: '2', status: 'WAITING', progress: { layers_total: 0, layers_done: 0, peers_total: 0, peers_done: 0 } },
@@ -179,10 +179,7 @@ describe('the commands of the examples', () => {
       '-d',
       `{"type":"image","url":"${image}"}`,
     );
-    expect(rig.jobs.requests[2]?.args).toEqual({
-      type: 'image',
-      url: 'https://harbor.example.com/v2/library/nginx/manifests/1.25',
-    });
+    expect(rig.jobs.requests[2]?.args).toEqual({ type: 'image', url: image });
     expect(JSON.parse(await curl('-s', `${rig.url}/api/v1/tasks`))).toEqual([]);
     expect(rig.lines.join('')).not.toContain(SECRET);
   });

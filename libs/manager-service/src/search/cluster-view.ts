@@ -72,6 +72,11 @@ export class ClusterView {
     return activeUntilMs !== undefined && activeUntilMs > this.atMs;
   }
 
+  /** Of all clusters. */
+  activeSchedulers(): readonly SchedulerFacts[] {
+    return this.facts.schedulers.filter((scheduler) => this.isActive(scheduler));
+  }
+
   /** Schedulers of an offered cluster that daemons may use. */
   usableSchedulers({ schedulers }: ViewedCluster): readonly SchedulerFacts[] {
     const scheduling = schedulers.filter(({ features }) => features.includes(SCHEDULES));

@@ -1,6 +1,6 @@
 import { createClient, type Transport } from '@connectrpc/connect';
 import { type common, scheduler } from '@d7y/api';
-import type { JobWork } from '@d7y/manager-db';
+import type { JobWork, SchedulerAddress } from '@d7y/manager-db';
 import { DfError } from '@d7y/piece';
 import type { PreheatHost } from '@d7y/preheat';
 
@@ -19,7 +19,7 @@ export interface ClusterHost extends PreheatHost {
 
 export interface ClusterHostsOptions {
   readonly work: Pick<JobWork, 'schedulers'>;
-  readonly connect: (address: { readonly ip: string; readonly port: number }) => Transport;
+  readonly connect: (address: SchedulerAddress) => Transport;
 }
 
 const ASK_TIMEOUT_MS = 10_000;
@@ -45,21 +45,27 @@ export class ClusterHosts {
     return await hosts;
   }
 
+  /** The hosts that one scheduler knows, as of now. @throws {ConnectError} */
+  async listOn(address: SchedulerAddress, { signal }: { signal?: AbortSignal } = {}): Promise<readonly common.Host[]> {
+    const client = createClient(scheduler.Scheduler, this.#options.connect(address));
+    const { hosts } = await client.listHosts(
+      {},
+      { timeoutMs: ASK_TIMEOUT_MS, ...(signal === undefined ? {} : { signal }) },
+    );
+    return hosts;
+  }
+
   async #ask(clusterId: number): Promise<readonly ClusterHost[]> {
-    const { work, connect } = this.#options;
+    const { work } = this.#options;
     const schedulers = await work.schedulers(clusterId, new Date());
-    if (schedulers.length === 0) throw new ClusterUnreachableError(`cluster ${clusterId} has no active scheduler`);
+    if (schedulers.length === 0) throw new ClusterUnreachableError(`cluster ${clusterId} has no scheduler`);
     const failures: unknown[] = [];
     // Daemons choose among the schedulers of their cluster, so each knows some.
     const found = new Map<string, ClusterHost>();
     await Promise.all(
       schedulers.map(async (address) => {
         try {
-          const { hosts } = await createClient(scheduler.Scheduler, connect(address)).listHosts(
-            {},
-            { timeoutMs: ASK_TIMEOUT_MS },
-          );
-          for (const message of hosts) {
+          for (const message of await this.listOn(address)) {
             const { id, type, ip, port, hostname } = message;
             found.set(id, { id, kind: type === 0 ? 'normal' : 'seed', ip, port, hostname, message });
           }

@@ -82,6 +82,12 @@ export const workerSchema = z.object({
       allow: z.array(text()).default([]).describe('registries and origins that may be preheated; empty for all'),
       deny: z.array(text()).default([]).describe('those that may not; wins over `allow`'),
     }),
+    insecureRegistries: z
+      .array(text())
+      .default([])
+      .describe(
+        'registries, as `host` or `host:port`, to which images that are named without a scheme may lead by http, credentials in clear; those of this machine do without credentials',
+      ),
     maxLayers: count().max(10_000).default(1_000).describe('of one job in one cluster'),
     enableTaskIDBasedBlobDigest: z
       .boolean()

@@ -1,6 +1,15 @@
 import { Code, ConnectError, createRouterTransport, type Transport } from '@connectrpc/connect';
 import { type common, dfdaemon, scheduler } from '@d7y/api';
-import { JobIntake, type JobEnd, JobWork, openDatabase, schema } from '@d7y/manager-db';
+import {
+  AuditRepository,
+  type JobEnd,
+  JobIntake,
+  JobRepository,
+  JobWork,
+  openDatabase,
+  PeerRepository,
+  schema,
+} from '@d7y/manager-db';
 import { taskIdFor, ImageReader } from '@d7y/preheat';
 import type { Advance, JobMessage, JobType, LayerMessage, Run } from '@d7y/preheat-queue';
 import { createLogger, noTelemetry, UpstreamGuard } from '@d7y/service-kit';
@@ -65,6 +74,7 @@ export class MemoryDaemon {
 export interface JobRig extends AsyncDisposable {
   readonly work: JobWork;
   readonly intake: JobIntake;
+  readonly peers: PeerRepository;
   readonly daemons: readonly MemoryDaemon[];
   readonly clusterId: number;
   /** Takes a job in. @returns what its queue says */
@@ -82,8 +92,14 @@ export interface JobRig extends AsyncDisposable {
 const NEVER = new AbortController().signal;
 const MINUTE_MS = 60_000;
 
+const IN_TIME = new Date('2100-01-01T00:00:00Z');
+
 /** The steps of a worker on real tables, with a scheduler and daemons in memory. @param names of the daemons */
-export async function startJobRig(databases: TestDatabases, names: readonly string[]): Promise<JobRig> {
+export async function startJobRig(
+  databases: TestDatabases,
+  names: readonly string[],
+  { activeUntil = IN_TIME }: { readonly activeUntil?: Date } = {},
+): Promise<JobRig> {
   await using stack = new AsyncDisposableStack();
   const database = stack.use(await openDatabase({ address: await databases.create() }));
   const { db } = database;
@@ -93,7 +109,6 @@ export async function startJobRig(databases: TestDatabases, names: readonly stri
     .values({ name: 'one', config, clientConfig: {}, seedClientConfig: {} })
     .returning();
   const clusterId = row?.id ?? 0;
-  const activeUntil = new Date('2100-01-01T00:00:00Z');
   await db.insert(schema.schedulers).values({
     ...{ hostName: 'scheduler', ip: '127.0.0.1', port: 1, schedulerClusterId: clusterId },
     ...{ features: ['schedule'], activeUntil },
@@ -117,6 +132,7 @@ export async function startJobRig(databases: TestDatabases, names: readonly stri
   });
   const context: JobContext = {
     ...{ work, reader, hosts: new ClusterHosts({ work, connect: () => swarm }) },
+    ...{ peers: new PeerRepository(db), audits: new AuditRepository(db), jobs: new JobRepository(db) },
     connect: ({ id }) => {
       const daemon = daemons.find(({ name }) => name === id);
       if (daemon === undefined) throw new TypeError(`no daemon ${id}`);
@@ -146,7 +162,7 @@ export async function startJobRig(databases: TestDatabases, names: readonly stri
   let jobs = 0;
   const running = stack.move();
   return {
-    ...{ work, intake, daemons, clusterId, advance, layer },
+    ...{ work, intake, daemons, clusterId, advance, layer, peers: new PeerRepository(db) },
     async accept(type, args, timeoutMs = MINUTE_MS) {
       const now = new Date();
       const taken = await intake.accept({

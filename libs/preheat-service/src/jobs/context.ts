@@ -1,8 +1,8 @@
-import type { JobWork, WantedJob } from '@d7y/manager-db';
-import type { Connect, ImageReader } from '@d7y/preheat';
+import type { AuditRepository, JobRepository, JobWork, WantedJob } from '@d7y/manager-db';
+import type { Connect, ImageReader, PeerBook } from '@d7y/preheat';
 import { joinSecrets, secretContextOf } from '@d7y/preheat-queue';
 import type { Logger, Secret, Telemetry } from '@d7y/service-kit';
-import type { ClusterHost, ClusterHosts } from '../cluster/cluster-hosts.ts';
+import { type ClusterHost, type ClusterHosts, ClusterUnreachableError } from '../cluster/cluster-hosts.ts';
 import type { RegistryTrust } from './preheat-request.ts';
 
 /** Opens what the manager sealed. */
@@ -13,6 +13,9 @@ export interface Unseal {
 /** What work on jobs needs. */
 export interface JobContext {
   readonly work: JobWork;
+  readonly peers: PeerBook;
+  readonly audits: Pick<AuditRepository, 'removeBefore'>;
+  readonly jobs: Pick<JobRepository, 'removeEndedBefore'>;
   readonly hosts: ClusterHosts;
   readonly reader: ImageReader;
   /** To the upload service of a daemon. */
@@ -46,6 +49,13 @@ export function untilDeadline(
     isOver: () => deadlineAt.getTime() <= Date.now(),
   };
 }
+
+/** Tries of what needs a scheduler, while none answers: with their back-off a minute and a half, in which one is started again. */
+const MAX_CLUSTER_TRIES = 8;
+
+/** How often something is tried that failed. @param usual for other reasons than that no scheduler answers */
+export const mostTries = (error: unknown, usual: number): number =>
+  error instanceof ClusterUnreachableError ? MAX_CLUSTER_TRIES : usual;
 
 /** Why something failed, for people: no secrets, no stack. */
 export function reasonOf(error: unknown): string {

@@ -74,6 +74,11 @@ describe('a preheat of files', () => {
     expect([a.downloads.length, b.held.get(taskOf(FILE))]).toEqual([1, true]);
   });
 
+  it('asks a scheduler that no manager has heard of for long, where there is no other', async () => {
+    await using rig = await startJobRig(databases, ['a'], { activeUntil: new Date(0) });
+    expect(await rig.finish(await rig.accept('preheat', ALL))).toEqual({ outcome: 'SUCCESS' });
+  });
+
   it('stops when it is cancelled, and takes that for no failure of a file', async () => {
     await using rig = await startJobRig(databases, ['a']);
     const [daemon] = rig.daemons;
@@ -131,6 +136,17 @@ describe('a question for a task', () => {
       { id: 'a', task_id: taskOf(FILE), host_type: 'normal', IsFinished: true },
       { id: 'c', IsFinished: false },
     ]);
+  });
+});
+
+describe('peers that are brought up to date', () => {
+  it('are those that the schedulers of a cluster name now', async () => {
+    await using rig = await startJobRig(databases, ['a', 'b']);
+    const job = await rig.accept('sync_peers', {});
+    expect(await rig.finish(job)).toEqual({ outcome: 'SUCCESS' });
+    expect(await rig.resultOf(job)).toMatchObject({ peers: 2 });
+    const { rows } = await rig.peers.page({}, { offset: 0, limit: 10 });
+    expect(rows.map(({ hostName, state }) => `${hostName} ${state}`).sort()).toEqual(['a active', 'b active']);
   });
 });
 

@@ -1,8 +1,8 @@
 import { Code, ConnectError, createClient, type Transport } from '@connectrpc/connect';
 import { dfdaemon } from '@d7y/api';
-import type { NewPeer, WantedJob } from '@d7y/manager-db';
+import { inBatches, KEPT_PREHEATS, type WantedJob } from '@d7y/manager-db';
 import { DfError, taskIdOf } from '@d7y/piece';
-import { askWhoHolds, each, PreheatRequestError, taskIdFor, taskIdsOf } from '@d7y/preheat';
+import { askWhoHolds, each, PreheatRequestError, syncPeers, taskIdFor, taskIdsOf } from '@d7y/preheat';
 import {
   type Advance,
   type ClusterOutcome,
@@ -13,15 +13,16 @@ import {
 } from '@d7y/preheat-queue';
 import { safeText } from '@d7y/service-kit';
 import { z } from 'zod';
-import type { ClusterHost } from '../cluster/cluster-hosts.ts';
-import { platformsOf } from '../cluster/cluster-hosts.ts';
-import { argsOf, type JobContext, reasonOf, untilDeadline } from './context.ts';
+import { type ClusterHost, ClusterUnreachableError, platformsOf } from '../cluster/cluster-hosts.ts';
+import { argsOf, type JobContext, mostTries, reasonOf, untilDeadline } from './context.ts';
 import { toAccess, toTaskIdentity } from './preheat-request.ts';
 
 const MAX_TRIES = 3;
 const DEFAULT_PEERS = 500;
 const DEFAULT_LAYERS = 8;
 const STAT_TIMEOUT_MS = 10_000;
+/** Hosts written down at a time. */
+const PEERS_AT_ONCE = 500;
 /** Hosts told of one by one in a result. */
 const MAX_RESULT_HOSTS = 10_000;
 
@@ -32,7 +33,14 @@ const taskArgs = z.looseObject({
   ...{ piece_length: number, filtered_query_params: text, concurrent_peer_count: number },
 });
 const imageArgs = z.looseObject({
-  ...{ url: z.string(), tag: text, application: text, piece_length: number, filtered_query_params: text },
+  ...{
+    url: z.string(),
+    reference: text,
+    tag: text,
+    application: text,
+    piece_length: number,
+    filtered_query_params: text,
+  },
   ...{ username: text, password: text, platform: text, headers: z.record(z.string(), z.string()).optional() },
   ...{ concurrent_layer_count: number, concurrent_peer_count: number },
 });
@@ -52,7 +60,7 @@ export const advanceOther =
     const clusters: ClusterOutcome[] = [];
     let error: string | undefined;
     try {
-      const extra = message.type === 'gc' ? await purge(context, job) : {};
+      const extra = message.type === 'gc' ? await purge(context, job, deadline.signal) : {};
       const inCluster = message.type === 'gc' ? undefined : await workOf(context, message, job, deadline.signal);
       for (const schedulerClusterId of inCluster === undefined ? [] : job.clusterIds) {
         try {
@@ -60,7 +68,8 @@ export const advanceOther =
           clusters.push({ schedulerClusterId, state: 'SUCCESS', details });
         } catch (failure) {
           run.signal.throwIfAborted();
-          if (isTemporary(failure) && !deadline.isOver() && run.tries + 1 < MAX_TRIES) throw failure;
+          if (isTemporary(failure) && !deadline.isOver() && run.tries + 1 < mostTries(failure, MAX_TRIES))
+            throw failure;
           clusters.push({ schedulerClusterId, state: 'FAILURE', error: safeText(reasonOf(failure)), details: {} });
         }
       }
@@ -68,7 +77,7 @@ export const advanceOther =
       return await done(context, job, clusters, error, extra);
     } catch (failure) {
       run.signal.throwIfAborted();
-      if (isTemporary(failure) && !deadline.isOver() && run.tries + 1 < MAX_TRIES) throw failure;
+      if (isTemporary(failure) && !deadline.isOver() && run.tries + 1 < mostTries(failure, MAX_TRIES)) throw failure;
       return await done(context, job, clusters, safeText(reasonOf(failure)), {});
     }
   };
@@ -107,7 +116,7 @@ async function workOf(
     case 'get_image_distribution':
       return await imageDistribution(context, args, job, signal);
     case 'sync_peers':
-      return (clusterId) => syncPeers(context, clusterId);
+      return (clusterId, inTime) => syncPeersOf(context, clusterId, inTime);
     case 'preheat':
     case 'gc':
       throw new TypeError(`${type} is no job of one step`);
@@ -224,7 +233,7 @@ async function imageDistribution(
     args.url,
     { platforms, mayLack: args.platform === undefined },
     toAccess(args, trust),
-    { signal },
+    { signal, isBare: args.reference !== undefined },
   );
   const files = image.files.map(({ url }) => ({
     url,
@@ -248,45 +257,36 @@ async function imageDistribution(
   };
 }
 
-async function syncPeers({ hosts, work }: JobContext, clusterId: number): Promise<Readonly<Record<string, unknown>>> {
-  const now = new Date();
-  const there = await hosts.of(clusterId);
-  const byIdentity = new Map(there.map((host) => [`${host.hostname} ${host.ip}`, toPeer(host, clusterId, now)]));
-  await work.mergePeers(clusterId, [...byIdentity.values()], now);
-  return { peers: byIdentity.size };
-}
-
-function toPeer(
-  { kind, ip, port, hostname: hostName, message }: ClusterHost,
-  schedulerClusterId: number,
-  now: Date,
-): NewPeer {
-  const { downloadPort, proxyPort, os, platform, platformFamily, platformVersion, kernelVersion, network, build } =
-    message;
-  return {
-    ...{
-      schedulerClusterId,
-      hostName,
-      ip,
-      port,
-      downloadPort,
-      proxyPort,
-      os,
-      platform,
-      platformFamily,
-      platformVersion,
-      kernelVersion,
+async function syncPeersOf(
+  { hosts, work, peers, logger }: JobContext,
+  clusterId: number,
+  signal: AbortSignal,
+): Promise<Readonly<Record<string, unknown>>> {
+  const schedulers = await work.schedulers(clusterId, new Date());
+  const { peers: found, silent } = await syncPeers(
+    {
+      ...{ clusterId, schedulers, book: peers, batchSize: PEERS_AT_ONCE, clock: Date.now },
+      listHosts: (scheduler, options) => hosts.listOn(scheduler, options),
+      onSilent: ({ ip, port }, error) =>
+        logger.warn({ err: error, ip, port, clusterId }, 'a scheduler does not say which peers it has'),
     },
-    ...{ type: kind === 'seed' ? 'super' : 'normal', state: 'active', lastSeenAt: now, updatedAt: now },
-    ...{ idc: network?.idc ?? '', location: network?.location ?? '' },
-    ...{ gitVersion: build?.gitVersion ?? '', gitCommit: build?.gitCommit ?? '', buildPlatform: build?.platform ?? '' },
-  };
+    { signal },
+  );
+  if (silent === schedulers.length) throw new ClusterUnreachableError(`no scheduler of cluster ${clusterId} answers`);
+  return { peers: found };
 }
 
 /** Removes what is old; the same everywhere, so no cluster is asked. */
-async function purge({ work, retentionMs }: JobContext, { args }: WantedJob): Promise<{ readonly purged: number }> {
+async function purge(
+  { audits, jobs, retentionMs }: JobContext,
+  { args }: WantedJob,
+  signal: AbortSignal,
+): Promise<{ readonly purged: number }> {
   const { type } = z.looseObject({ type: z.enum(['audit', 'job']) }).parse(args);
-  return { purged: await work.purge(type, new Date(Date.now() - retentionMs[type])) };
+  const before = new Date(Date.now() - retentionMs[type]);
+  const remove = (limit: number): Promise<number> =>
+    type === 'audit' ? audits.removeBefore(before, limit) : jobs.removeEndedBefore(before, KEPT_PREHEATS, limit);
+  return { purged: await inBatches(remove, { signal }) };
 }
 
 function timeOf(at: { readonly seconds: bigint; readonly nanos: number } | undefined): string | null {

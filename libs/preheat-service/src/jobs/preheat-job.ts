@@ -12,7 +12,7 @@ import {
 } from '@d7y/preheat-queue';
 import { safeText, safeUrl } from '@d7y/service-kit';
 import { platformsOf } from '../cluster/cluster-hosts.ts';
-import { argsOf, type JobContext, reasonOf, untilDeadline } from './context.ts';
+import { argsOf, type JobContext, mostTries, reasonOf, untilDeadline } from './context.ts';
 import { type PreheatRequest, toPreheatRequest } from './preheat-request.ts';
 
 /** Tries of the plan, at registries and schedulers that do not answer. */
@@ -41,7 +41,7 @@ export const advancePreheat =
     } catch (error) {
       run.signal.throwIfAborted();
       const isPermanent = error instanceof DfError && !error.retryable;
-      if (!isPermanent && !deadline.isOver() && run.tries + 1 < MAX_PLAN_TRIES) throw error;
+      if (!isPermanent && !deadline.isOver() && run.tries + 1 < mostTries(error, MAX_PLAN_TRIES)) throw error;
       const reason = deadline.isOver() ? 'the job took longer than it may' : safeText(reasonOf(error));
       return await ended(context, job, [], reason);
     }
@@ -111,7 +111,7 @@ async function planOf(
   for (const clusterId of job.clusterIds) wanted.set(clusterId, await platformsIn(context, clusterId, request));
   const platforms = [...new Set([...wanted.values()].flat())];
   const image = await reader.resolve(url, { platforms, mayLack: request.platforms.length === 0 }, request.access, {
-    signal,
+    ...{ signal, isBare: request.isBare },
   });
   const plan = job.clusterIds.flatMap((schedulerClusterId) => {
     const here = wanted.get(schedulerClusterId) ?? [];

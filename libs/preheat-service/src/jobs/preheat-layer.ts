@@ -15,7 +15,7 @@ import {
 import type { LayerMessage, Run } from '@d7y/preheat-queue';
 import { safeText } from '@d7y/service-kit';
 import type { ClusterHost } from '../cluster/cluster-hosts.ts';
-import { argsOf, type JobContext, reasonOf, untilDeadline } from './context.ts';
+import { argsOf, type JobContext, mostTries, reasonOf, untilDeadline } from './context.ts';
 import { nameOf, toLayerMessage, urlOf } from './preheat-job.ts';
 import { type PreheatRequest, toPreheatRequest } from './preheat-request.ts';
 
@@ -69,7 +69,9 @@ export const doLayer =
         run.signal.throwIfAborted();
         const reason = deadline.isOver() ? 'the job took longer than it may' : safeText(reasonOf(error));
         const isFinal =
-          deadline.isOver() || (error instanceof DfError && !error.retryable) || run.tries + 1 >= MAX_LAYER_TRIES;
+          deadline.isOver() ||
+          (error instanceof DfError && !error.retryable) ||
+          run.tries + 1 >= mostTries(error, MAX_LAYER_TRIES);
         await work.setLayer(name, {
           state: isFinal ? 'FAILURE' : 'RETRY',
           error: reason,
@@ -86,7 +88,7 @@ export const doLayer =
 async function bring(context: JobContext, job: WantedJob, layer: JobLayer, signal: AbortSignal): Promise<void> {
   const request = toPreheatRequest(argsOf(context, job), context.trust);
   const url = urlOf(layer, request, context.byDigest);
-  const standing = await context.reader.standing(url, request.access, { signal });
+  const standing = await context.reader.standing(url, request.access, { signal, isBare: request.isBare });
   const bringing = new Bringing(context, nameOf(job.id, layer), request, url, standing.isPrivate, signal);
   await bringing.choose();
   await bringing.askHolders();

@@ -10,6 +10,7 @@ const text = z.string().optional();
 const preheatArgs = z.looseObject({
   type: z.enum(['image', 'file']),
   url: text,
+  reference: text,
   urls: z.array(z.string()).optional(),
   piece_length: z.number().optional(),
   tag: text,
@@ -34,6 +35,8 @@ const preheatArgs = z.looseObject({
 export interface PreheatRequest {
   readonly kind: 'image' | 'file';
   readonly urls: readonly string[];
+  /** The image was named without a scheme. */
+  readonly isBare: boolean;
   readonly platforms: readonly string[];
   readonly identity: TaskIdentity;
   readonly access: OriginAccess;
@@ -93,6 +96,7 @@ export function toPreheatRequest(given: Readonly<Record<string, unknown>>, trust
   const { type: kind, url, urls = [], platform, platforms = [], scope = 'single_seed_peer', ips = [] } = args;
   return {
     kind,
+    isBare: args.reference !== undefined,
     urls: [...new Set([...(url === undefined ? [] : [url]), ...urls])],
     platforms: [...new Set([...(platform === undefined ? [] : [platform]), ...platforms])],
     identity: toTaskIdentity(args),

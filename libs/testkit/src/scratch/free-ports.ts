@@ -1,21 +1,34 @@
-import { type AddressInfo, createServer, type Server } from 'node:net';
+import { randomInt } from 'node:crypto';
+import { createServer, type Server } from 'node:net';
 
-/** Ports handed out by this process; the system may offer one again as soon as it is closed. */
+/**
+ * Where ports are chosen: below those that systems give to outgoing connections by themselves, one of which would else have the port of a
+ * program that is down for a moment.
+ */
+const FIRST_PORT = 27_500;
+const END_PORT = 32_700;
+/** Ports that are tried for each one that is asked for. */
+const MAX_TRIES = 200;
+
+/** Ports handed out by this process: programs may not listen on them yet, or be down for a moment. */
 const taken = new Set<number>();
 
 /**
- * Ports of 127.0.0.1 on which nobody listens, for programs that cannot choose one themselves. All are different, and no call of this
- * process gets one twice.
+ * Ports of 127.0.0.1 on which nobody listens, for programs that cannot choose one themselves, and that have to find it free when they
+ * start again. All are different, and no call of this process gets one twice. Chosen at random, so that processes do not meet.
+ * @throws there is no free port
  */
 export async function freePorts(count: number): Promise<number[]> {
   const servers: Server[] = [];
   const ports: number[] = [];
   try {
-    while (ports.length < count) {
-      const server = await listen();
-      servers.push(server); // stays open until the end, so that the next one differs
-      const { port } = server.address() as AddressInfo;
+    for (let tries = 0; ports.length < count; tries++) {
+      if (tries >= count * MAX_TRIES) throw new Error(`there are no ${count} free ports from ${FIRST_PORT}`);
+      const port = randomInt(FIRST_PORT, END_PORT);
       if (taken.has(port)) continue;
+      const server = await listen(port);
+      if (server === undefined) continue;
+      servers.push(server); // stays open until the end, so that another process does not choose it meanwhile
       taken.add(port);
       ports.push(port);
     }
@@ -31,10 +44,14 @@ export async function freePort(): Promise<number> {
   return port as number;
 }
 
-function listen(): Promise<Server> {
+/** @returns undefined when somebody listens there */
+function listen(port: number): Promise<Server | undefined> {
   return new Promise((resolve, reject) => {
     const server = createServer();
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => resolve(server));
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      if (error.code === 'EADDRINUSE') resolve(undefined);
+      else reject(error);
+    });
+    server.listen(port, '127.0.0.1', () => resolve(server));
   });
 }

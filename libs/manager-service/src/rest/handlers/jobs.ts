@@ -1,6 +1,5 @@
 import type { AnswerOf, RequestOf } from '@d7y/manager-api';
 import { JobRepository, UserRepository } from '@d7y/manager-db';
-import { manifestUrlOf } from '@d7y/preheat';
 import type { Call, Handlers } from '../call.ts';
 import type { Principal } from '../auth/principal.ts';
 import { isRoot, userIdOf } from '../auth/principal.ts';
@@ -88,7 +87,7 @@ export function jobHandlers({ database, jobs, now }: Services): Handlers<JobRout
     async 'preheat.create'(call) {
       const { scheduler_cluster_ids, ...args } = call.body;
       const submission = {
-        ...({ type: 'preheat', args: withManifestUrl(args), bio: '' } as const),
+        ...({ type: 'preheat', args, bio: '' } as const),
         ...{ schedulerClusterIds: scheduler_cluster_ids ?? [], seedPeerClusterIds: [] },
       };
       const id = await submit(call, submission, userIdOf(call.principal));
@@ -108,13 +107,7 @@ const clustersOf = ({ scheduler_cluster_ids, seed_peer_cluster_ids }: JobBody) =
 });
 
 function argsOf(body: JobBody): JobRequest['args'] {
-  if (body.type === 'preheat') return withManifestUrl(body.args);
   return body.args ?? {};
-}
-
-/** An image by its name becomes the URL of its manifest, which is what is stored and compared. */
-function withManifestUrl<Args extends { type: string; url?: string | undefined }>(args: Args): Args {
-  return args.type === 'image' && args.url !== undefined ? { ...args, url: manifestUrlOf(args.url) } : args;
 }
 
 /** Who answers for a job: who asks, or whom root names. @throws {ForbiddenError} */

@@ -1,6 +1,7 @@
 import type { swarmListing } from '@d7y/api';
 import type { AnswerOf } from '@d7y/manager-api';
 import type { TaskHistoryRow } from '@d7y/manager-db';
+import { safeUrl } from '@d7y/service-kit';
 import type { Told } from '../swarm/swarm-listing.ts';
 
 type Task = AnswerOf<'tasks.list'>[number];
@@ -55,6 +56,29 @@ function joined(one: Task, other: Task): Task {
     seedPeerCount: one.seedPeerCount + other.seedPeerCount,
     createdAt: one.createdAt < other.createdAt ? one.createdAt : other.createdAt,
   };
+}
+
+/** Longest id, and longest text of a label, that are kept. */
+const MAX_ID = 256;
+const MAX_LABEL = 1024;
+const MAX_COUNT = 2 ** 31 - 1;
+
+/** A task as it is written down: none whose id does not fit, and no secret of its URL. */
+export function toTaskToRemember(task: Task): Omit<TaskHistoryRow, 'firstSeenAt' | 'lastSeenAt'>[] {
+  const text = (value: string, length: number): string => value.replaceAll('\0', '').slice(0, length);
+  const bytes = (value: number | null) => (value !== null && Number.isSafeInteger(value) ? value : null);
+  const count = (value: number): number => Math.min(value, MAX_COUNT);
+  if (task.id.length > MAX_ID) return [];
+  return [
+    {
+      ...{ schedulerClusterId: task.schedulerClusterId, taskId: task.id, url: text(safeUrl(task.url), MAX_LABEL * 4) },
+      ...{ type: text(task.type, MAX_ID), state: text(task.state, MAX_ID) },
+      ...{ tag: text(task.tag, MAX_LABEL), application: text(task.application, MAX_LABEL) },
+      ...{ contentLength: bytes(task.contentLength), pieceLength: bytes(task.pieceLength) },
+      pieceCount: task.pieceCount !== null && task.pieceCount <= MAX_COUNT ? task.pieceCount : null,
+      ...{ peerCount: count(task.peerCount), seedPeerCount: count(task.seedPeerCount) },
+    },
+  ];
 }
 
 export const toTaskOfHistory = (row: TaskHistoryRow): Task => ({
