@@ -21,7 +21,8 @@ export class PieceSet implements ReadonlyPieceSet {
   #size = 0;
 
   /** @param pieceNumbers what the set starts with */
-  constructor(pieceNumbers: Iterable<number> = []) {
+  constructor(pieceNumbers?: Iterable<number>) {
+    if (pieceNumbers === undefined) return;
     for (const pieceNumber of pieceNumbers) this.add(pieceNumber);
   }
 

@@ -111,7 +111,7 @@ function apply(
       return;
     }
     case KIND.holder: {
-      const holder = toHolder(contentOf(record), at);
+      const holder = toHolder(state, contentOf(record), at);
       state.holders.set(holder.peerId, holder);
       return;
     }
@@ -125,15 +125,17 @@ function apply(
 
 const contentOf = (record: Buffer): unknown => JSON.parse(record.toString('utf8', 1));
 
-/** By hand, not by a schema: there may be hundreds of thousands. */
-function toHolder(fields: unknown, at: number): KeptHolder {
+/**
+ * By hand, not by a schema: there may be hundreds of thousands. They share the ids of hosts and tasks, which are looked up all over again later.
+ */
+function toHolder({ hosts, tasks }: Pick<KeptState, 'hosts' | 'tasks'>, fields: unknown, at: number): KeptHolder {
   const [peerId, hostId, taskId, priority, concurrentPieceCount] = fields as unknown[];
   if (typeof peerId !== 'string' || typeof hostId !== 'string' || typeof taskId !== 'string')
     throw new TypeError('a holder without a name');
   return {
     peerId,
-    hostId,
-    taskId,
+    hostId: hosts.get(hostId)?.facts.id ?? hostId,
+    taskId: tasks.get(taskId)?.id ?? taskId,
     priority: toPriority(Number(priority)),
     concurrentPieceCount: Number(concurrentPieceCount) || DEFAULT_CONCURRENT_PIECES,
     at,
