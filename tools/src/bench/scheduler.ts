@@ -181,7 +181,14 @@ class SchedulerBench implements AsyncDisposable {
     );
     progress(`${result.answered} answers, ${result.origin} of them the origin; ${result.failed} refused`);
     const { peakRssBytes } = this.#scheduler.program.usage();
-    const facts = { hosts, layers: LAYERS, failed: result.failed, origin: result.origin, cpuSeconds };
+    const facts = {
+      hosts,
+      layers: LAYERS,
+      failed: result.failed,
+      origin: result.origin,
+      cpuSeconds,
+      loadCpuSeconds: result.cpuSeconds,
+    };
     return [
       {
         name: `schedulerCrowd${suffix}`,

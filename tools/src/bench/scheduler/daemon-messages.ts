@@ -1,5 +1,6 @@
 import { create, toBinary } from '@bufbuild/protobuf';
 import type { MessageInitShape } from '@bufbuild/protobuf';
+import { BinaryReader, BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import { durationFromMs } from '@bufbuild/protobuf/wkt';
 import { common, scheduler, swarm } from '@d7y/api';
 
@@ -105,17 +106,25 @@ type LinkSaid = NonNullable<MessageInitShape<typeof swarm.LinkRequestSchema>['re
 export const linkMessage = (request: LinkSaid): Uint8Array =>
   toBinary(swarm.LinkRequestSchema, create(swarm.LinkRequestSchema, { request }));
 
-/** A registration on the own stream, as a daemon of ours makes it. */
-export const linkRegistration = (
+const SAID = swarm.LinkRequestSchema.field;
+const ANSWERED = swarm.LinkResponseSchema.field;
+const LINK_REGISTRATIONS = new Map<string, Uint8Array>();
+
+/**
+ * A registration on the own stream, as a daemon of ours makes it. What is the same for all peers of a task is encoded once: ten thousand
+ * daemons in one process must leave the machine to the scheduler.
+ */
+export function linkRegistration(
   peerNumber: number,
   taskId: string,
   peerId: string,
   needBackToSource: boolean,
-): Uint8Array =>
-  linkMessage({
-    case: 'register',
-    value: {
-      ...{ peerNumber, taskId, peerId, priority: 6, needBackToSource, concurrentPieceCount: 8 },
+): Uint8Array {
+  const key = `${taskId}${needBackToSource}`;
+  let common = LINK_REGISTRATIONS.get(key);
+  if (common === undefined) {
+    const message = create(swarm.RegisterSchema, {
+      ...{ taskId, priority: 6, needBackToSource },
       source: {
         url: `https://registry.example/v2/library/bench/blobs/sha256:${taskId}`,
         digest: `sha256:${taskId}`,
@@ -123,5 +132,49 @@ export const linkRegistration = (
       },
       contentLength: BigInt(PIECES * PIECE_LENGTH),
       pieceLength: BigInt(PIECE_LENGTH),
-    },
+    });
+    LINK_REGISTRATIONS.set(key, (common = toBinary(swarm.RegisterSchema, message)));
+  }
+  const { peerNumber: number, peerId: id } = swarm.RegisterSchema.field;
+  return within(SAID.register.number, (writer) => {
+    writer.tag(number.number, WireType.Varint).uint32(peerNumber);
+    writer.tag(id.number, WireType.LengthDelimited).string(peerId);
+    writer.raw(common);
   });
+}
+
+/** That a peer has begun, or has everything. */
+export function linkReport(kind: 'started' | 'finished', peerNumber: number, fromOrigin: boolean): Uint8Array {
+  const fields = { started: swarm.StartedSchema.field, finished: swarm.FinishedSchema.field }[kind];
+  return within(SAID[kind].number, (writer) => {
+    writer.tag(fields.peerNumber.number, WireType.Varint).uint32(peerNumber);
+    if (fromOrigin) writer.tag(fields.fromOrigin.number, WireType.Varint).bool(true);
+  });
+}
+
+function within(field: number, write: (writer: BinaryWriter) => void): Uint8Array {
+  const writer = new BinaryWriter();
+  writer.tag(field, WireType.LengthDelimited).fork();
+  write(writer);
+  return writer.join().finish();
+}
+
+const KINDS = new Map<number, 'parents' | 'origin' | 'none'>([
+  [ANSWERED.offer.number, 'parents'],
+  [ANSWERED.originGrant.number, 'origin'],
+  [ANSWERED.noted.number, 'none'],
+  [ANSWERED.refusal.number, 'none'],
+]);
+
+/** What is said on the own stream, and to which peer: the first field of every answer to one. @returns undefined for everything else */
+export function readLinkAnswer(
+  bytes: Uint8Array,
+): { kind: 'parents' | 'origin' | 'none'; peerNumber: number } | undefined {
+  const reader = new BinaryReader(bytes);
+  const [field] = reader.tag();
+  const kind = KINDS.get(field);
+  if (kind === undefined) return undefined;
+  reader.uint32(); // how long it is
+  reader.tag();
+  return { kind, peerNumber: reader.uint32() };
+}

@@ -39,4 +39,6 @@ export interface LoadResult {
   readonly maxMs: number;
   readonly tookMs: number;
   readonly untilLastAnswerMs: number;
+  /** Processor time of those who asked. */
+  readonly cpuSeconds: number;
 }

@@ -8,8 +8,10 @@ import {
   hostIdOf,
   linkMessage,
   linkRegistration,
+  linkReport,
   peerIdOf,
   peerMessages,
+  readLinkAnswer,
   taskIdOf,
 } from './daemon-messages.ts';
 import { LeanConnection } from './lean-connection.ts';
@@ -68,11 +70,8 @@ class Daemon {
     this.#link = this.#connection.call(LINK, linkMessage({ case: 'open', value }), {
       onMessage: (bytes) => {
         opened.resolve();
-        const { response } = fromBinary(swarm.LinkResponseSchema, bytes);
-        if (response.case === 'offer') this.#hear(response.value.peerNumber, 'parents');
-        else if (response.case === 'originGrant') this.#hear(response.value.peerNumber, 'origin');
-        else if (response.case === 'noted' || response.case === 'refusal')
-          this.#hear(response.value.peerNumber, 'none');
+        const answer = readLinkAnswer(bytes);
+        if (answer !== undefined) this.#hear(answer.peerNumber, answer.kind);
       },
       onEnd: () => {
         opened.reject(new Error('the own stream was refused'));
@@ -127,10 +126,10 @@ class Daemon {
     this.#waiting.set(peerNumber, (answer) => {
       answered(answer);
       const fromOrigin = answer === 'origin';
-      link.send(linkMessage({ case: 'started', value: { peerNumber, fromOrigin } }));
+      link.send(linkReport('started', peerNumber, fromOrigin));
       if (finish && answer !== 'none') {
         this.#waiting.set(peerNumber, () => over.resolve());
-        link.send(linkMessage({ case: 'finished', value: { peerNumber, fromOrigin } }));
+        link.send(linkReport('finished', peerNumber, fromOrigin));
       } else over.resolve();
     });
     link.send(linkRegistration(peerNumber, taskId, peerId, origin));
@@ -198,7 +197,14 @@ function resultOf(
   const sorted = Float64Array.from(millis).sort();
   const at = (share: number) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0;
   const tookMs = performance.now() - startedMs;
-  return { ...totals, p50Ms: at(0.5), p99Ms: at(0.99), maxMs: at(1), tookMs, untilLastAnswerMs: tookMs };
+  return { ...totals, p50Ms: at(0.5), p99Ms: at(0.99), maxMs: at(1), tookMs, untilLastAnswerMs: tookMs, cpuSeconds: 0 };
+}
+
+async function timed(command: LoadCommand): Promise<LoadResult> {
+  const before = process.cpuUsage();
+  const result = await run(command);
+  const { user, system } = process.cpuUsage(before);
+  return { ...result, cpuSeconds: (user + system) / 1e6 };
 }
 
 async function run(command: LoadCommand): Promise<LoadResult> {
@@ -209,7 +215,7 @@ async function run(command: LoadCommand): Promise<LoadResult> {
 }
 
 process.on('message', (command: LoadCommand) => {
-  run(command).then(
+  timed(command).then(
     (result) => process.send?.({ result }),
     (error: unknown) => process.send?.({ error: String(error) }),
   );
