@@ -5,24 +5,6 @@ import type { HostView, ParentRole, PeerView, TaskView } from '@d7y/swarm';
 import { numberIn } from '../messages/field-numbers.ts';
 import { WireWriter } from '../messages/wire-writer.ts';
 
-/** A host that the stream has not heard of yet. */
-export interface NewHost {
-  readonly number: number;
-  readonly facts: HostView['facts'];
-}
-
-/** A parent that the peer has not heard of yet. */
-export interface IntroducedParent {
-  readonly number: number;
-  readonly hostNumber: number;
-  readonly parent: PeerView;
-}
-
-export interface OfferedParent {
-  readonly number: number;
-  readonly role: ParentRole;
-}
-
 const ROLES: Readonly<Record<ParentRole, swarm.ParentRole>> = {
   neighbour: swarm.ParentRole.NEIGHBOUR,
   fallback: swarm.ParentRole.FALLBACK,
@@ -57,28 +39,54 @@ const PARENT = fieldsOf(swarm.ParentInOfferSchema, { number: 'number', role: 'ro
 export const encodedResponse = (response: swarm.LinkResponse['response']): Uint8Array =>
   toBinary(swarm.LinkResponseSchema, create(swarm.LinkResponseSchema, { response }));
 
-/** The answer that nearly every registration gets, as a LinkResponse. */
-export function writeOffer(
-  writer: WireWriter,
-  peerNumber: number,
-  hosts: readonly NewHost[],
-  introduced: readonly IntroducedParent[],
-  parents: readonly OfferedParent[],
-  size: TaskView['size'] | undefined,
-): void {
-  const offer = writer.begin(RESPONSE.offer);
-  writer.number(OFFER.peerNumber, peerNumber);
-  for (const host of hosts) writeHost(writer, host);
-  for (const parent of introduced) writeIntroduced(writer, parent);
-  for (const { number, role } of parents) {
+/** Writes an offer, which nearly every registration gets, parent by parent: parts of different fields may come in any order. */
+export class LinkOfferWriter {
+  readonly #writer: WireWriter;
+  readonly #start: number;
+
+  /** Begins a LinkResponse. */
+  constructor(writer: WireWriter, peerNumber: number) {
+    this.#writer = writer;
+    this.#start = writer.begin(RESPONSE.offer);
+    writer.number(OFFER.peerNumber, peerNumber);
+  }
+
+  /** A host that the stream has not heard of yet. */
+  host(number: number, facts: HostView['facts']): void {
+    const writer = this.#writer;
+    const start = writer.begin(OFFER.hosts);
+    writer.number(HOST.number, number);
+    writer.raw(encodedHost(facts));
+    writer.end(start);
+  }
+
+  /** A parent that the peer has not heard of yet. */
+  introduced(number: number, hostNumber: number, parent: PeerView): void {
+    const writer = this.#writer;
+    const start = writer.begin(OFFER.introduced);
+    writer.number(INTRODUCED.number, number);
+    writer.text(INTRODUCED.peerId, parent.id);
+    writer.number(INTRODUCED.hostNumber, hostNumber);
+    writer.flag(INTRODUCED.isComplete, parent.state === 'Succeeded');
+    writer.flag(INTRODUCED.isPrivate, parent.priority === 3);
+    writer.end(start);
+  }
+
+  /** The next best parent. */
+  parent(number: number, role: ParentRole): void {
+    const writer = this.#writer;
     const start = writer.begin(OFFER.parents);
     writer.number(PARENT.number, number);
     writer.number(PARENT.role, ROLES[role]);
     writer.end(start);
   }
-  writer.number(OFFER.contentLength, size?.contentLength ?? 0);
-  writer.number(OFFER.pieceLength, size?.pieceLength ?? 0);
-  writer.end(offer);
+
+  end(size: TaskView['size'] | undefined): void {
+    const writer = this.#writer;
+    writer.number(OFFER.contentLength, size?.contentLength ?? 0);
+    writer.number(OFFER.pieceLength, size?.pieceLength ?? 0);
+    writer.end(this.#start);
+  }
 }
 
 /** As a LinkResponse. */
@@ -93,7 +101,7 @@ export function writeNoted(writer: WireWriter, peerNumber: number, as: swarm.Not
 const encodedFacts = new WeakMap<HostView['facts'], Uint8Array>();
 const factsWriter = new WireWriter();
 
-function writeHost(writer: WireWriter, { number, facts }: NewHost): void {
+function encodedHost(facts: HostView['facts']): Uint8Array {
   let encoded = encodedFacts.get(facts);
   if (encoded === undefined) {
     factsWriter.text(HOST.id, facts.id);
@@ -104,18 +112,5 @@ function writeHost(writer: WireWriter, { number, facts }: NewHost): void {
     factsWriter.text(HOST.location, facts.location ?? '');
     encodedFacts.set(facts, (encoded = factsWriter.finish()));
   }
-  const start = writer.begin(OFFER.hosts);
-  writer.number(HOST.number, number);
-  writer.raw(encoded);
-  writer.end(start);
-}
-
-function writeIntroduced(writer: WireWriter, { number, hostNumber, parent }: IntroducedParent): void {
-  const start = writer.begin(OFFER.introduced);
-  writer.number(INTRODUCED.number, number);
-  writer.text(INTRODUCED.peerId, parent.id);
-  writer.number(INTRODUCED.hostNumber, hostNumber);
-  writer.flag(INTRODUCED.isComplete, parent.state === 'Succeeded');
-  writer.flag(INTRODUCED.isPrivate, parent.priority === 3);
-  writer.end(start);
+  return encoded;
 }

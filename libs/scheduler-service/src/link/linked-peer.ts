@@ -6,8 +6,7 @@ import type { PeerView, RefusalCode } from '@d7y/swarm';
 import type { Context } from '@opentelemetry/api';
 import type { WireWriter } from '../messages/wire-writer.ts';
 import type { ParentToOffer, PeerChannel } from '../scheduling/peer-channel.ts';
-import type { IntroducedParent, NewHost, OfferedParent } from './answer-writer.ts';
-import { encodedResponse, writeNoted, writeOffer } from './answer-writer.ts';
+import { encodedResponse, LinkOfferWriter, writeNoted } from './answer-writer.ts';
 import type { ToldHosts } from './told-hosts.ts';
 
 /** A child remembers twice as many parents. */
@@ -158,27 +157,23 @@ export class LinkedPeer implements PeerChannel {
   }
 
   #writeOffer(writer: WireWriter, parents: readonly ParentToOffer[], hosts: ToldHosts): void {
-    const introduced: IntroducedParent[] = [];
-    const newHosts: NewHost[] = [];
-    const offered: OfferedParent[] = [];
+    const offer = new LinkOfferWriter(writer, this.number);
     for (const { peer: parent, role } of parents) {
       const known = this.#introduced.indexOf(parent);
-      if (known >= 0) {
-        offered.push({ number: this.#forgotten + known + 1, role });
-        continue;
+      let number = this.#forgotten + known + 1;
+      if (known < 0) {
+        number = this.#forgotten + this.#introduced.push(parent);
+        const { number: hostNumber, isNew } = hosts.numberOf(parent.host);
+        if (isNew) offer.host(hostNumber, parent.host.facts);
+        offer.introduced(number, hostNumber, parent);
       }
-      this.#introduced.push(parent);
-      const number = this.#forgotten + this.#introduced.length;
-      const { number: hostNumber, isNew } = hosts.numberOf(parent.host);
-      if (isNew) newHosts.push({ number: hostNumber, facts: parent.host.facts });
-      introduced.push({ number, hostNumber, parent });
-      offered.push({ number, role });
+      offer.parent(number, role);
     }
+    offer.end(this.peer?.task.size);
     if (this.#introduced.length > MAX_INTRODUCED) {
       this.#forgotten += MAX_INTRODUCED / 2;
       this.#introduced = this.#introduced.slice(MAX_INTRODUCED / 2);
     }
-    writeOffer(writer, this.number, newHosts, introduced, offered, this.peer?.task.size);
   }
 }
 

@@ -1,6 +1,9 @@
+import { create, toBinary } from '@bufbuild/protobuf';
 import type { ServiceImpl } from '@connectrpc/connect';
-import type { swarm } from '@d7y/api';
+import { swarm } from '@d7y/api';
+import { encodedAnswer, grpcFrame } from '@d7y/service-kit';
 import type { Access } from '../access/access.ts';
+import type { Admission } from './admission.ts';
 import type { SwarmDriver } from '../scheduling/swarm-driver.ts';
 import { VERSION } from '../version.ts';
 
@@ -8,11 +11,25 @@ import { VERSION } from '../version.ts';
 const FEATURES = ['link', 'peers'];
 
 /** Processes of ours recognise each other. */
-export const hello = ({ driver, instanceId, access }: { driver: SwarmDriver; instanceId: string; access: Access }) =>
-  ({
-    hello({ instanceId: hostId }, call) {
+export function hello({
+  driver,
+  instanceId,
+  access,
+  admission,
+}: {
+  driver: SwarmDriver;
+  instanceId: string;
+  access: Access;
+  admission: Pick<Admission, 'call'>;
+}): Pick<ServiceImpl<typeof swarm.SwarmService>, 'hello'> {
+  const introduction = create(swarm.HelloResponseSchema, { instanceId, version: VERSION, features: FEATURES });
+  const answer = grpcFrame(toBinary(swarm.HelloResponseSchema, introduction));
+  return {
+    hello: encodedAnswer(swarm.SwarmService.method.hello, ({ instanceId: hostId }, values) => {
+      admission.call();
       // Who asks on behalf of others, such as a tool of an operator, changes nothing.
-      if (hostId !== '' && access.speaksFor(call, hostId)) driver.swarm.hostRecognised(hostId);
-      return { instanceId, version: VERSION, features: FEATURES };
-    },
-  }) satisfies Partial<ServiceImpl<typeof swarm.SwarmService>>;
+      if (hostId !== '' && access.speaksFor({ values }, hostId)) driver.swarm.hostRecognised(hostId);
+      return answer;
+    }),
+  };
+}

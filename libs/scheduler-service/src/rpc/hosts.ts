@@ -1,8 +1,10 @@
 import type { ServiceImpl } from '@connectrpc/connect';
-import type { scheduler } from '@d7y/api';
+import { scheduler } from '@d7y/api';
 import type { Logger } from '@d7y/service-kit';
+import { encodedAnswer, grpcFrame } from '@d7y/service-kit';
 import type { HostView } from '@d7y/swarm';
 import type { Access } from '../access/access.ts';
+import type { Admission } from './admission.ts';
 import { HostNotFoundError, SchedulerOverloadedError } from '../errors.ts';
 import { toHostFacts } from '../messages/host-facts.ts';
 import type { MessageWriter } from '../messages/message-writer.ts';
@@ -14,7 +16,9 @@ import type { SwarmDriver } from '../scheduling/swarm-driver.ts';
 /** More than a scheduler is meant for; bounds one answer. */
 const MAX_LISTED_HOSTS = 100_000;
 
-/** Hosts come, stay, and leave. */
+const DONE = grpcFrame(new Uint8Array());
+
+/** Hosts come, stay, and leave. Announcements come from all of them every few minutes, and all at once when the scheduler has started again. */
 export const hosts = ({
   driver,
   records,
@@ -22,6 +26,7 @@ export const hosts = ({
   metrics,
   logger,
   access,
+  admission,
   onHostAnnounced,
 }: {
   driver: SwarmDriver;
@@ -30,12 +35,14 @@ export const hosts = ({
   metrics: SchedulerMetrics;
   logger: Logger;
   access: Access;
+  admission: Pick<Admission, 'call'>;
   /** Its records are there by then. */
   onHostAnnounced: (host: HostView) => void;
 }): Pick<ServiceImpl<typeof scheduler.Scheduler>, 'announceHost' | 'deleteHost' | 'listHosts'> => ({
-  announceHost(request, context) {
+  announceHost: encodedAnswer(scheduler.Scheduler.method.announceHost, (request, values) => {
+    admission.call();
     const { facts, message } = toHostFacts(request);
-    access.checkAnnounced(context, message);
+    access.checkAnnounced({ values }, message);
     const labels = announcementLabels(message);
     metrics.announceHost.attempt(labels);
     const isNew = driver.swarm.host(facts.id) === undefined;
@@ -55,8 +62,8 @@ export const hosts = ({
       throw new SchedulerOverloadedError('the scheduler knows as many hosts as it can');
     }
     if (isNew) logger.info({ hostId: facts.id, kind: facts.kind, ip: facts.ip, port: facts.port }, 'host announced');
-    return {};
-  },
+    return DONE;
+  }),
 
   deleteHost({ hostId }, context) {
     metrics.leaveHost.attempt();

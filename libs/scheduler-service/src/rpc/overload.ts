@@ -8,8 +8,8 @@ import type { Admission } from './admission.ts';
 /** Streams of one host: more than a daemon downloads at once. */
 const MAX_STREAMS_PER_HOST = 1_024;
 
-/** Streams whose first message is judged by itself, when it is known who speaks. */
-const JUDGED_LATER: ReadonlySet<string> = new Set(['AnnouncePeer', 'Link']);
+/** Streams whose first message is judged by itself, when it is known who speaks, and calls that do without interceptors. */
+const JUDGED_LATER: ReadonlySet<string> = new Set(['AnnouncePeer', 'Link', 'AnnounceHost', 'Hello']);
 
 /** Turns down calls that come too fast. */
 export const createCallLimit =
