@@ -1,4 +1,13 @@
 const NONE = -1;
+/** Of each event one row, so that it is looked up in one place of memory. */
+const ROW_BITS = 2;
+const NEXT = 0;
+const PREVIOUS = 1;
+/** The spoke it hangs on, the one aside among them, or NONE. */
+const SPOKE = 2;
+const DUE = 3;
+/** What lies further ahead comes then. */
+const LAST_TICK = 2 ** 31 - 1;
 
 /**
  * A queue of events by time, in ticks. Each event is a number that its owner gives; it is in the queue at most once. Setting, moving and
@@ -9,11 +18,7 @@ export class EventWheel {
   readonly #spokes: number;
   readonly #heads: Int32Array;
   readonly #tails: Int32Array;
-  #next: Int32Array;
-  #previous: Int32Array;
-  /** The spoke an event hangs on, the one aside among them, or NONE. */
-  #spokeOf: Int32Array;
-  #dueTick: Float64Array;
+  #rows: Int32Array;
   #nowTick = 0;
   #size = 0;
 
@@ -22,10 +27,7 @@ export class EventWheel {
     this.#spokes = spokes;
     this.#heads = new Int32Array(spokes + 1).fill(NONE);
     this.#tails = new Int32Array(spokes + 1).fill(NONE);
-    this.#next = new Int32Array(capacity);
-    this.#previous = new Int32Array(capacity);
-    this.#spokeOf = new Int32Array(capacity).fill(NONE);
-    this.#dueTick = new Float64Array(capacity);
+    this.#rows = new Int32Array(capacity << ROW_BITS).fill(NONE);
   }
 
   get size(): number {
@@ -34,39 +36,35 @@ export class EventWheel {
 
   /** Makes room for events up to this number. */
   grow(capacity: number): void {
-    if (capacity <= this.#next.length) return;
-    const widened = <T extends Int32Array | Float64Array>(made: T, from: T): T => {
-      made.set(from);
-      return made;
-    };
-    this.#next = widened(new Int32Array(capacity), this.#next);
-    this.#previous = widened(new Int32Array(capacity), this.#previous);
-    this.#spokeOf = widened(new Int32Array(capacity).fill(NONE), this.#spokeOf);
-    this.#dueTick = widened(new Float64Array(capacity), this.#dueTick);
+    if (capacity << ROW_BITS <= this.#rows.length) return;
+    const rows = new Int32Array(capacity << ROW_BITS).fill(NONE);
+    rows.set(this.#rows);
+    this.#rows = rows;
   }
 
   isSet(event: number): boolean {
-    return this.#spokeOf[event] !== NONE;
+    return this.#rows[(event << ROW_BITS) + SPOKE] !== NONE;
   }
 
   /** When the event comes, as it was last set. */
   tickOf(event: number): number {
-    return this.#dueTick[event];
+    return this.#rows[(event << ROW_BITS) + DUE];
   }
 
   /** Sets or moves an event. What is set into the past comes now. */
   set(event: number, atTick: number): void {
-    const tick = Math.max(Math.ceil(atTick), this.#nowTick);
-    if (this.#spokeOf[event] !== NONE) {
-      if (this.#dueTick[event] === tick) return;
+    const tick = Math.min(Math.max(Math.ceil(atTick), this.#nowTick), LAST_TICK);
+    const row = event << ROW_BITS;
+    if (this.#rows[row + SPOKE] !== NONE) {
+      if (this.#rows[row + DUE] === tick) return;
       this.#unlink(event);
     }
-    this.#dueTick[event] = tick;
+    this.#rows[row + DUE] = tick;
     this.#link(event, this.#spokeFor(tick));
   }
 
   cancel(event: number): void {
-    if (this.#spokeOf[event] !== NONE) this.#unlink(event);
+    if (this.isSet(event)) this.#unlink(event);
   }
 
   /** Takes the next event of this tick; ticks may be passed over only when nothing is due in them. @returns -1 when there is none left */
@@ -83,8 +81,9 @@ export class EventWheel {
       if ((this.#nowTick & (this.#spokes / 2 - 1)) !== 0) continue;
       let event = this.#heads[this.#spokes];
       while (event !== NONE) {
-        const following = this.#next[event];
-        const spoke = this.#spokeFor(this.#dueTick[event]);
+        const row = event << ROW_BITS;
+        const following = this.#rows[row + NEXT];
+        const spoke = this.#spokeFor(this.#rows[row + DUE]);
         if (spoke !== this.#spokes) {
           this.#unlink(event);
           this.#link(event, spoke);
@@ -99,25 +98,29 @@ export class EventWheel {
   }
 
   #link(event: number, spoke: number): void {
+    const rows = this.#rows;
+    const row = event << ROW_BITS;
     const tail = this.#tails[spoke];
-    this.#spokeOf[event] = spoke;
-    this.#previous[event] = tail;
-    this.#next[event] = NONE;
+    rows[row + SPOKE] = spoke;
+    rows[row + PREVIOUS] = tail;
+    rows[row + NEXT] = NONE;
     if (tail === NONE) this.#heads[spoke] = event;
-    else this.#next[tail] = event;
+    else rows[(tail << ROW_BITS) + NEXT] = event;
     this.#tails[spoke] = event;
     this.#size++;
   }
 
   #unlink(event: number): void {
-    const spoke = this.#spokeOf[event];
-    const next = this.#next[event];
-    const previous = this.#previous[event];
+    const rows = this.#rows;
+    const row = event << ROW_BITS;
+    const spoke = rows[row + SPOKE];
+    const next = rows[row + NEXT];
+    const previous = rows[row + PREVIOUS];
     if (previous === NONE) this.#heads[spoke] = next;
-    else this.#next[previous] = next;
+    else rows[(previous << ROW_BITS) + NEXT] = next;
     if (next === NONE) this.#tails[spoke] = previous;
-    else this.#previous[next] = previous;
-    this.#spokeOf[event] = NONE;
+    else rows[(next << ROW_BITS) + PREVIOUS] = previous;
+    rows[row + SPOKE] = NONE;
     this.#size--;
   }
 }

@@ -40,6 +40,19 @@ export interface DaemonRules {
   readonly reportIntervalMs: number;
 }
 
+/** How a stock daemon behaves, and what its scheduler gives it; as published, unless something is to be found out. */
+export interface StockRules {
+  /** Pieces a download asks for at the same time. */
+  readonly concurrency: number;
+  /** A piece is taken up once all parents have it, or so many ms after the first one has. */
+  readonly collectMs: number;
+  /** Of what was taken up: the first, or any. */
+  readonly order: 'announced' | 'random';
+  /** Parents of a download, and peers that the scheduler draws to find them. */
+  readonly parents: number;
+  readonly sample: number;
+}
+
 export interface Settings {
   readonly scenario: ScenarioName;
   readonly policy: PolicyName;
@@ -81,6 +94,7 @@ export interface Settings {
   /** How long a restarting scheduler is away, in ms. */
   readonly schedulerDownMs: number;
   readonly daemon: DaemonRules;
+  readonly stock: StockRules;
 }
 
 export const DEFAULT_DAEMON_RULES: DaemonRules = {
@@ -94,6 +108,14 @@ export const DEFAULT_DAEMON_RULES: DaemonRules = {
   hotPieces: true,
   originLookAhead: 8,
   reportIntervalMs: 150,
+};
+
+export const DEFAULT_STOCK_RULES: StockRules = {
+  concurrency: 8,
+  collectMs: 100,
+  order: 'announced',
+  parents: 3,
+  sample: 15,
 };
 
 const DEFAULTS: Settings = {
@@ -121,6 +143,7 @@ const DEFAULTS: Settings = {
   schedulerRestartAt: undefined,
   schedulerDownMs: 1000,
   daemon: DEFAULT_DAEMON_RULES,
+  stock: DEFAULT_STOCK_RULES,
 };
 
 /** Parents that a simulated download has room for. */
@@ -151,13 +174,17 @@ export const SCENARIOS: Readonly<
   layers: { about: 'thirty tasks at once', settings: { tasks: 30, peers: 300 } },
 };
 
-export type SettingsInput = Partial<Omit<Settings, 'daemon' | 'scenario'>> & { readonly daemon?: Partial<DaemonRules> };
+export type SettingsInput = Partial<Omit<Settings, 'daemon' | 'stock' | 'scenario'>> & {
+  readonly daemon?: Partial<DaemonRules>;
+  readonly stock?: Partial<StockRules>;
+};
 
 /** The settings of a scenario, with what is given in place of its own. */
 export function settingsOf(scenario: ScenarioName, given: SettingsInput = {}): Settings {
-  const { daemon, ...rest } = given;
+  const { daemon, stock, ...rest } = given;
   const { settings } = SCENARIOS[scenario];
-  return { ...DEFAULTS, ...settings, ...rest, scenario, daemon: { ...DEFAULT_DAEMON_RULES, ...daemon } };
+  const rules = { daemon: { ...DEFAULT_DAEMON_RULES, ...daemon }, stock: { ...DEFAULT_STOCK_RULES, ...stock } };
+  return { ...DEFAULTS, ...settings, ...rest, scenario, ...rules };
 }
 
 /**

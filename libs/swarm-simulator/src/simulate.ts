@@ -10,7 +10,11 @@ export interface SimulatePorts {
 
 /** Runs one swarm from the first request to the last verified byte. The same settings give the same outcome, but for processor time. */
 export function simulate(settings: Settings, { cpuMs }: SimulatePorts): Outcome {
-  const policy = settings.policy === 'mesh' ? meshPolicy : upstreamPolicy();
+  const { parents, sample } = settings.stock;
+  const policy =
+    settings.policy === 'mesh'
+      ? meshPolicy
+      : upstreamPolicy({ candidateParentLimit: parents, filterParentLimit: sample });
   const swarmOptions = { policy, ownCandidateParentLimit: settings.daemon.parents, maxHosts: 1_000_000 };
   return new Simulation(settings, { swarmOptions, cpuMs }).run();
 }

@@ -4,28 +4,17 @@
 // child reads its parents' logs of (piece, time) as far as word can have reached it. The scheduler is the real one, behind latency.
 import type { ReadonlyPieceSet } from '@d7y/piece';
 import { PieceSet } from '@d7y/piece';
-import type { Decision, LinkLoad, OfferedParent, PickedPiece, PickRule, Reveal, SwarmOptions } from '@d7y/swarm';
-import {
-  drawChild,
-  isOpenForTurns,
-  mayGiveTurn,
-  mayTakeTurn,
-  PiecePicker,
-  slowAfterMs,
-  Steering,
-  Swarm,
-  TURN_RULES,
-  typicalDuration,
-} from '@d7y/swarm';
+import type { Decision, OfferedParent, PickedPiece, PickRule, Reveal, SwarmOptions } from '@d7y/swarm';
+import { drawChild, PiecePicker, Steering, Swarm, TURN_RULES } from '@d7y/swarm';
 import { ChildLists } from './child-lists.ts';
 import { EventWheel } from './event-wheel.ts';
+import { HostLinks } from './host-links.ts';
 import { LinkShares } from './link-shares.ts';
 import { seededRandom } from './random.ts';
 import type { Settings } from './settings.ts';
 import { optimumMs } from './settings.ts';
+import { TICKS_PER_MS } from './ticks.ts';
 
-/** Virtual time goes in ticks of 20 µs. */
-export const TICKS_PER_MS = 50;
 const SWARM_TICK_MS = 100;
 /** Parents that a member has at once, at most. */
 const SLOT_BITS = 4;
@@ -46,11 +35,13 @@ const SAME_ZONE_WEIGHT = 4;
 /** A turn is taken so much later than would just do: two pieces that overlap slow each other down. */
 const SAFETY_TICKS = 3;
 const ALL_SLOTS = (1 << SLOTS) - 1;
+/** Beside the bits of the slots. */
+const IS_HUNGRY = 1 << SLOTS;
 const NO_PIECE = 65535;
+const PIECE_NUMBERS = 65_536;
+const PIECE_MASK = PIECE_NUMBERS - 1;
 const ANYTHING = { isNews: false };
 const NEWS = { isNews: true };
-/** Stock daemons take a piece from anybody who has it after so long, before that only once all parents have it. */
-const STOCK_COLLECT_MS = 100;
 const STEERING_TICK_MS = 250;
 /** Fallbacks are asked when nothing was under way for so long. */
 const FALLBACK_AFTER_MS = 500;
@@ -157,34 +148,20 @@ export class Simulation {
   readonly #rateOf: Float64Array;
   readonly #queueHead: Int32Array;
   readonly #queueTail: Int32Array;
-  /** Offered or promised, and not yet sent. */
-  readonly #promised: Int32Array;
-  /** Sent or received at this moment, but for what is nearly over. */
-  readonly #sending: Int32Array;
-  readonly #receiving: Int32Array;
-  /** Taken up, and not yet coming. */
-  readonly #expecting: Int32Array;
-  /** When the last piece began on a link, and how many ticks one takes of late; 0 while unknown. */
-  readonly #upBeganTick: Float64Array;
-  readonly #downBeganTick: Float64Array;
-  readonly #upTypical: Float32Array;
-  readonly #downTypical: Float32Array;
-  /** Since when it takes offers of turns; the negative of since when it does not. */
-  readonly #openness: Float64Array;
+  readonly #links: HostLinks;
 
   // Members.
   readonly #state: Uint8Array;
   readonly #have: Uint32Array;
   readonly #wanted: Uint32Array;
   readonly #missing: Int32Array;
-  readonly #logPiece: Uint16Array;
-  readonly #logTick: Uint32Array;
-  readonly #logSlotParent: Int32Array;
+  /** Of each member what it got, in order: tick × 65,536 + piece; behind the last, Infinity. */
+  readonly #log: Float64Array;
+  readonly #logParent: Int32Array;
   readonly #logCount: Int32Array;
   readonly #reported: Int32Array;
   readonly #isReporting: Uint8Array;
   readonly #outstanding: Int32Array;
-  readonly #isHungry: Uint8Array;
   /** Slots of parents that are there for what neighbours do not bring: those still at rest, and those that are asked. */
   readonly #fallbacks: Uint32Array;
   readonly #calledFallbacks: Uint32Array;
@@ -217,9 +194,9 @@ export class Simulation {
   // Edges: member × slot.
   readonly #edgeParent: Int32Array;
   readonly #edgeCursor: Uint16Array;
-  /** Of each member: the slots whose parents have logged more than was read. */
-  readonly #news: Uint32Array;
-  readonly #edgeReady: Float64Array;
+  /** Of each member: the slots whose parents have logged more than was read, and whether it waits for such news. */
+  readonly #news: Int32Array;
+  readonly #edgeReady: Int32Array;
   readonly #children: ChildLists;
 
   // Transfers.
@@ -281,7 +258,7 @@ export class Simulation {
     this.#isZoned = settings.zones > 1;
     this.#latencyTicks = settings.latencyMs * TICKS_PER_MS;
     this.#zoneLatencyTicks = settings.zoneLatencyMs * TICKS_PER_MS;
-    this.#concurrency = settings.daemon.concurrency;
+    this.#concurrency = this.#isMesh ? settings.daemon.concurrency : settings.stock.concurrency;
     this.#lanes = this.#concurrency + MAX_HEDGES;
 
     this.#zoneOf = new Uint8Array(hosts + 1);
@@ -291,29 +268,19 @@ export class Simulation {
     this.#rateOf = new Float64Array(hosts + 1);
     this.#queueHead = new Int32Array(hosts).fill(NONE);
     this.#queueTail = new Int32Array(hosts).fill(NONE);
-    this.#promised = new Int32Array(hosts + 1);
-    this.#sending = new Int32Array(hosts + 1);
-    this.#receiving = new Int32Array(hosts);
-    this.#expecting = new Int32Array(hosts);
-    this.#upBeganTick = new Float64Array(hosts);
-    this.#downBeganTick = new Float64Array(hosts);
-    this.#upTypical = new Float32Array(hosts);
-    this.#downTypical = new Float32Array(hosts);
-    this.#openness = new Float64Array(hosts);
+    this.#links = new HostLinks(hosts);
     this.#turns = new EventWheel(hosts);
 
     this.#state = new Uint8Array(members);
     this.#have = new Uint32Array(members * words);
     this.#wanted = new Uint32Array(members * words);
     this.#missing = new Int32Array(members);
-    this.#logPiece = new Uint16Array(members * pieces);
-    this.#logTick = new Uint32Array(members * pieces);
-    this.#logSlotParent = new Int32Array(members * pieces);
+    this.#log = new Float64Array(members * (pieces + 1)).fill(Infinity);
+    this.#logParent = new Int32Array(members * pieces);
     this.#logCount = new Int32Array(members);
     this.#reported = new Int32Array(members);
     this.#isReporting = new Uint8Array(members);
     this.#outstanding = new Int32Array(members);
-    this.#isHungry = new Uint8Array(members);
     this.#fallbacks = new Uint32Array(members);
     this.#calledFallbacks = new Uint32Array(members);
     this.#idleSinceTick = new Float64Array(members).fill(Infinity);
@@ -335,8 +302,8 @@ export class Simulation {
     const edges = members * SLOTS;
     this.#edgeParent = new Int32Array(edges).fill(NONE);
     this.#edgeCursor = new Uint16Array(edges);
-    this.#news = new Uint32Array(members);
-    this.#edgeReady = new Float64Array(edges);
+    this.#news = new Int32Array(members);
+    this.#edgeReady = new Int32Array(edges);
     this.#edgeRate = new Float32Array(edges);
     this.#children = new ChildLists(members, edges);
 
@@ -366,6 +333,7 @@ export class Simulation {
     });
     this.#draw(settings.leechShare, (host) => {
       this.#isLeech[host] = 1;
+      this.#links.mute(host);
       this.#isNormal[host] = 0;
     });
     this.#rateOf = up;
@@ -544,10 +512,13 @@ export class Simulation {
   /** Takes a piece into the log, for others to learn of. */
   #keep(member: number, piece: number, parent: number): void {
     this.#have[member * this.#words + (piece >>> 5)] |= 1 << (piece & 31);
-    const entry = member * this.#pieces + this.#logCount[member]++;
-    this.#logPiece[entry] = piece;
-    this.#logTick[entry] = this.#tick;
-    this.#logSlotParent[entry] = parent;
+    const count = this.#logCount[member]++;
+    this.#log[member * (this.#pieces + 1) + count] = this.#tick * PIECE_NUMBERS + piece;
+    this.#logParent[member * this.#pieces + count] = parent;
+  }
+
+  #loggedPiece(member: number, entry: number): number {
+    return this.#log[member * (this.#pieces + 1) + entry] & PIECE_MASK;
   }
 
   // Time and letters.
@@ -641,7 +612,7 @@ export class Simulation {
         const steering = this.#steering[member];
         if (steering === undefined || this.#isSteered[member] === 0) return;
         // Children that were told nothing are served by others, as long as this one has enough to do.
-        if (this.#hasTurn(this.#hostOf(member))) this.#reveal(member, steering.tick(this.#nowMs));
+        if (this.#links.hasTurn(this.#hostOf(member), this.#tick)) this.#reveal(member, steering.tick(this.#nowMs));
         this.#post('steeringTick', member, STEERING_TICK_MS);
         return;
       }
@@ -763,8 +734,7 @@ export class Simulation {
     const host = this.#hostOf(member);
     const state = this.#state[member];
     const held: number[] = [];
-    for (let entry = 0; entry < this.#logCount[member]; entry++)
-      held.push(this.#logPiece[member * this.#pieces + entry]);
+    for (let entry = 0; entry < this.#logCount[member]; entry++) held.push(this.#loggedPiece(member, entry));
     this.#reported[member] = this.#logCount[member];
     this.#registrations++;
     let range: { start: number; length: number } | undefined;
@@ -801,9 +771,9 @@ export class Simulation {
     if (from === to) return;
     const pieces: number[] = [];
     const counts = new Map<number, number>();
-    for (let entry = member * this.#pieces + from; entry < member * this.#pieces + to; entry++) {
-      pieces.push(this.#logPiece[entry]);
-      const parent = this.#logSlotParent[entry];
+    for (let entry = from; entry < to; entry++) {
+      pieces.push(this.#loggedPiece(member, entry));
+      const parent = this.#logParent[member * this.#pieces + entry];
       counts.set(parent, (counts.get(parent) ?? 0) + 1);
     }
     const deliveries = [...counts].map(([parent, count]) => ({
@@ -877,7 +847,7 @@ export class Simulation {
     this.#isSteered[member] = 1;
     this.#toldEdges.set(member, new Set());
     for (let entry = 0; entry < this.#logCount[member]; entry++)
-      steering.pieceHeld(this.#logPiece[member * this.#pieces + entry], this.#nowMs, { isElsewhere: true });
+      steering.pieceHeld(this.#loggedPiece(member, entry), this.#nowMs, { isElsewhere: true });
     for (const edge of this.#children.of(member))
       this.#reveal(member, steering.childJoined(edge, this.#nowMs, this.#interestOf(edge)));
     this.#post('steeringTick', member, STEERING_TICK_MS);
@@ -1036,7 +1006,7 @@ export class Simulation {
     const picker = this.#pickers[member];
     if (picker?.announced(slot, piece) !== true) return;
     if (this.#isByTurns) this.#seekTurn(member, slot, picker);
-    else if (this.#isHungry[member] === 1) this.#choose(member);
+    else if ((this.#news[member] & IS_HUNGRY) !== 0) this.#choose(member);
   }
 
   #wakeAt(member: number, tick: number): void {
@@ -1046,7 +1016,7 @@ export class Simulation {
   /** Reads what parents have said by now. @returns the tick at which the next word of theirs that is on its way arrives */
   #listen(member: number, picker: PiecePicker): number {
     let nextTick = Infinity;
-    for (let rest = this.#news[member]; rest !== 0; rest &= rest - 1) {
+    for (let rest = this.#news[member] & ALL_SLOTS; rest !== 0; rest &= rest - 1) {
       const slot = 31 - Math.clz32(rest & -rest);
       const edge = (member << SLOT_BITS) + slot;
       if (this.#edgeReady[edge] > this.#tick) {
@@ -1055,22 +1025,19 @@ export class Simulation {
       }
       const parent = this.#edgeParent[edge];
       if (this.#isSteered[parent] === 1) continue;
-      const latency = this.#latency(this.#hostOf(member), this.#hostOf(parent));
-      const base = parent * this.#pieces;
-      const end = this.#logCount[parent];
-      let cursor = this.#edgeCursor[edge];
-      for (; cursor < end; cursor++) {
-        const heardTick = this.#logTick[base + cursor] + latency;
-        if (heardTick > this.#tick) {
-          nextTick = Math.min(nextTick, heardTick);
-          break;
-        }
-        const piece = this.#logPiece[base + cursor];
+      const latency = this.#isZoned ? this.#latency(this.#hostOf(member), this.#hostOf(parent)) : this.#latencyTicks;
+      let at = parent * (this.#pieces + 1) + this.#edgeCursor[edge];
+      // What was logged before this has been heard of.
+      const unheard = (this.#tick - latency + 1) * PIECE_NUMBERS;
+      let logged = this.#log[at];
+      for (; logged < unheard; logged = this.#log[++at]) {
+        const piece = logged & PIECE_MASK;
         picker.announced(slot, piece);
         if (!this.#isMesh) this.#collect(member, picker, piece);
       }
-      this.#edgeCursor[edge] = cursor;
-      if (cursor === end) this.#news[member] &= ~(1 << slot);
+      this.#edgeCursor[edge] = at - parent * (this.#pieces + 1);
+      if (logged === Infinity) this.#news[member] &= ~(1 << slot);
+      else nextTick = Math.min(nextTick, Math.floor(logged / PIECE_NUMBERS) + latency);
     }
     return nextTick;
   }
@@ -1119,14 +1086,15 @@ export class Simulation {
     if (this.#isByTurns) {
       const host = this.#hostOf(member);
       this.#noteOpenness(host);
-      this.#isHungry[member] = this.#openness[host] >= 0 ? 1 : 0;
-      if (this.#isHungry[member] === 0) {
-        const slowTick = this.#slowTick(host);
+      const isHungry = this.#links.saidOpen(host);
+      this.#setHungry(member, isHungry);
+      if (!isHungry) {
+        const slowTick = this.#links.slowTick(host);
         if (slowTick < Infinity) this.#wakeAt(member, Math.max(slowTick, this.#tick + 1));
         return;
       }
     }
-    const unread = this.#news[member];
+    const unread = this.#news[member] & ALL_SLOTS;
     const nextTick = Math.min(
       this.#listen(member, picker),
       this.#considerFallbacks(member, picker),
@@ -1154,9 +1122,14 @@ export class Simulation {
         wakeTick = nextTick;
       }
     }
-    this.#isHungry[member] = this.#outstanding[member] < this.#concurrency ? 1 : 0;
+    this.#setHungry(member, this.#outstanding[member] < this.#concurrency);
     if (this.#isMesh) wakeTick = Math.min(wakeTick, this.#hedge(member, picker));
     if (wakeTick < Infinity) this.#wakeAt(member, Math.max(wakeTick, this.#tick + 1));
+  }
+
+  #setHungry(member: number, isHungry: boolean): void {
+    if (isHungry) this.#news[member] |= IS_HUNGRY;
+    else this.#news[member] &= ~IS_HUNGRY;
   }
 
   #isAllAsked(member: number): boolean {
@@ -1206,7 +1179,7 @@ export class Simulation {
     if (this.#outstanding[member] === 0 || this.#typicalRate[member] === 0) return Infinity;
     const isEndgame = this.#isAllAsked(member);
     const typicalTicks = this.#isByTurns
-      ? this.#downTypical[this.#hostOf(member)]
+      ? this.#links.typicalDownload(this.#hostOf(member))
       : this.#settings.pieceBytes / this.#typicalRate[member];
     const [times, graceMs] = isEndgame ? ENDGAME_PATIENCE : PATIENCE;
     const patience = Math.min(typicalTicks * times + graceMs * TICKS_PER_MS, SILENCE_MS * TICKS_PER_MS);
@@ -1272,7 +1245,7 @@ export class Simulation {
   /** A stock daemon takes a piece up once all of its parents have it, or a while after the first one. */
   #collect(member: number, picker: PiecePicker, piece: number): void {
     const at = member * this.#pieces + piece;
-    if (this.#readyTick[at] === 0) this.#readyTick[at] = this.#tick + STOCK_COLLECT_MS * TICKS_PER_MS;
+    if (this.#readyTick[at] === 0) this.#readyTick[at] = this.#tick + this.#settings.stock.collectMs * TICKS_PER_MS;
     let parents = 0;
     for (let slot = 0; slot < SLOTS; slot++) if (this.#edgeParent[(member << SLOT_BITS) + slot] !== NONE) parents++;
     if (picker.holdersOf(piece) >= parents) this.#readyTick[at] = Math.min(this.#readyTick[at], this.#tick);
@@ -1280,15 +1253,22 @@ export class Simulation {
 
   /** As stock daemons choose: pieces in the order in which they were taken up, the parent by its idle bandwidth. @returns -1 when it asked, else when to try again */
   #chooseStock(member: number, picker: PiecePicker): number {
+    const isAnyOrder = this.#settings.stock.order === 'random';
     let soonest = Infinity;
     let chosen = NONE;
+    let ready = 0;
     for (let word = 0; word < this.#words; word++) {
       for (let rest = this.#wanted[member * this.#words + word]; rest !== 0; rest &= rest - 1) {
         const piece = word * 32 + 31 - Math.clz32(rest & -rest);
         const readyTick = this.#readyTick[member * this.#pieces + piece];
-        if (readyTick === 0 || readyTick >= soonest || picker.holdersOf(piece) === 0) continue;
-        soonest = readyTick;
-        chosen = piece;
+        if (readyTick === 0 || picker.holdersOf(piece) === 0) continue;
+        if (isAnyOrder && readyTick <= this.#tick) {
+          soonest = readyTick;
+          if (this.#random() * ++ready < 1) chosen = piece;
+        } else if (readyTick < soonest) {
+          soonest = readyTick;
+          chosen = piece;
+        }
       }
     }
     if (chosen === NONE || soonest > this.#tick) return soonest;
@@ -1350,7 +1330,7 @@ export class Simulation {
     this.#askedTick[transfer] = this.#tick;
     this.#outstanding[member]++;
     this.#pickers[member]?.begun(this.#slot[transfer]);
-    this.#expecting[this.#hostOf(member)]++;
+    this.#links.expect(this.#hostOf(member), 1);
     this.#travel(transfer);
   }
 
@@ -1362,50 +1342,10 @@ export class Simulation {
 
   // Turns.
 
-  /** Whether the host could send more than it does. */
-  #hasTurn(host: number): boolean {
-    if (this.#isAlive[host] === 0 || this.#isLeech[host] === 1) return false;
-    const areSlow = this.#tick >= slowTick(this.#upBeganTick[host], this.#upTypical[host]);
-    return mayGiveTurn({ promised: this.#promised[host], running: this.#sending[host], areSlow });
-  }
-
-  #downlinkOf(host: number): LinkLoad {
-    const areSlow = this.#tick >= slowTick(this.#downBeganTick[host], this.#downTypical[host]);
-    return { promised: this.#expecting[host], running: this.#receiving[host], areSlow };
-  }
-
-  /** Whether the host could receive more than it does. */
-  #isOpen(host: number): boolean {
-    return isOpenForTurns(this.#downlinkOf(host));
-  }
-
-  /** When what the host receives will have taken so long that it may receive more beside it; Infinity when it is not that. */
-  #slowTick(host: number): number {
-    if (this.#expecting[host] > 0 || this.#receiving[host] === 0) return Infinity;
-    return slowTick(this.#downBeganTick[host], this.#downTypical[host]);
-  }
-
-  /** Notes how long a piece took at both ends. */
-  #timeLinks(from: number, to: number, ticks: number): void {
-    this.#upTypical[from] = typicalDuration(this.#upTypical[from], ticks);
-    this.#downTypical[to] = typicalDuration(this.#downTypical[to], ticks);
-  }
-
   /** Parents hear, later, whether the host takes offers. */
   #noteOpenness(host: number): void {
-    if (!this.#isByTurns) return;
-    const isOpen = this.#isOpen(host);
-    if (isOpen === this.#openness[host] >= 0) return;
-    this.#openness[host] = isOpen ? this.#tick : -this.#tick;
-    if (!isOpen) return;
+    if (!this.#isByTurns || !this.#links.sayOpenness(host, this.#tick)) return;
     for (let member = host; member < this.#members; member += this.#hosts) this.#choose(member);
-  }
-
-  /** What a parent knew of the child's host that heard of it so long ago. */
-  #isKnownOpen(host: number, latency: number): boolean {
-    const since = this.#openness[host];
-    const heardTick = this.#tick - latency;
-    return since >= 0 ? since <= heardTick : -since > heardTick;
   }
 
   /** Tells the parent in this slot, if it has a turn to give, that its child would take it. */
@@ -1413,19 +1353,19 @@ export class Simulation {
     const parent = this.#edgeParent[(member << SLOT_BITS) + slot];
     if (parent === NONE) return;
     const host = this.#hostOf(parent);
-    if (!this.#hasTurn(host)) return;
+    if (!this.#links.hasTurn(host, this.#tick)) return;
     const tick = this.#tick + this.#latency(host, this.#hostOf(member));
     if (this.#turns.isSet(host) && this.#turns.tickOf(host) <= tick) return;
     if (picker.hasFor(slot, this.#wantedBy(member))) this.#turns.set(host, tick);
   }
 
   #offerTurn(host: number): void {
-    if (!this.#isByTurns || !this.#hasTurn(host)) return;
+    if (!this.#isByTurns || !this.#links.hasTurn(host, this.#tick)) return;
     const edge = this.#drawChild(host);
     if (edge === NONE) return;
     const transfer = this.#newTransfer(edge >> SLOT_BITS, edge & (SLOTS - 1));
     this.#phase[transfer] = OFFERED;
-    this.#promised[host]++;
+    this.#links.promise(host, 1);
     this.#travel(transfer);
   }
 
@@ -1440,7 +1380,7 @@ export class Simulation {
       for (let turn = 0; turn < tasks; turn++) {
         const member = ((firstTask + turn) % tasks) * this.#hosts + host;
         if (this.#isSteered[member] < isFresh) continue;
-        const told = this.#toldEdges.get(member);
+        const told = this.#isSteered[member] === 1 ? this.#toldEdges.get(member) : undefined;
         const edge = drawChild(
           told === undefined ? this.#children.of(member) : [...told],
           (child) => this.#isOffer(child, host, isFresh),
@@ -1455,7 +1395,7 @@ export class Simulation {
   #isOffer(edge: number, host: number, isFresh: number): boolean {
     const child = edge >> SLOT_BITS;
     const childHost = this.#hostOf(child);
-    if (isFresh === 0 && !this.#isKnownOpen(childHost, this.#latency(host, childHost))) return false;
+    if (isFresh === 0 && !this.#links.wasOpen(childHost, this.#tick - this.#latency(host, childHost))) return false;
     if (this.#state[child] !== FETCHING) return false;
     // Who was told of something may have left since, and its place been taken.
     const parent = this.#edgeParent[edge];
@@ -1479,7 +1419,7 @@ export class Simulation {
       this.#listen(member, picker);
       if (picker.hasFor(this.#slot[transfer], this.#wantedBy(member))) {
         this.#phase[transfer] = HELD;
-        this.#expecting[host]++;
+        this.#links.expect(host, 1);
         this.#noteOpenness(host);
         return this.#takeInTime(transfer);
       }
@@ -1490,13 +1430,13 @@ export class Simulation {
 
   #mayTake(transfer: number, host: number): boolean {
     this.#isBeside[transfer] = 0;
-    if (this.#isOpen(host)) return true;
+    if (this.#links.isOpen(host, this.#tick)) return true;
     const parent = this.#parent[transfer];
     if (this.#isSteered[parent] === 0) return false;
     const lastsMs = this.#shares.downloadsEndIn(host, this.#tick) / TICKS_PER_MS;
     const inMs = this.#shares.uploadEndsIn(this.#hostOf(parent), this.#tick) / TICKS_PER_MS;
     this.#isBeside[transfer] = lastsMs > inMs + TURN_RULES.sourceSlackMs ? 1 : 0;
-    return mayTakeTurn(this.#downlinkOf(host), lastsMs, { isFromSource: true, inMs });
+    return this.#links.mayTakeFromSource(host, this.#tick, lastsMs, inMs);
   }
 
   /** Takes the turn so that its piece follows what is coming without a gap, and chooses the piece then. */
@@ -1514,7 +1454,7 @@ export class Simulation {
       this.#listen(member, picker);
       piece = picker.pickFrom(this.#slot[transfer], this.#ruleOf(member));
     }
-    this.#expecting[host]--;
+    this.#links.expect(host, -1);
     if (piece >= 0) return this.#take(transfer, piece);
     this.#phase[transfer] = DECLINED;
     this.#noteOpenness(host);
@@ -1576,9 +1516,7 @@ export class Simulation {
     const to = this.#hostOf(this.#child[transfer]);
     this.#leavePlace(transfer);
     this.#phase[transfer] = SENDING;
-    this.#sending[from]++;
-    this.#receiving[to]++;
-    this.#upBeganTick[from] = this.#downBeganTick[to] = this.#tick;
+    this.#links.begin(from, to, this.#tick);
     if (this.#isByTurns) this.#askedTick[transfer] = this.#tick;
     this.#shares.start(transfer, from, to, this.#settings.pieceBytes, this.#tick, this.#markOf(transfer));
     this.#noteOpenness(to);
@@ -1615,7 +1553,7 @@ export class Simulation {
       return;
     }
     const host = this.#hostOf(parent);
-    this.#timeLinks(host, this.#hostOf(member), this.#tick - this.#askedTick[transfer]);
+    this.#links.took(host, this.#hostOf(member), this.#tick - this.#askedTick[transfer]);
     this.#travel(transfer);
     const steering = this.#steering[parent];
     if (steering !== undefined) {
@@ -1634,17 +1572,13 @@ export class Simulation {
     const to = this.#hostOf(this.#child[transfer]);
     const phase = this.#phase[transfer];
     if (phase === OFFERED || phase === DECLINED || phase === HELD) {
-      this.#promised[from]--;
-      if (phase === HELD) this.#expecting[to]--;
+      this.#links.promise(from, -1);
+      if (phase === HELD) this.#links.expect(to, -1);
     } else if (phase === ASKED || phase === BOOKED || phase === QUEUED) {
-      this.#expecting[to]--;
-      if (this.#isByTurns) this.#promised[from]--;
+      this.#links.expect(to, -1);
+      if (this.#isByTurns) this.#links.promise(from, -1);
     } else if (phase === SENDING) {
-      this.#sending[from]--;
-      this.#receiving[to]--;
-      // Whatever else is under way was slow already when this one began.
-      if (this.#upBeganTick[from] === this.#askedTick[transfer]) this.#upBeganTick[from] = -Infinity;
-      if (this.#downBeganTick[to] === this.#askedTick[transfer]) this.#downBeganTick[to] = -Infinity;
+      this.#links.end(from, to, this.#askedTick[transfer]);
     }
   }
 
@@ -1652,7 +1586,7 @@ export class Simulation {
   #serveNext(host: number): void {
     if (this.#isByTurns) return this.#offerTurn(host);
     const slots = this.#uploadSlots;
-    while (this.#isAlive[host] === 1 && this.#sending[host] < slots) {
+    while (this.#isAlive[host] === 1 && this.#links.sending(host) < slots) {
       const transfer = this.#queueHead[host];
       if (transfer === NONE) return;
       this.#dequeue(host, transfer);
@@ -1741,8 +1675,8 @@ export class Simulation {
     const host = this.#hostOf(member);
     for (const edge of this.#children.of(member)) {
       const child = edge >> SLOT_BITS;
-      this.#news[child] |= 1 << (edge & (SLOTS - 1));
-      if (!isSilent && this.#isHungry[child] === 1 && this.#isWanted(child, piece))
+      const news = (this.#news[child] |= 1 << (edge & (SLOTS - 1)));
+      if (!isSilent && (news & IS_HUNGRY) !== 0 && this.#isWanted(child, piece))
         this.#wakeAt(child, this.#tick + this.#latency(host, this.#hostOf(child)));
     }
   }
@@ -1750,7 +1684,7 @@ export class Simulation {
   #finish(member: number): void {
     this.#state[member] = DONE;
     this.#doneTick[member] = this.#tick;
-    this.#isHungry[member] = 0;
+    this.#setHungry(member, false);
     for (let slot = 0; slot < SLOTS; slot++) this.#leave(member, slot);
     this.#pickers[member] = undefined;
     if (this.#hostOf(member) < this.#settings.peers) this.#unfinished--;
@@ -1798,6 +1732,7 @@ export class Simulation {
 
   #hostDies(host: number): void {
     this.#isAlive[host] = 0;
+    this.#links.mute(host);
     this.#post('hostLost', host, this.#toSchedulerMs(host));
     for (let task = 0; task < this.#settings.tasks; task++) {
       const member = task * this.#hosts + host;
@@ -1860,7 +1795,3 @@ export class Simulation {
     }
   }
 }
-
-/** When a piece that began then is slow. @param typicalTicks of late; 0 while unknown */
-const slowTick = (beganTick: number, typicalTicks: number): number =>
-  Math.ceil(beganTick + slowAfterMs(typicalTicks / TICKS_PER_MS) * TICKS_PER_MS);

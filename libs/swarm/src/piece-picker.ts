@@ -129,12 +129,22 @@ export class PiecePicker {
 
   /** @returns whether that was not known. Pieces that the task does not have are not believed. */
   announced(slot: number, pieceNumber: number): boolean {
-    return !this.has(slot, pieceNumber) && this.#flip(slot, pieceNumber, 1);
+    const presence = this.#presence[slot] ?? ABSENT;
+    if (pieceNumber >= this.#holders.length || presence === ABSENT) return false;
+    // Announcements are most of what a download hears: each costs a look at one word.
+    const at = slot * this.#wordCount + (pieceNumber >>> 5);
+    const word = this.#held[at] ?? 0;
+    const bit = 1 << (pieceNumber & 31);
+    if ((word & bit) !== 0) return false;
+    this.#held[at] = word | bit;
+    this.#heldCounts[slot] = (this.#heldCounts[slot] ?? 0) + 1;
+    if (presence === USABLE) this.#count(pieceNumber, 1);
+    return true;
   }
 
   /** The parent does not have the piece after all. @returns whether it was thought to */
   retracted(slot: number, pieceNumber: number): boolean {
-    return this.has(slot, pieceNumber) && this.#flip(slot, pieceNumber, -1);
+    return this.has(slot, pieceNumber) && this.#drop(slot, pieceNumber);
   }
 
   /** A piece is being fetched from it. */
@@ -264,12 +274,12 @@ export class PiecePicker {
     return chosen;
   }
 
-  #flip(slot: number, pieceNumber: number, change: 1 | -1): boolean {
-    if (pieceNumber >= this.#holders.length || this.#presence[slot] === ABSENT) return false;
-    const word = slot * this.#wordCount + (pieceNumber >>> 5);
-    this.#held[word] = (this.#held[word] ?? 0) ^ (1 << (pieceNumber & 31));
-    this.#heldCounts[slot] = (this.#heldCounts[slot] ?? 0) + change;
-    if (this.#presence[slot] === USABLE) this.#count(pieceNumber, change);
+  #drop(slot: number, pieceNumber: number): boolean {
+    if (this.#presence[slot] === ABSENT) return false;
+    const at = slot * this.#wordCount + (pieceNumber >>> 5);
+    this.#held[at] = (this.#held[at] ?? 0) & ~(1 << (pieceNumber & 31));
+    this.#heldCounts[slot] = (this.#heldCounts[slot] ?? 0) - 1;
+    if (this.#presence[slot] === USABLE) this.#count(pieceNumber, -1);
     return true;
   }
 

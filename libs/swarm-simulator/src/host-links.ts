@@ -1,0 +1,158 @@
+import type { LinkLoad } from '@d7y/swarm';
+import { isOpenForTurns, mayGiveTurn, mayTakeTurn, slowAfterMs, typicalDuration } from '@d7y/swarm';
+import { TICKS_PER_MS } from './ticks.ts';
+
+// What is looked at together stands together, one row for each host: most of a run is spent on waiting for memory.
+const ROW_BITS = 3;
+/** Offered or promised, and not yet sent. */
+const PROMISED = 0;
+/** Sent and received at this moment, but for what is nearly over. */
+const SENDING = 1;
+const RECEIVING = 2;
+/** Taken up, and not yet coming. */
+const EXPECTING = 3;
+/** Since when the host takes offers of turns; the negative of since when it does not. */
+const OPENNESS = 4;
+/** When what is under way will have taken long. */
+const UP_SLOW = 5;
+const DOWN_SLOW = 6;
+/** Gives nothing. */
+const IS_MUTE = 7;
+
+const ALWAYS = -(2 ** 31);
+
+/** How far both links of every host are taken up, as far as turns go by it: what the rules of turns are asked with. */
+export class HostLinks {
+  readonly #rows: Int32Array;
+  /** When the last piece began on a link, and how many ticks one takes of late; 0 while unknown. */
+  readonly #upBeganTick: Float64Array;
+  readonly #downBeganTick: Float64Array;
+  readonly #upTypical: Float32Array;
+  readonly #downTypical: Float32Array;
+  readonly #load = { promised: 0, running: 0, areSlow: false };
+
+  constructor(hosts: number) {
+    this.#rows = new Int32Array(hosts << ROW_BITS);
+    this.#upBeganTick = new Float64Array(hosts);
+    this.#downBeganTick = new Float64Array(hosts);
+    this.#upTypical = new Float32Array(hosts);
+    this.#downTypical = new Float32Array(hosts);
+  }
+
+  /** Has the host give nothing from now on. */
+  mute(host: number): void {
+    this.#rows[(host << ROW_BITS) + IS_MUTE] = 1;
+  }
+
+  /** Turns that the host has given, and that have not become pieces. */
+  promise(host: number, change: 1 | -1): void {
+    this.#rows[(host << ROW_BITS) + PROMISED] += change;
+  }
+
+  /** Turns that the host has taken, and that bring no piece yet. */
+  expect(host: number, change: 1 | -1): void {
+    this.#rows[(host << ROW_BITS) + EXPECTING] += change;
+  }
+
+  sending(host: number): number {
+    return this.#rows[(host << ROW_BITS) + SENDING];
+  }
+
+  /** A piece is on its way. */
+  begin(from: number, to: number, tick: number): void {
+    this.#rows[(from << ROW_BITS) + SENDING]++;
+    this.#rows[(to << ROW_BITS) + RECEIVING]++;
+    this.#upBeganTick[from] = this.#downBeganTick[to] = tick;
+    this.#foresee(from, to);
+  }
+
+  /** It is there, or nearly. @param beganTick when it began */
+  end(from: number, to: number, beganTick: number): void {
+    this.#rows[(from << ROW_BITS) + SENDING]--;
+    this.#rows[(to << ROW_BITS) + RECEIVING]--;
+    // Whatever else is under way was slow already when this one began.
+    if (this.#upBeganTick[from] === beganTick) this.#upBeganTick[from] = -Infinity;
+    if (this.#downBeganTick[to] === beganTick) this.#downBeganTick[to] = -Infinity;
+    this.#foresee(from, to);
+  }
+
+  /** Notes how long a piece took. */
+  took(from: number, to: number, ticks: number): void {
+    this.#upTypical[from] = typicalDuration(this.#upTypical[from], ticks);
+    this.#downTypical[to] = typicalDuration(this.#downTypical[to], ticks);
+    this.#foresee(from, to);
+  }
+
+  /** Ticks that a piece takes to come here; 0 while unknown. */
+  typicalDownload(host: number): number {
+    return this.#downTypical[host];
+  }
+
+  /** Whether the host could send more than it does. */
+  hasTurn(host: number, tick: number): boolean {
+    const row = host << ROW_BITS;
+    if (this.#rows[row + IS_MUTE] === 1) return false;
+    const load = this.#load;
+    load.promised = this.#rows[row + PROMISED];
+    load.running = this.#rows[row + SENDING];
+    load.areSlow = tick >= this.#rows[row + UP_SLOW];
+    return mayGiveTurn(load);
+  }
+
+  /** Whether the host could receive more than it does. */
+  isOpen(host: number, tick: number): boolean {
+    return isOpenForTurns(this.#download(host, tick));
+  }
+
+  /** Whether it may take a turn of one who has pieces that nobody else has. @param lastsMs, @param inMs see `mayTakeTurn` */
+  mayTakeFromSource(host: number, tick: number, lastsMs: number, inMs: number): boolean {
+    return mayTakeTurn(this.#download(host, tick), lastsMs, { isFromSource: true, inMs });
+  }
+
+  /** When what the host receives will have taken so long that it may receive more beside it; Infinity when it is not that. */
+  slowTick(host: number): number {
+    const row = host << ROW_BITS;
+    if (this.#rows[row + EXPECTING] > 0 || this.#rows[row + RECEIVING] === 0) return Infinity;
+    return this.#rows[row + DOWN_SLOW];
+  }
+
+  /** Whether it said last that it takes offers. */
+  saidOpen(host: number): boolean {
+    return this.#rows[(host << ROW_BITS) + OPENNESS] >= 0;
+  }
+
+  /** Says whether it takes offers where that has changed. @returns whether it does now, and did not */
+  sayOpenness(host: number, tick: number): boolean {
+    const at = (host << ROW_BITS) + OPENNESS;
+    const isOpen = this.isOpen(host, tick);
+    if (isOpen === this.#rows[at] >= 0) return false;
+    this.#rows[at] = isOpen ? tick : -tick;
+    return isOpen;
+  }
+
+  /** What those know of it who have heard what it said up to then. */
+  wasOpen(host: number, heardTick: number): boolean {
+    const since = this.#rows[(host << ROW_BITS) + OPENNESS];
+    return since >= 0 ? since <= heardTick : -since > heardTick;
+  }
+
+  #download(host: number, tick: number): LinkLoad {
+    const row = host << ROW_BITS;
+    const load = this.#load;
+    load.promised = this.#rows[row + EXPECTING];
+    load.running = this.#rows[row + RECEIVING];
+    load.areSlow = tick >= this.#rows[row + DOWN_SLOW];
+    return load;
+  }
+
+  #foresee(from: number, to: number): void {
+    this.#rows[(from << ROW_BITS) + UP_SLOW] = slowTick(this.#upBeganTick[from], this.#upTypical[from]);
+    this.#rows[(to << ROW_BITS) + DOWN_SLOW] = slowTick(this.#downBeganTick[to], this.#downTypical[to]);
+  }
+}
+
+/** When a piece that began then is slow. @param typicalTicks of late; 0 while unknown */
+const slowTick = (beganTick: number, typicalTicks: number): number =>
+  beganTick === -Infinity
+    ? ALWAYS
+    : Math.ceil(beganTick + slowAfterMs(typicalTicks / TICKS_PER_MS) * TICKS_PER_MS);
