@@ -1,4 +1,4 @@
-import type { Outcome } from './simulation.ts';
+import type { Outcome } from './outcome.ts';
 import type { ScenarioName, Settings } from './settings.ts';
 
 /** One result, with what it must be and should be where that is said. */

@@ -11,19 +11,27 @@ const SENDING = 1;
 const RECEIVING = 2;
 /** Taken up, and not yet coming. */
 const EXPECTING = 3;
-/** Since when the host takes offers of turns; the negative of since when it does not. */
-const OPENNESS = 4;
 /** When what is under way will have taken long. */
-const UP_SLOW = 5;
-const DOWN_SLOW = 6;
+const UP_SLOW = 4;
+const DOWN_SLOW = 5;
 /** Gives nothing. */
-const IS_MUTE = 7;
+const IS_MUTE = 6;
+
+const HAS_NO_TURN = 0;
+const HAS_TURN = 1;
+/** Once what it sends has taken long. */
+const HAS_TURN_WHEN_SLOW = 2;
 
 const ALWAYS = -(2 ** 31);
 
 /** How far both links of every host are taken up, as far as turns go by it: what the rules of turns are asked with. */
 export class HostLinks {
   readonly #rows: Int32Array;
+  // What is looked up of many hosts in a row stands by itself, in little memory.
+  /** Since when a host takes offers of turns; the negative of since when it does not. */
+  readonly #openness: Int32Array;
+  /** Whether it could send more than it does. */
+  readonly #turn: Uint8Array;
   /** When the last piece began on a link, and how many ticks one takes of late; 0 while unknown. */
   readonly #upBeganTick: Float64Array;
   readonly #downBeganTick: Float64Array;
@@ -33,6 +41,8 @@ export class HostLinks {
 
   constructor(hosts: number) {
     this.#rows = new Int32Array(hosts << ROW_BITS);
+    this.#openness = new Int32Array(hosts);
+    this.#turn = new Uint8Array(hosts).fill(HAS_TURN);
     this.#upBeganTick = new Float64Array(hosts);
     this.#downBeganTick = new Float64Array(hosts);
     this.#upTypical = new Float32Array(hosts);
@@ -42,11 +52,13 @@ export class HostLinks {
   /** Has the host give nothing from now on. */
   mute(host: number): void {
     this.#rows[(host << ROW_BITS) + IS_MUTE] = 1;
+    this.#judge(host);
   }
 
   /** Turns that the host has given, and that have not become pieces. */
   promise(host: number, change: 1 | -1): void {
     this.#rows[(host << ROW_BITS) + PROMISED] += change;
+    this.#judge(host);
   }
 
   /** Turns that the host has taken, and that bring no piece yet. */
@@ -63,6 +75,7 @@ export class HostLinks {
     this.#rows[(from << ROW_BITS) + SENDING]++;
     this.#rows[(to << ROW_BITS) + RECEIVING]++;
     this.#upBeganTick[from] = this.#downBeganTick[to] = tick;
+    this.#judge(from);
     this.#foresee(from, to);
   }
 
@@ -73,6 +86,7 @@ export class HostLinks {
     // Whatever else is under way was slow already when this one began.
     if (this.#upBeganTick[from] === beganTick) this.#upBeganTick[from] = -Infinity;
     if (this.#downBeganTick[to] === beganTick) this.#downBeganTick[to] = -Infinity;
+    this.#judge(from);
     this.#foresee(from, to);
   }
 
@@ -90,13 +104,8 @@ export class HostLinks {
 
   /** Whether the host could send more than it does. */
   hasTurn(host: number, tick: number): boolean {
-    const row = host << ROW_BITS;
-    if (this.#rows[row + IS_MUTE] === 1) return false;
-    const load = this.#load;
-    load.promised = this.#rows[row + PROMISED];
-    load.running = this.#rows[row + SENDING];
-    load.areSlow = tick >= this.#rows[row + UP_SLOW];
-    return mayGiveTurn(load);
+    const turn = this.#turn[host];
+    return turn === HAS_TURN || (turn === HAS_TURN_WHEN_SLOW && tick >= this.#rows[(host << ROW_BITS) + UP_SLOW]);
   }
 
   /** Whether the host could receive more than it does. */
@@ -118,21 +127,20 @@ export class HostLinks {
 
   /** Whether it said last that it takes offers. */
   saidOpen(host: number): boolean {
-    return this.#rows[(host << ROW_BITS) + OPENNESS] >= 0;
+    return this.#openness[host] >= 0;
   }
 
   /** Says whether it takes offers where that has changed. @returns whether it does now, and did not */
   sayOpenness(host: number, tick: number): boolean {
-    const at = (host << ROW_BITS) + OPENNESS;
     const isOpen = this.isOpen(host, tick);
-    if (isOpen === this.#rows[at] >= 0) return false;
-    this.#rows[at] = isOpen ? tick : -tick;
+    if (isOpen === this.#openness[host] >= 0) return false;
+    this.#openness[host] = isOpen ? tick : -tick;
     return isOpen;
   }
 
   /** What those know of it who have heard what it said up to then. */
   wasOpen(host: number, heardTick: number): boolean {
-    const since = this.#rows[(host << ROW_BITS) + OPENNESS];
+    const since = this.#openness[host];
     return since >= 0 ? since <= heardTick : -since > heardTick;
   }
 
@@ -145,6 +153,23 @@ export class HostLinks {
     return load;
   }
 
+  #judge(host: number): void {
+    const row = host << ROW_BITS;
+    const load = this.#load;
+    load.promised = this.#rows[row + PROMISED];
+    load.running = this.#rows[row + SENDING];
+    load.areSlow = false;
+    let turn = HAS_NO_TURN;
+    if (this.#rows[row + IS_MUTE] === 0) {
+      if (mayGiveTurn(load)) turn = HAS_TURN;
+      else {
+        load.areSlow = true;
+        if (mayGiveTurn(load)) turn = HAS_TURN_WHEN_SLOW;
+      }
+    }
+    this.#turn[host] = turn;
+  }
+
   #foresee(from: number, to: number): void {
     this.#rows[(from << ROW_BITS) + UP_SLOW] = slowTick(this.#upBeganTick[from], this.#upTypical[from]);
     this.#rows[(to << ROW_BITS) + DOWN_SLOW] = slowTick(this.#downBeganTick[to], this.#downTypical[to]);
@@ -153,6 +178,4 @@ export class HostLinks {
 
 /** When a piece that began then is slow. @param typicalTicks of late; 0 while unknown */
 const slowTick = (beganTick: number, typicalTicks: number): number =>
-  beganTick === -Infinity
-    ? ALWAYS
-    : Math.ceil(beganTick + slowAfterMs(typicalTicks / TICKS_PER_MS) * TICKS_PER_MS);
+  beganTick === -Infinity ? ALWAYS : Math.ceil(beganTick + slowAfterMs(typicalTicks / TICKS_PER_MS) * TICKS_PER_MS);

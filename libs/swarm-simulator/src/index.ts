@@ -6,4 +6,4 @@ export { DEFAULT_DAEMON_RULES, MAX_PARENTS, MAX_ZONES, optimumMs, SCENARIOS, set
 export type { DaemonRules, PolicyName, ScenarioName, Settings, SettingsInput, StockRules } from './settings.ts';
 export { simulate } from './simulate.ts';
 export type { SimulatePorts } from './simulate.ts';
-export type { Outcome } from './simulation.ts';
+export type { Outcome } from './outcome.ts';

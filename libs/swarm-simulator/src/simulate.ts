@@ -1,7 +1,7 @@
 import { meshPolicy, upstreamPolicy } from '@d7y/swarm';
 import type { Settings } from './settings.ts';
 import { Simulation } from './simulation.ts';
-import type { Outcome } from './simulation.ts';
+import type { Outcome } from './outcome.ts';
 
 export interface SimulatePorts {
   /** Processor time so far, in ms; for the cost of the scheduler's decisions only. */

@@ -35,6 +35,12 @@ const SMALLEST_WEIGHT = 1e-9;
 const ABSENT = 0;
 const RESTING = 1;
 const USABLE = 2;
+// Of each slot one row of numbers, so that what is looked at together stands together: these, then the words of the pieces its parent has.
+const PRESENCE = 0;
+const IN_FLIGHT = 1;
+/** How many pieces it has. */
+const HELD_COUNT = 2;
+const HELD = 3;
 
 /**
  * Chooses the pieces of one download. Parents sit in slots, small numbers that are given out again after they left. An announcement costs
@@ -43,16 +49,12 @@ const USABLE = 2;
 export class PiecePicker {
   readonly #random: () => number;
   readonly #wordCount: number;
+  readonly #rowLength: number;
   /** Of each piece: how many usable parents have it. */
   readonly #holders: Uint16Array;
   /** Scratch: the pieces that may be had now, from anybody. */
   readonly #reachable: Uint32Array;
-  /** Of each slot: the pieces its parent has. */
-  #held: Uint32Array;
-  /** Of each slot: how many those are. */
-  #heldCounts: Uint32Array;
-  #inFlight: Uint16Array;
-  #presence: Uint8Array;
+  #rows: Int32Array;
   #weights: Float64Array;
   /** Slots in use lie below. */
   #slotEnd = 0;
@@ -65,43 +67,41 @@ export class PiecePicker {
     this.#random = random;
     this.#wordCount = Math.ceil(pieceCount / WORD_BITS);
     this.#holders = new Uint16Array(pieceCount);
+    this.#rowLength = HELD + this.#wordCount;
     this.#reachable = new Uint32Array(this.#wordCount);
-    this.#held = new Uint32Array(this.#wordCount * slots);
-    this.#heldCounts = new Uint32Array(slots);
-    this.#inFlight = new Uint16Array(slots);
-    this.#presence = new Uint8Array(slots);
+    this.#rows = new Int32Array(this.#rowLength * slots);
     this.#weights = new Float64Array(slots);
   }
 
   /** @param weight idle bandwidth relative to the other parents; a parent with twice the weight gets twice the pieces */
   addParent(weight = 1): number {
     let slot = 0;
-    while (slot < this.#slotEnd && this.#presence[slot] !== ABSENT) slot++;
-    if (slot === this.#presence.length) this.#grow();
+    while (slot < this.#slotEnd && this.#presenceOf(slot) !== ABSENT) slot++;
+    if (slot === this.#weights.length) this.#grow();
     this.#slotEnd = Math.max(this.#slotEnd, slot + 1);
-    this.#presence[slot] = USABLE;
-    this.#inFlight[slot] = 0;
-    this.#heldCounts[slot] = 0;
+    const row = slot * this.#rowLength;
+    this.#rows.fill(0, row, row + this.#rowLength);
+    this.#rows[row + PRESENCE] = USABLE;
     this.#weights[slot] = weight;
-    this.#held.fill(0, slot * this.#wordCount, (slot + 1) * this.#wordCount);
     return slot;
   }
 
   /** The parent is gone, and with it what is under way from it. */
   removeParent(slot: number): void {
     this.setUsable(slot, false);
-    this.#presence[slot] = ABSENT;
-    while (this.#slotEnd > 0 && this.#presence[this.#slotEnd - 1] === ABSENT) this.#slotEnd--;
+    this.#rows[slot * this.#rowLength + PRESENCE] = ABSENT;
+    while (this.#slotEnd > 0 && this.#presenceOf(this.#slotEnd - 1) === ABSENT) this.#slotEnd--;
   }
 
   /** A parent that cannot be used at present counts neither as a choice nor for rarity; what it has is remembered. */
   setUsable(slot: number, isUsable: boolean): void {
     const presence = isUsable ? USABLE : RESTING;
-    if (this.#presence[slot] === presence || this.#presence[slot] === ABSENT) return;
-    this.#presence[slot] = presence;
+    const before = this.#presenceOf(slot);
+    if (before === presence || before === ABSENT) return;
+    this.#rows[slot * this.#rowLength + PRESENCE] = presence;
     const change = isUsable ? 1 : -1;
     for (let word = 0; word < this.#wordCount; word++) {
-      for (let rest = this.#held[slot * this.#wordCount + word] ?? 0; rest !== 0; rest &= rest - 1)
+      for (let rest = this.#heldWord(slot, word); rest !== 0; rest &= rest - 1)
         this.#count(word * WORD_BITS + lowestBit(rest), change);
     }
   }
@@ -111,54 +111,60 @@ export class PiecePicker {
   }
 
   has(slot: number, pieceNumber: number): boolean {
-    const word = this.#held[slot * this.#wordCount + (pieceNumber >>> 5)] ?? 0;
-    return pieceNumber < this.#holders.length && (word & (1 << (pieceNumber & 31))) !== 0;
+    if (pieceNumber >= this.#holders.length) return false;
+    return (this.#heldWord(slot, pieceNumber >>> 5) & (1 << (pieceNumber & 31))) !== 0;
   }
 
   /** How many pieces it has. */
   heldBy(slot: number): number {
-    return this.#heldCounts[slot] ?? 0;
+    return this.#rows[slot * this.#rowLength + HELD_COUNT] ?? 0;
   }
 
   /** Whether it has one of these, usable or not. */
   hasAnyOf(slot: number, pieces: Pick<ReadonlyPieceSet, 'wordAt'>): boolean {
     for (let word = 0; word < this.#wordCount; word++)
-      if (((this.#held[slot * this.#wordCount + word] ?? 0) & pieces.wordAt(word)) !== 0) return true;
+      if ((this.#heldWord(slot, word) & pieces.wordAt(word)) !== 0) return true;
     return false;
   }
 
   /** @returns whether that was not known. Pieces that the task does not have are not believed. */
   announced(slot: number, pieceNumber: number): boolean {
-    const presence = this.#presence[slot] ?? ABSENT;
+    const row = slot * this.#rowLength;
+    const presence = this.#rows[row + PRESENCE] ?? ABSENT;
     if (pieceNumber >= this.#holders.length || presence === ABSENT) return false;
-    // Announcements are most of what a download hears: each costs a look at one word.
-    const at = slot * this.#wordCount + (pieceNumber >>> 5);
-    const word = this.#held[at] ?? 0;
+    const at = row + HELD + (pieceNumber >>> 5);
+    const word = this.#rows[at] ?? 0;
     const bit = 1 << (pieceNumber & 31);
     if ((word & bit) !== 0) return false;
-    this.#held[at] = word | bit;
-    this.#heldCounts[slot] = (this.#heldCounts[slot] ?? 0) + 1;
+    this.#rows[at] = word | bit;
+    this.#rows[row + HELD_COUNT] = (this.#rows[row + HELD_COUNT] ?? 0) + 1;
     if (presence === USABLE) this.#count(pieceNumber, 1);
     return true;
   }
 
   /** The parent does not have the piece after all. @returns whether it was thought to */
   retracted(slot: number, pieceNumber: number): boolean {
-    return this.has(slot, pieceNumber) && this.#drop(slot, pieceNumber);
+    const row = slot * this.#rowLength;
+    if (!this.has(slot, pieceNumber) || this.#rows[row + PRESENCE] === ABSENT) return false;
+    const at = row + HELD + (pieceNumber >>> 5);
+    this.#rows[at] = (this.#rows[at] ?? 0) & ~(1 << (pieceNumber & 31));
+    this.#rows[row + HELD_COUNT] = (this.#rows[row + HELD_COUNT] ?? 0) - 1;
+    if (this.#rows[row + PRESENCE] === USABLE) this.#count(pieceNumber, -1);
+    return true;
   }
 
   /** A piece is being fetched from it. */
   begun(slot: number): void {
-    this.#inFlight[slot] = (this.#inFlight[slot] ?? 0) + 1;
+    this.#rows[slot * this.#rowLength + IN_FLIGHT] = this.inFlight(slot) + 1;
   }
 
   /** That is over, one way or the other. */
   ended(slot: number): void {
-    this.#inFlight[slot] = Math.max((this.#inFlight[slot] ?? 0) - 1, 0);
+    this.#rows[slot * this.#rowLength + IN_FLIGHT] = Math.max(this.inFlight(slot) - 1, 0);
   }
 
   inFlight(slot: number): number {
-    return this.#inFlight[slot] ?? 0;
+    return this.#rows[slot * this.#rowLength + IN_FLIGHT] ?? 0;
   }
 
   /** How many usable parents have the piece. */
@@ -190,20 +196,19 @@ export class PiecePicker {
    * @returns -1 when it has nothing that is wanted
    */
   pickFrom(slot: number, rule: Pick<PickRule, 'wanted' | 'order' | 'hot' | 'urgent'>): number {
-    if (this.#presence[slot] !== USABLE) return -1;
+    if (this.#presenceOf(slot) !== USABLE) return -1;
     for (const pieceNumber of rule.urgent ?? [])
       if (this.has(slot, pieceNumber) && rule.wanted.has(pieceNumber)) return pieceNumber;
-    for (let word = 0; word < this.#wordCount; word++)
-      this.#reachable[word] = this.#held[slot * this.#wordCount + word] ?? 0;
+    for (let word = 0; word < this.#wordCount; word++) this.#reachable[word] = this.#heldWord(slot, word);
     return this.#choose(rule);
   }
 
   /** Whether this parent has something that is wanted. */
   hasFor(slot: number, wanted: Pick<ReadonlyPieceSet, 'wordAt'>): boolean {
-    if (this.#presence[slot] !== USABLE) return false;
-    const first = slot * this.#wordCount;
+    const row = slot * this.#rowLength;
+    if (this.#rows[row + PRESENCE] !== USABLE) return false;
     for (let word = 0; word < this.#wordCount; word++)
-      if (((this.#held[first + word] ?? 0) & wanted.wordAt(word)) !== 0) return true;
+      if (((this.#rows[row + HELD + word] ?? 0) & wanted.wordAt(word)) !== 0) return true;
     return false;
   }
 
@@ -217,8 +222,8 @@ export class PiecePicker {
     let bestLoad = Infinity;
     let ties = 0;
     for (let slot = 0; slot < this.#slotEnd; slot++) {
-      const inFlight = this.#inFlight[slot] ?? 0;
-      if (this.#presence[slot] !== USABLE || inFlight >= maxPerParent || !this.has(slot, pieceNumber)) continue;
+      const inFlight = this.inFlight(slot);
+      if (this.#presenceOf(slot) !== USABLE || inFlight >= maxPerParent || !this.has(slot, pieceNumber)) continue;
       if (isExcluded?.(slot) === true) continue;
       const load = (inFlight + 1) / Math.max(this.#weights[slot] ?? 0, SMALLEST_WEIGHT);
       if (load > bestLoad) continue;
@@ -237,11 +242,10 @@ export class PiecePicker {
     let isAnyFree = false;
     reachable.fill(0);
     for (let slot = 0; slot < this.#slotEnd; slot++) {
-      if (this.#presence[slot] !== USABLE || (this.#inFlight[slot] ?? 0) >= maxPerParent) continue;
+      if (this.#presenceOf(slot) !== USABLE || this.inFlight(slot) >= maxPerParent) continue;
       if (isExcluded?.(slot) === true) continue;
       isAnyFree = true;
-      for (let word = 0; word < words; word++)
-        reachable[word] = (reachable[word] ?? 0) | (this.#held[slot * words + word] ?? 0);
+      for (let word = 0; word < words; word++) reachable[word] = (reachable[word] ?? 0) | this.#heldWord(slot, word);
     }
     return isAnyFree;
   }
@@ -274,13 +278,12 @@ export class PiecePicker {
     return chosen;
   }
 
-  #drop(slot: number, pieceNumber: number): boolean {
-    if (this.#presence[slot] === ABSENT) return false;
-    const at = slot * this.#wordCount + (pieceNumber >>> 5);
-    this.#held[at] = (this.#held[at] ?? 0) & ~(1 << (pieceNumber & 31));
-    this.#heldCounts[slot] = (this.#heldCounts[slot] ?? 0) - 1;
-    if (this.#presence[slot] === USABLE) this.#count(pieceNumber, -1);
-    return true;
+  #presenceOf(slot: number): number {
+    return this.#rows[slot * this.#rowLength + PRESENCE] ?? ABSENT;
+  }
+
+  #heldWord(slot: number, word: number): number {
+    return this.#rows[slot * this.#rowLength + HELD + word] ?? 0;
   }
 
   #count(pieceNumber: number, change: number): void {
@@ -288,21 +291,12 @@ export class PiecePicker {
   }
 
   #grow(): void {
-    const slots = Math.max(this.#presence.length * 2, 1);
-    const held = new Uint32Array(this.#wordCount * slots);
-    const heldCounts = new Uint32Array(slots);
-    const inFlight = new Uint16Array(slots);
-    const presence = new Uint8Array(slots);
+    const slots = Math.max(this.#weights.length * 2, 1);
+    const rows = new Int32Array(this.#rowLength * slots);
     const weights = new Float64Array(slots);
-    held.set(this.#held);
-    heldCounts.set(this.#heldCounts);
-    inFlight.set(this.#inFlight);
-    presence.set(this.#presence);
+    rows.set(this.#rows);
     weights.set(this.#weights);
-    this.#held = held;
-    this.#heldCounts = heldCounts;
-    this.#inFlight = inFlight;
-    this.#presence = presence;
+    this.#rows = rows;
     this.#weights = weights;
   }
 }

@@ -1,0 +1,2 @@
+/** No member, host, transfer or event. */
+export const NONE = -1;
