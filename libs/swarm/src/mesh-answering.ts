@@ -484,11 +484,12 @@ export class MeshAnswering implements Answering {
   /** Tells daemons of ours of parents that came after those that they were told of, or instead of them. @returns how many, up to `limit` */
   #refreshOffers(task: Task, nowMs: number, limit: number): number {
     const { offerRefreshMs, ownCandidateParentLimit } = this.#roster.options;
-    const isDue = ({ offeredAtMs }: Peer): boolean => nowMs - offeredAtMs >= offerRefreshMs;
+    const dueMs = nowMs - offerRefreshMs;
     let due = 0;
-    for (let peer = task.recent[due]; peer !== undefined && isDue(peer); peer = task.recent[++due]);
-    for (const child of task.recent.splice(0, due))
-      if (child.parents.size < ownCandidateParentLimit && isListening(child)) task.stale.add(child);
+    for (let peer = task.recent[due]; peer !== undefined && peer.offeredAtMs <= dueMs; peer = task.recent[++due]);
+    if (due > 0)
+      for (const child of task.recent.splice(0, due))
+        if (child.parents.size < ownCandidateParentLimit && isListening(child)) task.stale.add(child);
     let isDeferred = task.recent.length > 0;
     let told = 0;
     for (const child of task.stale) {
@@ -498,7 +499,7 @@ export class MeshAnswering implements Answering {
       }
       if (!isListening(child)) {
         task.stale.delete(child);
-      } else if (!isDue(child)) {
+      } else if (child.offeredAtMs > dueMs) {
         isDeferred = true;
       } else {
         task.stale.delete(child);

@@ -10,6 +10,11 @@ interface CompiledApplication {
 /** Patterns are written by operators, URLs come from anybody: longer ones are not tried against them. */
 const MAX_URL_LENGTH = 8_192;
 
+/** What tells to which application a download belongs. */
+export interface DescribedDownload {
+  source(): { readonly application?: string | undefined; readonly url: string };
+}
+
 /** Which priority downloads have that do not name one themselves, by application and URL. Patterns are compiled once. */
 export class ApplicationPriorities {
   readonly #applications = new Map<string, CompiledApplication>();
@@ -32,9 +37,9 @@ export class ApplicationPriorities {
   }
 
   /** @param asked what the download says itself: anything but 0 stands */
-  of(asked: Priority, source: () => { readonly application?: string | undefined; readonly url: string }): Priority {
+  of(asked: Priority, download: DescribedDownload): Priority {
     if (asked !== 0 || this.#applications.size === 0) return asked;
-    const { application, url } = source();
+    const { application, url } = download.source();
     const known = application ? this.#applications.get(application) : undefined;
     if (known === undefined) return asked;
     const rule = url.length > MAX_URL_LENGTH ? undefined : known.urls.find(({ pattern }) => pattern.test(url));

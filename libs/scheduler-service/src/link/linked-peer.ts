@@ -163,8 +163,11 @@ export class LinkedPeer implements PeerChannel {
       let number = this.#forgotten + known + 1;
       if (known < 0) {
         number = this.#forgotten + this.#introduced.push(parent);
-        const { number: hostNumber, isNew } = hosts.numberOf(parent.host);
-        if (isNew) offer.host(hostNumber, parent.host.facts);
+        let hostNumber = hosts.numberOf(parent.host);
+        if (hostNumber === undefined) {
+          hostNumber = hosts.tell(parent.host);
+          offer.host(hostNumber, parent.host.facts);
+        }
         offer.introduced(number, hostNumber, parent);
       }
       offer.parent(number, role);

@@ -13,9 +13,9 @@ import {
   toLinkedFacts,
   toLinkedTaskRecord,
 } from '../messages/linked-registration.ts';
-import type { Records } from '../messages/records.ts';
+import type { Records, SeedDownloadOf, TaskRecord } from '../messages/records.ts';
 import { safeNumber } from '../messages/registration-facts.ts';
-import type { PeerReports } from '../scheduling/peer-reports.ts';
+import type { PeerDescription, PeerReports } from '../scheduling/peer-reports.ts';
 import { QuestionTrace } from '../scheduling/question-trace.ts';
 import type { SwarmDriver } from '../scheduling/swarm-driver.ts';
 import { MAX_DOWNLOAD_LENGTH } from '../messages/download.ts';
@@ -29,6 +29,25 @@ const MAX_RESCHEDULED_PARENTS = 1_024;
 const MAX_DELIVERIES = 1_024;
 
 const NO_SOURCE = { application: '', url: '' };
+
+/** What a registration over a link says to others. */
+class LinkedDescription implements PeerDescription {
+  readonly #source: swarm.TaskSource | undefined;
+  readonly seedDownload: SeedDownloadOf | undefined;
+
+  constructor(source: swarm.TaskSource | undefined) {
+    this.#source = source;
+    this.seedDownload = linkedSeedDownloadOf(source);
+  }
+
+  source(): { readonly application: string; readonly url: string } {
+    return this.#source ?? NO_SOURCE;
+  }
+
+  task(): TaskRecord {
+    return toLinkedTaskRecord(this.#source);
+  }
+}
 
 /** What all desks of a scheduler work with. */
 export interface PeerDeskParts {
@@ -122,11 +141,7 @@ export class PeerDesk implements LinkedPeerOwner {
     this.#peers.set(peerNumber, linked);
     this.#ask(linked);
     const question = trace === undefined ? undefined : this.#traceRegistration(linked, facts.taskId, trace);
-    linked.peer = reports.registered(linked, facts, {
-      source: () => message.source ?? NO_SOURCE,
-      task: () => toLinkedTaskRecord(message.source),
-      seedDownload: linkedSeedDownloadOf(message.source),
-    });
+    linked.peer = reports.registered(linked, facts, new LinkedDescription(message.source));
     question?.evaluated();
   }
 

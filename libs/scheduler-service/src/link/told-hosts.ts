@@ -8,11 +8,16 @@ export class ToldHosts {
   readonly #told = new Map<HostView, { readonly number: number; readonly ip: string; readonly port: number }>();
   #lastNumber = 0;
 
-  /** @returns the number of a host, and whether the daemon has yet to hear of it */
-  numberOf(host: HostView): { readonly number: number; readonly isNew: boolean } {
-    const { ip, port } = host.facts;
+  /** @returns the number of a host; undefined where the daemon has yet to hear of it */
+  numberOf(host: HostView): number | undefined {
     const told = this.#told.get(host);
-    if (told?.ip === ip && told.port === port) return { number: told.number, isNew: false };
+    const { ip, port } = host.facts;
+    return told?.ip === ip && told.port === port ? told.number : undefined;
+  }
+
+  /** @returns the number that the daemon is told of the host */
+  tell(host: HostView): number {
+    const { ip, port } = host.facts;
     const number = ++this.#lastNumber;
     this.#told.delete(host);
     this.#told.set(host, { number, ip, port });
@@ -20,6 +25,6 @@ export class ToldHosts {
       const [oldest] = this.#told.keys();
       if (oldest !== undefined) this.#told.delete(oldest);
     }
-    return { number, isNew: true };
+    return number;
   }
 }

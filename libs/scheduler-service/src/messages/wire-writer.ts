@@ -22,7 +22,8 @@ export class WireWriter {
 
   /** @returns a copy of what was written; the next message begins */
   finish(): Buffer {
-    const message = Buffer.from(this.#bytes.subarray(0, this.#length));
+    const message = Buffer.allocUnsafe(this.#length);
+    this.#bytes.copy(message, 0, 0, this.#length);
     this.#length = 0;
     return message;
   }

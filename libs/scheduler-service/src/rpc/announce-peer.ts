@@ -9,6 +9,7 @@ import type { Access } from '../access/access.ts';
 import { ConversationError, PeerNotFoundError } from '../errors.ts';
 import { seedDownloadOf, toTaskRecord } from '../messages/download.ts';
 import type { OfferWriter } from '../messages/offer-writer.ts';
+import type { SeedDownloadOf, TaskRecord } from '../messages/records.ts';
 import { DEFAULT_CONCURRENT_PIECES } from '../messages/message-writer.ts';
 import { safeNumber, toRegistrationFacts } from '../messages/registration-facts.ts';
 import { trafficLabel } from '../metrics.ts';
@@ -17,7 +18,7 @@ import type { Admission } from './admission.ts';
 import { checkDownloadSize, type StreamQuota } from './overload.ts';
 import { Conversation } from '../scheduling/conversation.ts';
 import { QuestionTrace } from '../scheduling/question-trace.ts';
-import type { PeerReports } from '../scheduling/peer-reports.ts';
+import type { PeerDescription, PeerReports } from '../scheduling/peer-reports.ts';
 import type { SwarmDriver } from '../scheduling/swarm-driver.ts';
 
 type Request = scheduler.AnnouncePeerRequest;
@@ -31,6 +32,28 @@ export interface AnnouncePeerContext {
   readonly access: Access;
   readonly admission: Admission;
   readonly quota: StreamQuota;
+}
+
+/** What a registration says to others. */
+class Description implements PeerDescription {
+  readonly seedDownload: SeedDownloadOf;
+  readonly concurrentPieceCount: number | undefined;
+  readonly #download: common.Download;
+
+  constructor(download: common.Download) {
+    this.#download = download;
+    this.seedDownload = seedDownloadOf(download);
+    const count = download.concurrentPieceCount ?? DEFAULT_CONCURRENT_PIECES;
+    this.concurrentPieceCount = count === DEFAULT_CONCURRENT_PIECES ? undefined : count;
+  }
+
+  source(): common.Download {
+    return this.#download;
+  }
+
+  task(): TaskRecord {
+    return toTaskRecord(this.#download);
+  }
 }
 
 /** One download of one peer: its requests are handled in the order in which they come, its answers sent as they are decided. */
@@ -119,12 +142,7 @@ class PeerRequests implements MessageHandler<Request> {
     this.#ids = ids;
     const question = this.#openQuestion('register');
     const { concurrentPieceCount = DEFAULT_CONCURRENT_PIECES } = download;
-    this.#peer = reports.registered(this.#conversation, toRegistrationFacts(ids, download), {
-      source: () => download,
-      ...(concurrentPieceCount !== DEFAULT_CONCURRENT_PIECES && { concurrentPieceCount }),
-      task: () => toTaskRecord(download),
-      seedDownload: seedDownloadOf(download),
-    });
+    this.#peer = reports.registered(this.#conversation, toRegistrationFacts(ids, download), new Description(download));
     question?.evaluated();
   }
 

@@ -1,5 +1,5 @@
 import type { Logger } from '@d7y/service-kit';
-import type { ApplicationPriorities } from '../dynconfig/application-priorities.ts';
+import type { ApplicationPriorities, DescribedDownload } from '../dynconfig/application-priorities.ts';
 import type { DeliveryFacts, PeerView, RegistrationFacts } from '@d7y/swarm';
 import type { Records, SeedDownloadOf, TaskRecord } from '../messages/records.ts';
 import { peerLabels, pieceLabels, sizeLevelOf } from '../metrics.ts';
@@ -11,6 +11,14 @@ import type { SwarmDriver } from './swarm-driver.ts';
 export interface Arrival {
   readonly pieces: Iterable<number>;
   readonly deliveries: readonly (DeliveryFacts & { readonly traffic: TrafficLabel })[];
+}
+
+/** How a peer describes itself and its task to others. */
+export interface PeerDescription extends DescribedDownload {
+  /** Unless it is what all do. */
+  readonly concurrentPieceCount?: number | undefined;
+  task(): TaskRecord;
+  readonly seedDownload: SeedDownloadOf | undefined;
 }
 
 /** What peers say of themselves, whichever way they say it: counted, and told to the swarm. */
@@ -41,24 +49,13 @@ export class PeerReports {
    * @param described how, for others; asked only where it is not known yet
    * @returns undefined when it was turned down
    */
-  registered(
-    channel: PeerChannel,
-    facts: RegistrationFacts,
-    described: {
-      /** By which applications are known; asked only where that matters. */
-      readonly source: () => { readonly application?: string | undefined; readonly url: string };
-      /** Unless it is what all do. */
-      readonly concurrentPieceCount?: number | undefined;
-      readonly task: () => TaskRecord;
-      readonly seedDownload: SeedDownloadOf | undefined;
-    },
-  ): PeerView | undefined {
+  registered(channel: PeerChannel, facts: RegistrationFacts, described: PeerDescription): PeerView | undefined {
     const { peerId, hostId, taskId } = facts;
     let registered: PeerView | undefined;
     this.#driver.attach(peerId, channel);
     // The records must be there before decisions are carried out: candidates and seed triggers are made from them.
     this.#driver.tell((swarm, nowMs) => {
-      const priority = this.#priorities().of(facts.priority, described.source);
+      const priority = this.#priorities().of(facts.priority, described);
       const decisions = swarm.peerRegistered(priority === facts.priority ? facts : { ...facts, priority }, nowMs);
       const peer = swarm.peer(peerId);
       if (peer?.host.id === hostId && peer.task.id === taskId) {

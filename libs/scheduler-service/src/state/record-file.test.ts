@@ -1,8 +1,14 @@
 import { describe, expect, it } from '@jest/globals';
-import { FILE_HEADER, frameRecord, readRecords } from './record-file.ts';
+import { FILE_HEADER, readRecords, RecordBuffer } from './record-file.ts';
+import type { RecordContent } from './record-file.ts';
 
 const TEXTS = ['one', '', 'three'];
-const file = Buffer.concat([FILE_HEADER, ...TEXTS.flatMap((text) => frameRecord(Buffer.from(text)) ?? [])]);
+const fileOf = (contents: readonly RecordContent[]): Buffer => {
+  const records = new RecordBuffer();
+  for (const content of contents) records.add(content);
+  return Buffer.concat([FILE_HEADER, records.take()]);
+};
+const file = fileOf(TEXTS.map((text) => Buffer.from(text)));
 
 describe('readRecords', () => {
   it('finds all records before the byte at which a file was cut off', () => {
@@ -30,8 +36,28 @@ describe('readRecords', () => {
   });
 });
 
-describe('frameRecord', () => {
+describe('RecordBuffer', () => {
   it('keeps nothing that would not be read again', () => {
-    expect(frameRecord(Buffer.alloc(2 ** 20 + 1))).toBeUndefined();
+    const records = new RecordBuffer();
+    expect(records.add(Buffer.alloc(2 ** 20 + 1))).toBe(false);
+    expect(records.length).toBe(0);
+  });
+
+  it('writes text and bytes alike, and grows with them', () => {
+    const texts = ['grüße', '', 'x'.repeat(100_000), 'end'];
+    expect(fileOf(texts)).toEqual(fileOf(texts.map((text) => Buffer.from(text))));
+    const { records, isWhole } = readRecords(fileOf(texts));
+    expect({ texts: records.map(String), isWhole }).toEqual({ texts, isWhole: true });
+  });
+
+  it('begins anew once it was taken', () => {
+    const records = new RecordBuffer();
+    records.add('one');
+    const first = records.take();
+    records.add('two');
+    expect(readRecords(Buffer.concat([FILE_HEADER, first, records.take()])).records.map(String)).toEqual([
+      'one',
+      'two',
+    ]);
   });
 });

@@ -8,14 +8,50 @@ const MAX_RECORD_BYTES = 2 ** 20;
 /** How a file of records begins: name and version of the format. */
 export const FILE_HEADER: Buffer = HEADER;
 
-/** One record as it stands in the file; undefined for what is too long to be kept. */
-export function frameRecord(content: Uint8Array): Buffer | undefined {
-  if (content.length > MAX_RECORD_BYTES) return undefined;
-  const bytes = Buffer.allocUnsafe(PREFIX_BYTES + content.length);
-  bytes.writeUInt32BE(content.length, 0);
-  bytes.writeUInt32BE(crc32(content), 4);
-  bytes.set(content, PREFIX_BYTES);
-  return bytes;
+/** What a record says: bytes, or text that is written as UTF-8. */
+export type RecordContent = Uint8Array | string;
+
+const FIRST_BYTES = 16 * 1024;
+/** Of UTF-8 for a character of a string. */
+const MAX_CHARACTER_BYTES = 3;
+
+/** Records one after the other, as they stand in the file. */
+export class RecordBuffer {
+  #bytes: Buffer = Buffer.alloc(0);
+  #length = 0;
+
+  get length(): number {
+    return this.#length;
+  }
+
+  /** @returns whether it was added: what is too long is not kept */
+  add(content: RecordContent): boolean {
+    const most = typeof content === 'string' ? content.length * MAX_CHARACTER_BYTES : content.length;
+    if (most > MAX_RECORD_BYTES) return false;
+    this.#room(PREFIX_BYTES + most);
+    const start = this.#length + PREFIX_BYTES;
+    const length = typeof content === 'string' ? this.#bytes.write(content, start) : content.length;
+    if (typeof content !== 'string') this.#bytes.set(content, start);
+    this.#bytes.writeUInt32BE(length, this.#length);
+    this.#bytes.writeUInt32BE(crc32(this.#bytes.subarray(start, start + length)), this.#length + 4);
+    this.#length = start + length;
+    return true;
+  }
+
+  /** All that was added since the last time. */
+  take(): Buffer {
+    const taken = this.#bytes.subarray(0, this.#length);
+    this.#bytes = Buffer.alloc(0);
+    this.#length = 0;
+    return taken;
+  }
+
+  #room(bytes: number): void {
+    if (this.#length + bytes <= this.#bytes.length) return;
+    const grown = Buffer.allocUnsafeSlow(Math.max(FIRST_BYTES, this.#bytes.length * 2, this.#length + bytes));
+    this.#bytes.copy(grown, 0, 0, this.#length);
+    this.#bytes = grown;
+  }
 }
 
 /** What a file holds up to the first damage. */

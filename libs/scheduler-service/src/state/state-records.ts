@@ -25,14 +25,13 @@ export function hostRecord(message: common.Host, announceIntervalMs: number | un
   return Buffer.concat([Buffer.from([KIND.host]), toBinary(scheduler.AnnounceHostRequestSchema, announcement)]);
 }
 
-const json = (kind: number, content: unknown): Uint8Array =>
-  Buffer.from(`${String.fromCharCode(kind)}${JSON.stringify(content)}`);
+const json = (kind: number, content: unknown): string => `${String.fromCharCode(kind)}${JSON.stringify(content)}`;
 
-export const hostLeftRecord = (hostId: string): Uint8Array => json(KIND.hostLeft, hostId);
-export const taskRecord = (task: KeptTask): Uint8Array => json(KIND.task, task);
-export const holderRecord = (holder: RememberedHolder): Uint8Array =>
+export const hostLeftRecord = (hostId: string): string => json(KIND.hostLeft, hostId);
+export const taskRecord = (task: KeptTask): string => json(KIND.task, task);
+export const holderRecord = (holder: RememberedHolder): string =>
   json(KIND.holder, [holder.peerId, holder.hostId, holder.taskId, holder.priority, holder.concurrentPieceCount]);
-export const holderLeftRecord = (peerId: string): Uint8Array => json(KIND.holderLeft, peerId);
+export const holderLeftRecord = (peerId: string): string => json(KIND.holderLeft, peerId);
 
 const count = z.int().nonnegative().optional();
 const kept = z.object({

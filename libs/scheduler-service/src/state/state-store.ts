@@ -4,7 +4,8 @@ import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from '@d7y/service-kit';
-import { FILE_HEADER, frameRecord, readRecords } from './record-file.ts';
+import { FILE_HEADER, readRecords, RecordBuffer } from './record-file.ts';
+import type { RecordContent } from './record-file.ts';
 
 const FILE = /^(\d{1,15})\.(snapshot|journal)$/;
 const FLUSH_MS = 50;
@@ -20,7 +21,7 @@ export interface StateStoreOptions {
   readonly dir: string;
   readonly logger: Pick<Logger, 'warn' | 'info'>;
   /** All that is known, as records; read a part at a time while it changes. */
-  readonly current: () => Iterable<Uint8Array>;
+  readonly current: () => Iterable<RecordContent>;
   readonly minJournalBytes?: number;
 }
 
@@ -35,8 +36,7 @@ export class StateStore implements AsyncDisposable {
   #journal: FileHandle | undefined;
   #journalBytes = 0;
   #snapshotBytes = 0;
-  #waiting: Buffer[] = [];
-  #waitingBytes = 0;
+  readonly #waiting = new RecordBuffer();
   #timer: NodeJS.Timeout | undefined;
   #work: Promise<void> = Promise.resolve();
   #isSnapshotDue = true;
@@ -85,18 +85,14 @@ export class StateStore implements AsyncDisposable {
   }
 
   /** Takes note of a record. */
-  append(content: Uint8Array): void {
+  append(content: RecordContent): void {
     if (this.#isClosed) return;
-    const record = frameRecord(content);
-    if (record === undefined) return;
-    if (this.#waitingBytes + record.length > MAX_WAITING_BYTES) {
+    if (this.#waiting.length + content.length > MAX_WAITING_BYTES) {
       this.#isSnapshotDue = true;
       this.#failed(new Error('the disk does not keep up'));
       return;
     }
-    this.#waiting.push(record);
-    this.#waitingBytes += record.length;
-    this.#schedule();
+    if (this.#waiting.add(content)) this.#schedule();
   }
 
   /** Writes what waits. */
@@ -138,12 +134,9 @@ export class StateStore implements AsyncDisposable {
 
   async #writeWaiting(): Promise<void> {
     if (this.#journal === undefined || this.#waiting.length === 0) return;
-    const records = this.#waiting;
-    const bytes = this.#waitingBytes;
-    this.#waiting = [];
-    this.#waitingBytes = 0;
-    await this.#journal.writev(records);
-    this.#journalBytes += bytes;
+    const records = this.#waiting.take();
+    await this.#journal.appendFile(records);
+    this.#journalBytes += records.length;
   }
 
   async #beginJournal(): Promise<void> {
@@ -163,25 +156,20 @@ export class StateStore implements AsyncDisposable {
     let written = FILE_HEADER.length;
     {
       await using file = await open(temporary, 'w', 0o600);
-      let batch: Buffer[] = [FILE_HEADER];
-      let batchBytes = 0;
+      await file.appendFile(FILE_HEADER);
+      const batch = new RecordBuffer();
       let sliceEndsMs = performance.now() + SLICE_MS;
       for (const content of current()) {
-        const record = frameRecord(content);
-        if (record === undefined) continue;
-        batch.push(record);
-        batchBytes += record.length;
-        if (batchBytes < WRITE_BYTES && performance.now() < sliceEndsMs) continue;
-        await file.writev(batch);
-        written += batchBytes;
-        batch = [];
-        batchBytes = 0;
+        batch.add(content);
+        if (batch.length < WRITE_BYTES && performance.now() < sliceEndsMs) continue;
+        written += batch.length;
+        await file.appendFile(batch.take());
         await this.#writeWaiting();
         await new Promise((resolve) => setImmediate(resolve));
         sliceEndsMs = performance.now() + SLICE_MS;
       }
-      if (batch.length > 0) await file.writev(batch);
-      written += batchBytes;
+      written += batch.length;
+      await file.appendFile(batch.take());
       await file.sync();
     }
     await rename(temporary, path);

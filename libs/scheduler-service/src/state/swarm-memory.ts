@@ -4,6 +4,7 @@ import type { HostView, PeerView, Swarm, SwarmWatcher, TaskView } from '@d7y/swa
 import type { Records } from '../messages/records.ts';
 import type { SwarmDriver } from '../scheduling/swarm-driver.ts';
 import { hostLeftRecord, hostRecord, holderLeftRecord, holderRecord, replay, taskRecord } from './state-records.ts';
+import type { RecordContent } from './record-file.ts';
 import { StateStore } from './state-store.ts';
 
 export interface SwarmMemoryOptions {
@@ -101,7 +102,7 @@ export class SwarmMemory implements AsyncDisposable, SwarmWatcher {
     await this.#store[Symbol.asyncDispose]();
   }
 
-  *#current(): Generator<Uint8Array> {
+  *#current(): Generator<RecordContent> {
     const { swarm, records } = this.#options;
     for (const host of swarm.hosts()) {
       const message = records.host(host)?.message;
@@ -117,14 +118,14 @@ export class SwarmMemory implements AsyncDisposable, SwarmWatcher {
     }
   }
 
-  #task(task: TaskView): Uint8Array {
+  #task(task: TaskView): string {
     const { url = '', digest, tag, application, filteredQueryParams = [] } = this.#options.records.task(task) ?? {};
     const { id, size, isPrivate } = task;
     return taskRecord({ id, size, isPrivate, record: { url, digest, tag, application, filteredQueryParams } });
   }
 }
 
-const holderRecordOf = ({ id: peerId, host, task, priority, concurrentPieceCount }: PeerView): Uint8Array =>
+const holderRecordOf = ({ id: peerId, host, task, priority, concurrentPieceCount }: PeerView): string =>
   holderRecord({ peerId, hostId: host.id, taskId: task.id, priority, concurrentPieceCount });
 
 /** What was said of a task, and in which journal. */
