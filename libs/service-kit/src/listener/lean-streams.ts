@@ -76,11 +76,9 @@ export class LeanStreams {
     if (registered === undefined || (type !== 'application/grpc' && type !== 'application/grpc+proto')) return false;
     if (headers[':method'] !== 'POST' || headers['grpc-encoding'] === 'gzip') return false;
     const { shutdown, valuesOf, begin } = this.#options;
-    const call = new LeanCall(stream, registered, valuesOf(stream), (isOver) =>
+    const call = new LeanCall(stream, registered, valuesOf(stream), this.#calls, (isOver) =>
       begin({ service: registered.method.parent, method: registered.method, header: readerOf(headers), isOver }),
     );
-    this.#calls.add(call);
-    stream.once('close', () => this.#calls.delete(call));
     stream.respond({ ':status': 200, 'content-type': type }, { waitForTrailers: true, endStream: false });
     call.start();
     if (shutdown.aborted) call.end(shutdown.reason);
@@ -95,6 +93,8 @@ class LeanCall implements MessageCall {
   readonly #registered: Registered;
   readonly #watch: Call;
   readonly #incoming: GrpcMessages;
+  /** Those under way, which it leaves when its stream is closed. */
+  readonly #calls: Set<LeanCall>;
   #handler: MessageHandler<unknown> | undefined;
   /** Messages that came while the handler was busy with an earlier one. */
   #waiting: Buffer[] | undefined;
@@ -107,6 +107,7 @@ class LeanCall implements MessageCall {
     stream: ServerHttp2Stream,
     registered: Registered,
     values: ContextValues | undefined,
+    calls: Set<LeanCall>,
     begin: (isOver: () => boolean) => Call,
   ) {
     this.#stream = stream;
@@ -114,6 +115,8 @@ class LeanCall implements MessageCall {
     this.values = values ?? createContextValues();
     this.#incoming = new GrpcMessages(registered.maxBytes);
     this.#watch = begin(() => stream.destroyed);
+    this.#calls = calls;
+    calls.add(this);
   }
 
   get trace(): Context | undefined {
@@ -130,14 +133,15 @@ class LeanCall implements MessageCall {
     const stream = this.#stream;
     stream.on('error', () => undefined); // told by the close that follows
     stream.once('close', () => {
+      this.#calls.delete(this);
       if (!this.#isOver) this.#finish(new ConnectError('the caller has gone', Code.Canceled));
     });
-    stream.on('drain', () => this.#guarded(() => this.#handler?.drained?.()));
     this.#guarded(() => {
       this.#handler = this.#registered.stream.open(this);
     });
+    if (this.#handler?.drained !== undefined) stream.on('drain', () => this.#guarded(() => this.#handler?.drained?.()));
     stream.on('data', (chunk: Buffer) => {
-      if (!this.#isOver) this.#guarded(() => this.#incoming.push(chunk, this.#take));
+      if (!this.#isOver) this.#guarded(() => this.#incoming.push(chunk, (bytes) => this.#take(bytes)));
     });
     stream.once('end', () =>
       this.#guarded(() => {
@@ -180,9 +184,9 @@ class LeanCall implements MessageCall {
     if (stream.destroyed) return;
     stream.once('wantTrailers', () => {
       stream.sendTrailers(told === undefined ? DONE : Object.fromEntries(setTrailerStatus(new Headers(), told)));
-      // As `resetAfterTrailers` does: stock clients never end their half.
+      // As `resetAfterTrailers` does: stock clients never end their half of a stream. The stream of a caller who has is over.
       setImmediate(() => {
-        if (!stream.destroyed) stream.close(constants.NGHTTP2_NO_ERROR);
+        if (!stream.destroyed && !stream.readableEnded) stream.close(constants.NGHTTP2_NO_ERROR);
       });
     });
     if (frame === undefined) stream.end();
@@ -203,12 +207,12 @@ class LeanCall implements MessageCall {
     return told;
   }
 
-  readonly #take = (bytes: Buffer): void => {
+  #take(bytes: Buffer): void {
     if (this.#isOver) return;
     if (!this.#isBusy) return this.#handle(bytes);
     (this.#waiting ??= []).push(bytes);
     if (this.#waiting.length >= MAX_WAITING) this.#stream.pause();
-  };
+  }
 
   #handle(bytes: Buffer): void {
     const { method, guard, stream } = this.#registered;
