@@ -27,16 +27,18 @@ export function killSeed(): (name: string) => () => number {
 
 /**
  * Kills one or some of a kind, `times` times, each at a random moment, and starts them again; returns when the last is back.
+ * @param signal ends it before the next kill
  * @param onKill hears of each, for the record of a failure
  */
 export async function killNowAndThen(
   kind: readonly Killable[],
   times: number,
   random: () => number,
-  onKill: (names: readonly string[]) => void,
+  { signal, onKill }: { readonly signal: AbortSignal; readonly onKill: (names: readonly string[]) => void },
 ): Promise<void> {
   for (let time = 0; time < times; time++) {
     await delay(random() * MAX_LIFE_MS);
+    if (signal.aborted) return;
     // At least one: all of them together as often as each one alone.
     const choice = 1 + Math.floor(random() * (2 ** kind.length - 1));
     const victims = kind.filter((_one, index) => (choice & (1 << index)) !== 0);

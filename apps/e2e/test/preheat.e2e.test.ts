@@ -57,11 +57,12 @@ function expectSuccess(job: JobAnswer): void {
 async function expectPullsAskForNothing(bench: PullBench, image: PublishedImage, credentials?: Credentials) {
   const digests = blobsOf(image.layout, 'amd64').map(({ digest }) => digest);
   bench.origin.log.clear();
-  for (const daemon of bench.cluster.daemons) {
+  const pull = async (daemon: (typeof bench.cluster.daemons)[number]): Promise<void> => {
     await using node = await bench.containerd(daemon);
     await ctrPull(node, image.name, credentials === undefined ? {} : { credentials });
     expectHolds(await containerdContent(node), image);
-  }
+  };
+  await Promise.all(bench.cluster.daemons.map(pull));
   const gets = bench.origin.log.requests.filter(
     ({ method, path }) => method === 'GET' && digests.some((digest) => path.includes(digest)),
   );
