@@ -1,5 +1,5 @@
 import { MANAGER_VERSION, readManagerConfig, startManager } from '@d7y/manager-service';
-import { parseServiceArgs, runService } from '@d7y/service-kit';
+import { becomeLean, parseServiceArgs, runService } from '@d7y/service-kit';
 
 const args = parseServiceArgs(process.argv, {
   name: 'manager',
@@ -9,6 +9,7 @@ const args = parseServiceArgs(process.argv, {
   envPrefix: 'MANAGER',
 });
 
+becomeLean({ semiSpaceMib: 8, optimizeForSize: false });
 void runService((signal) => {
   const { configPath, configGiven, console, logLevel } = args;
   const config = readManagerConfig({

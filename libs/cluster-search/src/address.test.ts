@@ -88,7 +88,8 @@ describe('NetworkTable', () => {
           return isIpv4 === (family === 'ipv4') && reference.check(plain, family) ? [owner] : [];
         });
         const address = parseAddress(ip);
-        const found = address === undefined ? [] : [...table.ownersOf(address)];
+        const found: number[] = [];
+        if (address !== undefined) table.forEachOwner(address, (owner) => found.push(owner));
         const comparable = found.filter(
           (owner) =>
             parseNetwork(`${list[owner]?.ip ?? ''}/${list[owner]?.length ?? ''}`)?.address.family ===

@@ -1,9 +1,9 @@
 import { spawnSync } from 'node:child_process';
 import { describe, expect, it } from '@jest/globals';
-import { becomeLean, type LeanProcess } from './lean-process.ts';
+import { becomeLean, type Leanness, type LeanProcess } from './lean-process.ts';
 
 /** A process that would be replaced by what is in `calls`. */
-function fake(change: Partial<LeanProcess> = {}) {
+function fake(change: Partial<LeanProcess> = {}, leanness?: Leanness) {
   const calls: { file: string; args: string[]; env: Record<string, string> }[] = [];
   const current: LeanProcess = {
     ...{ execPath: '/node', execArgv: ['--enable-source-maps'], argv: ['/node', 'main.mjs', '--config', 'x.yaml'] },
@@ -11,7 +11,7 @@ function fake(change: Partial<LeanProcess> = {}) {
     execve: (file, args, env) => void calls.push({ file, args, env }),
     ...change,
   };
-  becomeLean(current);
+  becomeLean(leanness, current);
   return calls;
 }
 
@@ -30,6 +30,11 @@ describe('becomeLean', () => {
         },
       },
     ]);
+  });
+
+  it('bounds memory as a service has it', () => {
+    const [call] = fake({}, { semiSpaceMib: 8, optimizeForSize: false });
+    expect(call?.args.slice(0, 4)).toEqual(['/node', '--enable-source-maps', '--max-semi-space-size=8', 'main.mjs']);
   });
 
   it.each([

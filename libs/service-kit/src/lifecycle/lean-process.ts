@@ -1,8 +1,14 @@
 /**
- * Options of V8. By itself it takes of a machine with more memory more of it, for nothing that a service here gains: up to 128 MiB for the
- * young generation, and an old one that doubles before anything is collected.
+ * Options of V8, which by itself takes of a machine with more memory more of it, for nothing that a service here gains: up to 128 MiB for
+ * the young generation, and an old one that doubles before anything is collected.
  */
-const FLAGS = ['--max-semi-space-size=4', '--optimize-for-size'];
+export interface Leanness {
+  /** MiB of each half of the young generation: the more, the less often it is collected. */
+  readonly semiSpaceMib?: number;
+  /** Keeps less of what is compiled, which costs a service of many small calls a fifth of its speed. */
+  readonly optimizeForSize?: boolean;
+}
+
 /** An operator who sets this has decided. */
 const DECISIVE = '--max-semi-space-size';
 /**
@@ -29,12 +35,16 @@ export interface LeanProcess {
  * Starts the program anew in this same process (same id, same open files), with bounds on memory that can be set at the start only.
  * Does nothing when whoever started it has set the bound, here or in NODE_OPTIONS. To be called before anything is opened.
  */
-export function becomeLean(current: LeanProcess = process): void {
+export function becomeLean(
+  { semiSpaceMib = 4, optimizeForSize = true }: Leanness = {},
+  current: LeanProcess = process,
+): void {
   const { execPath, execArgv, argv, env, execve } = current;
   const given = [...execArgv, ...(env['NODE_OPTIONS'] ?? '').split(/\s+/)];
   if (execve === undefined || given.some((option) => option.startsWith(DECISIVE))) return;
+  const flags = [`${DECISIVE}=${semiSpaceMib}`, ...(optimizeForSize ? ['--optimize-for-size'] : [])];
   const kept = Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined);
-  execve.call(current, execPath, [execPath, ...execArgv, ...FLAGS, ...argv.slice(1)], {
+  execve.call(current, execPath, [execPath, ...execArgv, ...flags, ...argv.slice(1)], {
     ...MALLOC,
     ...Object.fromEntries(kept),
   });
