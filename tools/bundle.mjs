@@ -14,7 +14,6 @@ const OPTIONS = {
   // Programs keep their source in memory; comments with any character beyond Latin-1 would double it.
   minifyWhitespace: true,
   lineLimit: 160,
-  keepNames: true,
   sourcemap: true,
   legalComments: 'linked',
   banner: {
