@@ -1,5 +1,4 @@
-import { randomBytes } from 'node:crypto';
-import { Secret } from '@d7y/service-kit';
+import type { Secret } from '@d7y/service-kit';
 import { eq, sql } from 'drizzle-orm';
 import { LOCK } from './migrate.ts';
 import type { Database, Db } from './open-database.ts';
@@ -8,6 +7,7 @@ import { RoleRepository } from './repositories/roles.ts';
 import { UserRepository } from './repositories/users.ts';
 import { configs, personalAccessTokens, rolePermissions, roles, schedulerClusters } from './schema/index.ts';
 import type { PasswordHasher } from './secrets/password-hash.ts';
+import { randomPassword } from './secrets/random-password.ts';
 import { hashToken, prefixOf } from './secrets/token-secret.ts';
 import { asked } from './translate-error.ts';
 
@@ -46,8 +46,6 @@ const TOKEN_SCOPES = ['job', 'cluster'];
 const DAY_NS = 24 * 3600 * 1e9;
 /** How long audits and ended jobs are kept; in nanoseconds, as consoles write it. */
 const RETENTION = JSON.stringify({ audit: { ttl: 7 * DAY_NS }, job: { ttl: 7 * DAY_NS } });
-/** 120 bits in 20 characters, the longest that every client takes. */
-const PASSWORD_BYTES = 15;
 
 /**
  * Makes what a manager cannot do without, where it is missing: a default cluster when there is none at all, the roles, the user `root`.
@@ -93,7 +91,7 @@ async function makeRoles(tx: Db, { objects, guestObjects = objects, now }: First
 async function makeRoot(tx: Db, { rootPassword, passwords, now }: FirstRowsOptions): Promise<Secret | undefined> {
   const users = new UserRepository(tx);
   if ((await users.findByName(ROOT)) !== undefined) return undefined;
-  const password = rootPassword ?? new Secret(randomBytes(PASSWORD_BYTES).toString('base64url'));
+  const password = rootPassword ?? randomPassword();
   const user = await users.create({ name: ROOT, passwordHash: await passwords.hash(password) }, now);
   await users.giveRole(user.id, ROOT);
   return rootPassword === undefined ? password : undefined;

@@ -20,6 +20,7 @@ export { makeFirstRows } from './first-rows.ts';
 export type { FirstRows, FirstRowsOptions } from './first-rows.ts';
 export * from './repositories/index.ts';
 export { PasswordHasher } from './secrets/password-hash.ts';
+export { randomPassword } from './secrets/random-password.ts';
 export { Sealer } from './secrets/sealer.ts';
 export { hashToken, makeToken, prefixOf, TOKEN_KINDS } from './secrets/token-secret.ts';
 export type { TokenKind } from './secrets/token-secret.ts';

@@ -6,7 +6,7 @@ import { startTestDatabases, type TestDatabases } from '@d7y/testkit';
 import { afterAll, beforeAll } from '@jest/globals';
 import type { ManagerOverrides, RunningManager } from './compose.ts';
 import { startManager } from './compose.ts';
-import { readManagerConfig } from './config/read-manager-config.ts';
+import { type ManagerConfig, readManagerConfig } from './config/read-manager-config.ts';
 
 export const silent: Logger = createLogger({ name: 'test', level: 'silent' });
 
@@ -25,25 +25,35 @@ export function databasesOfTests(): () => Promise<DatabaseAddress> {
   };
 }
 
-/** Starts a manager on ports of its own. @param options.yaml further sections; the others are further keys of sections */
-export function startTestManager(
+export interface TestConfig {
+  /** Further sections; the others are further keys of sections. */
+  readonly yaml?: string;
+  readonly grpc?: string;
+  readonly rest?: string;
+  readonly postgres?: string;
+}
+
+/** Of a manager on ports of its own. */
+export function configOfTests(
   { host, port, user, password, database }: DatabaseAddress,
-  {
-    yaml = '',
-    grpc = '',
-    postgres = '',
-    overrides = {},
-  }: { yaml?: string; grpc?: string; postgres?: string; overrides?: ManagerOverrides } = {},
-): Promise<RunningManager> {
-  const config = readManagerConfig({
+  { yaml = '', grpc = '', rest = '', postgres = '' }: TestConfig = {},
+): ManagerConfig {
+  return readManagerConfig({
     text: `
-server: { grpc: { listenIP: 127.0.0.1, port: { start: 0 }, ${grpc} }, rest: { addr: '127.0.0.1:0' } }
+server: { grpc: { listenIP: 127.0.0.1, port: { start: 0 }, ${grpc} }, rest: { addr: '127.0.0.1:0', ${rest} } }
 auth: { jwt: { key: 0123456789abcdef0123456789abcdef } }
 database: { postgres: { host: ${host}, port: ${port}, user: ${user}, ${password === undefined ? '' : `password: '${password.reveal()}',`} dbname: ${database}, ${postgres} } }
 ${yaml}`,
     env: {},
   });
-  return startManager(config, {
+}
+
+/** Starts a manager on ports of its own. */
+export function startTestManager(
+  address: DatabaseAddress,
+  { overrides = {}, ...config }: TestConfig & { readonly overrides?: ManagerOverrides } = {},
+): Promise<RunningManager> {
+  return startManager(configOfTests(address, config), {
     signal: new AbortController().signal,
     overrides: {
       ...{

@@ -6,6 +6,7 @@ const program = {
   version: '1.2.3',
   defaultConfig: '/etc/dragonfly/dfdaemon.yaml',
   envPrefix: 'DFDAEMON',
+  helpAfter: 'Commands:\n  mend',
 };
 const parse = (...args: string[]) => parseServiceArgs(['node', 'dfdaemon', ...args], program);
 
@@ -64,7 +65,10 @@ describe('parseServiceArgs', () => {
 
   it('prints version and help and exits 0', () => {
     expect(exitOf('-V')).toEqual({ code: 0, out: '1.2.3\n' });
-    expect(exitOf('--help')).toMatchObject({ code: 0, out: expect.stringContaining('DFDAEMON_CONFIG') });
+    expect(exitOf('--help')).toMatchObject({
+      code: 0,
+      out: expect.stringMatching(/DFDAEMON_CONFIG[^]*\n\nCommands:\n {2}mend\n$/),
+    });
   });
 
   it.each([[['-l', 'loud']], [['--nonsense']], [['extra']]])('refuses %j in one line and exits 1', (args) => {

@@ -22,6 +22,8 @@ export interface ServiceProgram {
   readonly defaultConfig: string;
   /** `DFDAEMON` lets DFDAEMON_CONFIG, DFDAEMON_LOG_LEVEL and DFDAEMON_CONSOLE stand in for the options. */
   readonly envPrefix?: string;
+  /** What follows the options in the help. */
+  readonly helpAfter?: string;
   /** Options beside those every daemon has; each takes a value. */
   readonly ownOptions?: readonly {
     readonly flags: string;
@@ -65,6 +67,7 @@ export function parseServiceArgs(argv: readonly string[], program: ServiceProgra
     option(flags, description, variable),
   );
   for (const ownOption of own) command.addOption(ownOption);
+  if (program.helpAfter !== undefined) command.addHelpText('after', `\n${program.helpAfter}`);
   command.parse(argv);
   const valueOf = (made: Option) => command.getOptionValue(made.attributeName()) as string | undefined;
   const values = command.opts<{ config: string; console?: boolean; logLevel?: LogLevel }>();
