@@ -55,6 +55,22 @@ describe('WaitingRequests', () => {
     expect(heard.at(-1)).toBe('leave 2');
   });
 
+  it('has the registrations that come after one that waits share its turn, up to a bound', async () => {
+    const { requests, heard } = waiting();
+    expect(requests.sharesTurn).toBe(false);
+    const turn = Promise.withResolvers<void>();
+    void requests.take(register(1), turn.promise);
+    let number = 1;
+    while (requests.sharesTurn && number < 1_000) void requests.take(register(++number + 13));
+    expect(number).toBe(16);
+    expect(requests.inTurn()).toBe(16);
+    expect(heard).toEqual([]);
+    turn.resolve();
+    await soon();
+    expect(heard).toHaveLength(16);
+    expect(requests.sharesTurn).toBe(false);
+  });
+
   it('holds the link back when too much waits, until some of it is done', async () => {
     const { requests, heard } = waiting();
     const turn = Promise.withResolvers<void>();

@@ -3,6 +3,8 @@ import type { PeerRequest } from './peer-desk.ts';
 
 /** What may wait on one link; the link itself waits beyond that. */
 const MAX_WAITING = 4_096;
+/** Registrations that come in one turn: the layers of an image, whose answers then go out together. */
+const MAX_IN_TURN = 16;
 
 type Numbered = Exclude<PeerRequest, { case: 'inventory' }>;
 
@@ -24,12 +26,22 @@ export class WaitingRequests {
   readonly #numbers = new Map<number, number>();
   #room: PromiseWithResolvers<void> | undefined;
   #isDraining = false;
+  /** Registrations that wait for the newest turn that was asked for, or came in it. */
+  #inTurn = 0;
 
   /** @param onError what `handle` threw, or why there will be no turn: nothing more is handled */
   constructor(handle: (request: PeerRequest) => void, onError: (error: unknown) => void) {
     this.#handle = handle;
     this.#onError = onError;
   }
+
+  /** The next registration need not ask for a turn: it comes with those before it. */
+  get sharesTurn(): boolean {
+    return this.#queue.length > 0 && this.#inTurn < MAX_IN_TURN;
+  }
+
+  /** Registrations that come in the newest turn that was asked for. */
+  readonly inTurn = (): number => this.#inTurn;
 
   /** Handles a request now, or when its time has come. @param turn of a registration that has to wait @returns to be waited for, when too much waits */
   take(request: PeerRequest, turn?: Promise<void>): Promise<void> | undefined {
@@ -39,6 +51,7 @@ export class WaitingRequests {
       this.#handle(request);
       return undefined;
     }
+    if (request.case === 'register') this.#inTurn = turn === undefined ? this.#inTurn + 1 : 1;
     this.#queue.push({ request, turn });
     this.#count(request.value.peerNumber, 1);
     if (!this.#isDraining) void this.#drain();

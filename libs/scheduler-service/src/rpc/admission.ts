@@ -21,9 +21,13 @@ const MAX_WAITING = 200_000;
 /** Registrations that are let in at a time: some twenty milliseconds of work. */
 const MAX_PER_TURN = 400;
 
+const ONE = (): number => 1;
+
 interface Waiting {
   /** Counts among the calls of a second. */
   readonly isCall: boolean;
+  /** Registrations that enter with it. */
+  readonly size: () => number;
   readonly enter: () => void;
   readonly signal: AbortSignal;
 }
@@ -71,15 +75,16 @@ export class Admission implements Disposable {
     const isTurnOver = this.#isTurnOver();
     if (!isTurnOver && this.#take()) return undefined;
     if ((!isTurnOver && !isPatient) || this.#queue.length >= this.#options.maxWaiting) this.#refuse();
-    return this.#wait(true, signal);
+    return this.#wait(true, signal, ONE);
   }
 
   /**
    * A registration on a stream that has been let in: it counts for nobody's limit, and waits only while others need their turn.
+   * @param size how many will enter with it, once it may
    * @returns a promise to wait for, where it has to wait; it rejects with the reason of the signal
    */
-  turn({ signal }: { signal: AbortSignal }): Promise<void> | undefined {
-    return this.#isTurnOver() ? this.#wait(false, signal) : undefined;
+  turn({ signal }: { readonly signal: AbortSignal }, size: () => number = ONE): Promise<void> | undefined {
+    return this.#isTurnOver() ? this.#wait(false, signal, size) : undefined;
   }
 
   #isTurnOver(): boolean {
@@ -87,7 +92,7 @@ export class Admission implements Disposable {
     return this.#queue.length > 0 || clock() - this.#turnStartedAtMs > maxTurnMs;
   }
 
-  #wait(isCall: boolean, signal: AbortSignal): Promise<void> {
+  #wait(isCall: boolean, signal: AbortSignal, size: () => number): Promise<void> {
     this.#delayed++;
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const leave = (): void => reject(signal.reason as Error);
@@ -96,7 +101,7 @@ export class Admission implements Disposable {
       signal.removeEventListener('abort', leave);
       resolve();
     };
-    this.#queue.push({ enter, signal, isCall });
+    this.#queue.push({ enter, signal, isCall, size });
     return promise;
   }
 
@@ -108,19 +113,19 @@ export class Admission implements Disposable {
   #turn(): void {
     const { clock, maxTurnMs } = this.#options;
     this.#turnStartedAtMs = clock();
+    let done = 0;
     let entered = 0;
-    for (const { enter, signal, isCall } of this.#queue) {
-      if (signal.aborted) {
-        entered++;
-        continue;
-      }
-      if (clock() - this.#turnStartedAtMs > maxTurnMs / 2 || (isCall && !this.#take())) break;
-      enter();
-      entered++;
+    for (const { enter, signal, isCall, size } of this.#queue) {
       // Those who were let in do their work after this; so many at a time are a turn's worth at the most.
       if (entered >= MAX_PER_TURN) break;
+      if (!signal.aborted) {
+        if (clock() - this.#turnStartedAtMs > maxTurnMs / 2 || (isCall && !this.#take())) break;
+        entered += size();
+        enter();
+      }
+      done++;
     }
-    this.#queue.splice(0, entered);
+    this.#queue.splice(0, done);
   }
 
   #refuse(): never {

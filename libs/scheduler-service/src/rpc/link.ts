@@ -51,8 +51,11 @@ class LinkRequests implements MessageHandler<swarm.LinkRequest> {
     if (request.case === 'open') throw new ConversationError('a link is opened once');
     linkMetrics.request(request.case);
     // A crowd is slowed down, nobody is turned away; only the registrations wait.
-    if (isOfPeer(request))
-      return this.#waiting?.take(request, request.case === 'register' ? admission.turn(this.#call) : undefined);
+    const waiting = this.#waiting;
+    if (isOfPeer(request) && waiting !== undefined) {
+      const asks = request.case === 'register' && !waiting.sharesTurn;
+      return waiting.take(request, asks ? admission.turn(this.#call, waiting.inTurn) : undefined);
+    }
     hub.handle(link, request);
     return undefined;
   }
