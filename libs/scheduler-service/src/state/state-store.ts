@@ -14,7 +14,7 @@ const MIN_JOURNAL_BYTES = 4 * 2 ** 20;
 /** What waits for a disk that does not keep up; more is thrown away until the next snapshot. */
 const MAX_WAITING_BYTES = 64 * 2 ** 20;
 /** Of a snapshot, encoded before others have their turn. */
-const SLICE_MS = 5;
+const SLICE_MS = 2;
 const WRITE_BYTES = 256 * 1024;
 
 export interface StateStoreOptions {
