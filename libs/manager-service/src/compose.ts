@@ -28,6 +28,7 @@ import { rememberTasksTask } from './leader/remember-tasks.ts';
 import { retentionTasks } from './leader/retention.ts';
 import { syncPeersTask } from './leader/sync-peers.ts';
 import { createManagerMetrics } from './observe/manager-metrics.ts';
+import type { Readiness } from './observe/readiness.ts';
 import { watchState } from './observe/watch-state.ts';
 import { SchedulerConnections } from './rest/swarm/scheduler-connections.ts';
 import { SwarmListing } from './rest/swarm/swarm-listing.ts';
@@ -104,6 +105,7 @@ export async function startManager(
 
   // Listens first, so that whoever watches the process sees that it lives while it waits for the database.
   let isReady = false;
+  let readiness: (() => Promise<Readiness>) | undefined;
   const metricsListener =
     config.metrics.listen === undefined
       ? undefined
@@ -114,7 +116,7 @@ export async function startManager(
             http: createHttpHandler([
               { method: 'GET', path: '/metrics', handler: metricsHandler(metrics) },
               { method: 'GET', path: '/healthy', handler: (_request, response) => sendLine(response, 200, 'OK') },
-              { method: 'GET', path: '/readyz', handler: readiness(() => isReady) },
+              { method: 'GET', path: '/readyz', handler: readyz(() => readiness?.()) },
             ]),
           }),
         );
@@ -199,11 +201,12 @@ export async function startManager(
   );
   const rest = stack.use(
     await openRest(config, {
-      ...{ database, watch, logger, telemetry, metrics, clock, signal: stopping.signal, isReady: () => isReady },
+      ...{ database, watch, logger, telemetry, metrics, clock, signal: stopping.signal, isServing: () => isReady },
       identity: readIdentity('server.rest.tls', server.rest.tls, { stack, logger }),
       schedulerIdentity: identity,
     }),
   );
+  readiness = rest.readiness;
   const background = new AbortController();
   const working = [
     watch.run({ signal: background.signal }),
@@ -257,10 +260,12 @@ function createManagerTelemetry({ tracing, server }: ManagerConfig): Telemetry {
   });
 }
 
-const readiness =
-  (isReady: () => boolean): HttpHandler =>
-  (_request, response) =>
-    isReady() ? sendLine(response, 200, 'OK') : sendLine(response, 503, 'not ready');
+const readyz =
+  (look: () => Promise<Readiness> | undefined): HttpHandler =>
+  async (_request, response) => {
+    const { isReady, says } = (await look()) ?? { isReady: false, says: 'not ready' };
+    sendLine(response, isReady ? 200 : 503, says);
+  };
 
 /** Not as a log line: logs are kept, and keep secrets out. */
 function printRootPassword(password: Secret): void {

@@ -18,7 +18,8 @@ export const OTHER_ROUTES = routes({
   },
   readyz: {
     ...{ method: 'GET', path: '/readyz', doors: { root: true }, access: open },
-    summary: 'Tell whether it can serve: status 503 while it cannot.',
-    answer: z.literal('OK'),
+    summary:
+      'Tell whether it can serve: status 503 while it cannot, "OK" when it lacks nothing, else what jobs wait for.',
+    answer: z.string(),
   },
 });

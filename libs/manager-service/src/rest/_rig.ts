@@ -221,7 +221,12 @@ export async function startRest(databases: TestDatabases, options: RigOptions = 
         },
         matchClusters: () => [],
         patternProblemOf: (pattern) => (pattern.includes('(?!') ? 'not of RE2' : undefined),
-        ...{ schedulers: {}, isReady: () => true, serverIp: '10.0.0.9', isTls: false },
+        ...{
+          schedulers: {},
+          readiness: () => Promise.resolve({ isReady: true, says: 'OK' }),
+          serverIp: '10.0.0.9',
+          isTls: false,
+        },
         ...{ trustedProxies: [], allowedOrigins: [], version: '0.0.0' },
         ...(options.clock && { clock: options.clock }),
         limits: { requestsPerClient: 1_000_000 },

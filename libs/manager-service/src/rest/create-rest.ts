@@ -4,7 +4,7 @@ import type { Database, PasswordHasher } from '@d7y/manager-db';
 import { AuditRepository, PersonalAccessTokenRepository, SchedulerRepository } from '@d7y/manager-db';
 import type { GrpcConnectionOptions } from '@d7y/peer-protocol';
 import type { HttpHandler, Logger, Metrics, Secret, Telemetry } from '@d7y/service-kit';
-import { withTimeout } from '@d7y/service-kit';
+import type { Readiness } from '../observe/readiness.ts';
 import { AuditLog } from './audit/audit-log.ts';
 import { AccessChanges } from './auth/access-changes.ts';
 import { AccessMemory } from './auth/access-memory.ts';
@@ -46,7 +46,7 @@ export interface RestOptions {
   readonly patternProblemOf: (pattern: string) => string | undefined;
   /** How schedulers are called for what only they know. */
   readonly schedulers: GrpcConnectionOptions;
-  readonly isReady: () => boolean;
+  readonly readiness: () => Promise<Readiness>;
   /** Told in `X-Server-IP`. */
   readonly serverIp: string;
   /** The listener that calls the handler speaks TLS. */
@@ -100,7 +100,6 @@ const MINUTE_MS = 60_000;
 /** Names that guess from one address, whatever the names. */
 const SIGN_INS_PER_ADDRESS = 30;
 const MAX_ATTEMPT_KEYS = 10_000;
-const PING_TIMEOUT_MS = 2_000;
 
 /** Everything between an HTTP request and the parts of the manager. Listens to nothing itself; limits of connections are the listener's. */
 export async function createRest(options: RestOptions): Promise<Rest> {
@@ -168,12 +167,7 @@ export async function createRest(options: RestOptions): Promise<Rest> {
     matchClusters: options.matchClusters,
     patternProblemOf: options.patternProblemOf,
     accessChanged: () => changes.announce(),
-    isReady: async () =>
-      options.isReady() &&
-      (await withTimeout(database.ping(), PING_TIMEOUT_MS, 'the database').then(
-        () => true,
-        () => false,
-      )),
+    readiness: options.readiness,
   };
   registerRoutes(app.fastify, {
     gate,

@@ -1,5 +1,6 @@
 import type { AnswerOf, RequestOf } from '@d7y/manager-api';
 import type { Database, Page, PasswordHasher } from '@d7y/manager-db';
+import type { Readiness } from '../observe/readiness.ts';
 import type { Attempts } from './auth/attempts.ts';
 import type { Gate } from './auth/gate.ts';
 import type { CookieSettings } from './auth/session-cookies.ts';
@@ -24,7 +25,7 @@ export interface Services {
   readonly matchClusters: (daemon: RequestOf<'clusters.match'>['query']) => AnswerOf<'clusters.match'>;
   /** Why a text is no pattern; undefined when it is one. */
   readonly patternProblemOf: (pattern: string) => string | undefined;
-  readonly isReady: () => Promise<boolean>;
+  readonly readiness: () => Promise<Readiness>;
   /** Somebody's rights, state or sessions have changed: all managers hear of it. */
   readonly accessChanged: () => Promise<void>;
   readonly now: () => Date;

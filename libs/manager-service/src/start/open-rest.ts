@@ -6,6 +6,7 @@ import type { ManagerConfig } from '../config/read-manager-config.ts';
 import { JobArgumentsError } from '../jobs/errors.ts';
 import type { Seal } from '../jobs/job-desk.ts';
 import { openJobs } from '../jobs/open-jobs.ts';
+import { type Readiness, readinessOf } from '../observe/readiness.ts';
 import { createRest } from '../rest/create-rest.ts';
 import type { ClusterWatch } from '../search/cluster-watch.ts';
 import { patternProblemOf } from '../search/patterns.ts';
@@ -20,12 +21,17 @@ export interface OpenRestOptions {
   readonly identity: TlsIdentity | undefined;
   /** By which schedulers know this manager, where they want to. */
   readonly schedulerIdentity: TlsIdentity | undefined;
-  readonly isReady: () => boolean;
+  readonly isServing: () => boolean;
   readonly logger: Logger;
   readonly telemetry: Telemetry;
   readonly metrics: Metrics;
   readonly clock: () => number;
   readonly signal: AbortSignal;
+}
+
+export interface RunningRest extends Listener {
+  /** What `/readyz` tells. */
+  readonly readiness: () => Promise<Readiness>;
 }
 
 /** Until the headers of a request are there, and all of it. */
@@ -35,12 +41,12 @@ const MAX_HEADER_BYTES = 16 * 1024;
 const DRAIN_MS = 10_000;
 
 /** Serves REST, and takes jobs in. @throws {StartError} the port is taken, a certificate cannot be read */
-export async function openRest(config: ManagerConfig, options: OpenRestOptions): Promise<Listener> {
+export async function openRest(config: ManagerConfig, options: OpenRestOptions): Promise<RunningRest> {
   const { database, watch, identity, schedulerIdentity, logger, telemetry, metrics, clock, signal } = options;
   const { auth, server } = config;
   const { preheat } = config.job;
   await using stack = new AsyncDisposableStack();
-  const { jobs } = stack.use(
+  const { jobs, ping } = stack.use(
     openJobs({
       ...{ database, logger, signal, registry: metrics.registry, address: queueAddressOf(config) },
       sealer: sealerOf(config.sealingKey),
@@ -48,6 +54,8 @@ export async function openRest(config: ManagerConfig, options: OpenRestOptions):
       clusterIds: () => Promise.resolve([...watch.view.clusters.keys()]),
     }),
   );
+  const readiness = () =>
+    readinessOf({ isServing: options.isServing, pingDatabase: () => database.ping(), pingQueue: ping });
   const rest = stack.use(
     await createRest({
       ...{ database, jobs, logger, telemetry, metrics, clock, patternProblemOf, version: VERSION },
@@ -67,7 +75,7 @@ export async function openRest(config: ManagerConfig, options: OpenRestOptions):
         tls: schedulerIdentity && (() => schedulerIdentity.current),
         interceptors: createClientInterceptors({ telemetry, metrics }),
       },
-      isReady: options.isReady,
+      readiness,
       serverIp: server.grpc.advertiseIP,
       isTls: identity !== undefined,
       trustedProxies: server.rest.trustProxy,
@@ -86,7 +94,7 @@ export async function openRest(config: ManagerConfig, options: OpenRestOptions):
   );
   const running = stack.move();
   const { port, address } = listener;
-  return { port, address, [Symbol.asyncDispose]: () => running.disposeAsync() };
+  return { port, address, readiness, [Symbol.asyncDispose]: () => running.disposeAsync() };
 }
 
 /** Without a key nothing can be sealed: jobs that bring credentials are refused. */

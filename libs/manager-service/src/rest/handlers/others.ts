@@ -13,7 +13,7 @@ type OtherRoute = Extract<
 >;
 
 export function otherHandlers(services: Services): Handlers<OtherRoute> {
-  const { database, now, isReady } = services;
+  const { database, now, readiness } = services;
   const applications = new ApplicationRepository(database.db);
   const configs = new ConfigRepository(database.db);
   const audits = new AuditRepository(database.db);
@@ -95,8 +95,9 @@ export function otherHandlers(services: Services): Handlers<OtherRoute> {
 
     healthy: () => 'OK',
     async readyz() {
-      if (!(await isReady())) throw new UnavailableError('not ready');
-      return 'OK' as const;
+      const { isReady, says } = await readiness();
+      if (!isReady) throw new UnavailableError(says);
+      return says;
     },
   };
 }
