@@ -105,7 +105,7 @@ export async function startManager(
 
   // Listens first, so that whoever watches the process sees that it lives while it waits for the database.
   let isReady = false;
-  let readiness: (() => Promise<Readiness>) | undefined;
+  let readiness = (): Promise<Readiness> => Promise.resolve({ isReady: false, says: 'not ready' });
   const metricsListener =
     config.metrics.listen === undefined
       ? undefined
@@ -116,7 +116,7 @@ export async function startManager(
             http: createHttpHandler([
               { method: 'GET', path: '/metrics', handler: metricsHandler(metrics) },
               { method: 'GET', path: '/healthy', handler: (_request, response) => sendLine(response, 200, 'OK') },
-              { method: 'GET', path: '/readyz', handler: readyz(() => readiness?.()) },
+              { method: 'GET', path: '/readyz', handler: readyz(() => readiness()) },
             ]),
           }),
         );
@@ -261,9 +261,9 @@ function createManagerTelemetry({ tracing, server }: ManagerConfig): Telemetry {
 }
 
 const readyz =
-  (look: () => Promise<Readiness> | undefined): HttpHandler =>
+  (look: () => Promise<Readiness>): HttpHandler =>
   async (_request, response) => {
-    const { isReady, says } = (await look()) ?? { isReady: false, says: 'not ready' };
+    const { isReady, says } = await look();
     sendLine(response, isReady ? 200 : 503, says);
   };
 

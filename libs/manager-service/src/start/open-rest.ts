@@ -46,7 +46,7 @@ export async function openRest(config: ManagerConfig, options: OpenRestOptions):
   const { auth, server } = config;
   const { preheat } = config.job;
   await using stack = new AsyncDisposableStack();
-  const { jobs, ping } = stack.use(
+  const opened = stack.use(
     openJobs({
       ...{ database, logger, signal, registry: metrics.registry, address: queueAddressOf(config) },
       sealer: sealerOf(config.sealingKey),
@@ -55,10 +55,10 @@ export async function openRest(config: ManagerConfig, options: OpenRestOptions):
     }),
   );
   const readiness = () =>
-    readinessOf({ isServing: options.isServing, pingDatabase: () => database.ping(), pingQueue: ping });
+    readinessOf({ isServing: options.isServing, pingDatabase: () => database.ping(), pingQueue: () => opened.ping() });
   const rest = stack.use(
     await createRest({
-      ...{ database, jobs, logger, telemetry, metrics, clock, patternProblemOf, version: VERSION },
+      ...{ database, jobs: opened.jobs, logger, telemetry, metrics, clock, patternProblemOf, version: VERSION },
       passwords: new PasswordHasher(),
       auth: {
         key: auth.jwt.key,
