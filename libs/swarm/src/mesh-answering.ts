@@ -27,8 +27,10 @@ const MAX_DESCENDANTS = 1000;
 const MAX_IDLE = 4;
 /** More children are not answered in one go: nobody else would be heard meanwhile. */
 const MAX_JOINED_AT_ONCE = 1000;
-/** More are not told of further parents in one go, all tasks together: in a crowd those who have none yet are served meanwhile. */
-const MAX_REFRESHED_AT_ONCE = 200;
+/** More are not told of further parents in one go, all tasks together … */
+const MAX_REFRESHED_AT_ONCE = 1000;
+/** … and while so many others come between two of them: those who have no parents yet are served meanwhile. */
+const MAX_REFRESHED_IN_A_CROWD = 200;
 /** Waiting children that one event looks at without serving them. */
 const MAX_SKIPPED = 64;
 
@@ -46,6 +48,8 @@ export class MeshAnswering implements Answering {
   readonly #joining = new Map<Task, Peer[]>();
   /** Until then seeds may still announce themselves for the first time. */
   readonly #settledAtMs: number;
+  /** Children that came since further offers were last made. */
+  #joined = 0;
 
   constructor({ roster, blame, random, settledAtMs }: AnsweringParts) {
     this.#roster = roster;
@@ -89,7 +93,8 @@ export class MeshAnswering implements Answering {
     for (const task of this.#roster.waitingTasks) if (task.starting.size > 0) this.#roster.wake(task);
     for (const task of this.#roster.waitingTasks) this.#enforceDeadline(task, nowMs);
     for (const task of this.#roster.orphaned) this.#rescue(task, nowMs);
-    let left = MAX_REFRESHED_AT_ONCE;
+    let left = this.#joined < MAX_REFRESHED_IN_A_CROWD ? MAX_REFRESHED_AT_ONCE : MAX_REFRESHED_IN_A_CROWD;
+    this.#joined = 0;
     for (const task of this.#roster.refreshable) {
       left -= this.#refreshOffers(task, nowMs, left);
       if (left > 0) continue;
@@ -190,6 +195,7 @@ export class MeshAnswering implements Answering {
         (child) => child.demand.kind === 'waiting' && this.#roster.peers.get(child.id) === child,
       );
       for (const child of children) this.#putOff(child, nowMs + 1);
+      this.#joined += present.length;
       this.#exchange.join(present, nowMs);
       for (const child of present) {
         if (child.parents.size > 0) {
