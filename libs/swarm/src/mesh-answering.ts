@@ -283,7 +283,8 @@ export class MeshAnswering implements Answering {
   }
 
   #mayHaveParents(child: Peer): boolean {
-    for (const parent of child.task.sharers) if (parent.host !== child.host) return true;
+    for (const parent of child.task.sharers.sample(ANCHOR_SAMPLE_SIZE, this.#random))
+      if (parent.host !== child.host) return true;
     return false;
   }
 
