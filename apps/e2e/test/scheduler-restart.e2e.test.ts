@@ -4,7 +4,7 @@ import { type Cluster, type FileOrigin, pseudoRandomBytes, startCluster, startFi
 import { publishBlob, pullVerified, type PublishedBlob } from './_verified-pull.ts';
 
 const MIB = 2 ** 20;
-const KILLS = process.env['D7Y_TEST_FULL'] === '1' ? 40 : 8;
+const KILLS = process.env['D7Y_TEST_FULL'] === '1' ? 40 : 4;
 /** Latest moment of a kill after the pulls of its round began. */
 const MAX_LIFE_MS = 700;
 

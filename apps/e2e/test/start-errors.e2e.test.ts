@@ -145,17 +145,27 @@ describe('a wrong configuration key', () => {
   });
 });
 
+type ConfigOfPort = readonly [name: string, configOf: (port: number) => AppConfig];
+
+/** Ports of a daemon of three kinds: gRPC, pieces, HTTP. */
+const SOME_PORTS: readonly ConfigOfPort[] = [
+  ['upload', (port) => ({ upload: { server: { port } } })],
+  ['piece', (port) => ({ storage: { server: { tcpPort: port } } })],
+  ['health', (port) => ({ health: { server: { port } } })],
+];
+const OTHER_PORTS: readonly ConfigOfPort[] = [
+  ['proxy', (port) => ({ proxy: { server: { port } } })],
+  ['metrics', (port) => ({ metrics: { server: { port } } })],
+];
+
 describe('a port that is taken', () => {
-  it.each([
-    ['upload', (port: number) => ({ upload: { server: { port } } })],
-    ['proxy', (port: number) => ({ proxy: { server: { port } } })],
-    ['piece', (port: number) => ({ storage: { server: { tcpPort: port } } })],
-    ['metrics', (port: number) => ({ metrics: { server: { port } } })],
-    ['health', (port: number) => ({ health: { server: { port } } })],
-  ])('stops a daemon when it is the %s port', async (_name, configOf) => {
-    await using taken = await takenPort();
-    expectOneLine(await runDaemon(configOf(taken.port)), `port ${taken.port}`, /in use/);
-  });
+  it.each([...SOME_PORTS, ...(process.env['D7Y_TEST_FULL'] === '1' ? OTHER_PORTS : [])])(
+    'stops a daemon when it is the %s port',
+    async (_name, configOf) => {
+      await using taken = await takenPort();
+      expectOneLine(await runDaemon(configOf(taken.port)), `port ${taken.port}`, /in use/);
+    },
+  );
 
   it('stops a scheduler', async () => {
     await using taken = await takenPort();

@@ -29,7 +29,7 @@ import { ReaderPositions } from './reader-positions.ts';
 import { Reputation } from './reputation.ts';
 import { MemoryTaskStore } from './testing/index.ts';
 
-const RUNS = process.env['D7Y_TEST_FULL'] === '1' ? 20_000 : 1_000;
+const RUNS = process.env['D7Y_TEST_FULL'] === '1' ? 20_000 : 400;
 const PIECE_BYTES = 64 * 1024;
 /** Bytes of the origin; transfers of peers have tags of their own. */
 const ORIGIN_TAG = 255;
