@@ -110,7 +110,7 @@ export interface EngineOptions {
 export const DEFAULT_ENGINE_OPTIONS: EngineOptions = {
   concurrentPieceCount: 8,
   originConcurrency: 4,
-  fallbackMs: 500,
+  fallbackMs: 1000,
   turnWaitMs: 2_000,
   release: 'verified',
   timeouts: {

@@ -15,7 +15,7 @@ import type { Transfers } from './transfers.ts';
 
 const SAME_ZONE_WEIGHT = 4;
 /** Fallbacks are asked when nothing was under way for so long. */
-const FALLBACK_AFTER_MS = 500;
+const FALLBACK_AFTER_MS = 1000;
 
 /** Who is whose parent: offers of the scheduler, connections that break, and when fallbacks are called. */
 export class Neighbours {

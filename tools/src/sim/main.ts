@@ -34,6 +34,7 @@ interface Flags {
   readonly seed?: number;
   readonly zones?: number;
   readonly seedDelayMs?: number;
+  readonly startWithinMs?: number;
   readonly deaths?: number;
   readonly uploads?: 'turns' | 'queue';
   readonly uploadSlots?: number;
@@ -42,6 +43,9 @@ interface Flags {
   readonly maxPerParent?: number;
   readonly maxPerPartialParent?: number;
   readonly hotPieces?: boolean;
+  readonly sample?: number;
+  readonly collectMs?: number;
+  readonly order?: 'announced' | 'random';
   readonly json?: true;
   readonly plot?: string;
 }
@@ -56,6 +60,9 @@ function run(settings: Settings): { outcome: Outcome; cpuSeconds: number } {
   return { outcome, cpuSeconds: (user + system) / 1e6 };
 }
 
+const given = (options: Readonly<Record<string, unknown>>) =>
+  Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
+
 /** What was given and is not for daemons. */
 function settingsFrom(scenario: ScenarioName, flags: Flags): Settings {
   const {
@@ -66,6 +73,9 @@ function settingsFrom(scenario: ScenarioName, flags: Flags): Settings {
     maxPerParent,
     maxPerPartialParent,
     hotPieces,
+    sample,
+    collectMs,
+    order,
     json: _json,
     plot: _plot,
     deaths,
@@ -80,11 +90,11 @@ function settingsFrom(scenario: ScenarioName, flags: Flags): Settings {
     maxPerPartialParent,
     hotPieces,
   };
-  const given = Object.fromEntries(Object.entries(daemon).filter(([, value]) => value !== undefined));
   return settingsOf(scenario, {
     ...rest,
     ...(deaths === undefined ? {} : { deathShare: deaths }),
-    daemon: given,
+    daemon: given(daemon),
+    stock: given({ parents, concurrency, sample, collectMs, order }),
   } satisfies SettingsInput);
 }
 
@@ -98,14 +108,32 @@ await new Command('sim')
   .addOption(new Option('--seed <n>', 'of all chance').argParser(within(0, 2 ** 32 - 1)))
   .addOption(new Option('--zones <n>', 'far from each other').argParser(within(1, MAX_ZONES)))
   .addOption(new Option('--seed-delay-ms <n>', "until the seed's first request").argParser(within(0, 600_000, false)))
+  .addOption(
+    new Option('--start-within-ms <n>', 'peers start evenly spread over this time').argParser(
+      within(0, 600_000, false),
+    ),
+  )
   .addOption(new Option('--deaths <share>', 'part of the peers that die on their way, as in 1%').argParser(share))
   .addOption(new Option('--uploads <how>', 'how a parent comes to send a piece').choices(['turns', 'queue']))
   .addOption(new Option('--upload-slots <n>', 'pieces a host sends at once, with a queue').argParser(within(1, 64)))
   .addOption(new Option('--parents <n>', 'of a download').argParser(within(1, MAX_PARENTS)))
-  .addOption(new Option('--concurrency <n>', 'pieces asked for at once, with a queue').argParser(within(1, 64)))
+  .addOption(
+    new Option('--concurrency <n>', 'pieces asked for at once, with a queue or by a stock daemon').argParser(
+      within(1, 64),
+    ),
+  )
   .addOption(new Option('--max-per-parent <n>', 'of these, from one parent').argParser(within(1, 64)))
   .addOption(
     new Option('--max-per-partial-parent <n>', 'of these, from one parent that has a part').argParser(within(1, 64)),
+  )
+  .addOption(new Option('--sample <n>', 'peers drawn to find parents, upstream').argParser(within(1, 1_000_000)))
+  .addOption(
+    new Option('--collect-ms <n>', 'until a stock daemon takes up what not all parents have').argParser(
+      within(0, 60_000, false),
+    ),
+  )
+  .addOption(
+    new Option('--order <which>', 'of the pieces that a stock daemon has taken up').choices(['announced', 'random']),
   )
   .option('--no-hot-pieces', "without the scheduler's word for which pieces are rare")
   .option('--json', 'one JSON object per figure on standard output')
