@@ -141,7 +141,6 @@ class PeerRequests implements MessageHandler<Request> {
       throw new ConversationError(`peer ${this.#ids.peerId} has registered on this stream already`);
     this.#ids = ids;
     const question = this.#openQuestion('register');
-    const { concurrentPieceCount = DEFAULT_CONCURRENT_PIECES } = download;
     this.#peer = reports.registered(this.#conversation, toRegistrationFacts(ids, download), new Description(download));
     question?.evaluated();
   }
