@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { Swarm } from '@d7y/swarm';
 import { eventually, hostMessage, SchedulerRig, silent, startFakeSeed, TASK_ID } from '../_rig.ts';
+import type { RecordContent } from './record-file.ts';
 import { hostRecord, holderRecord, hostLeftRecord, replay, taskRecord } from './state-records.ts';
 import { StateStore } from './state-store.ts';
 
@@ -72,7 +73,8 @@ describe('a scheduler that was started again', () => {
 describe('replay', () => {
   const holder = (hostId: string, peerId: string) =>
     holderRecord({ hostId, peerId, taskId: 't', priority: 0, concurrentPieceCount: 4 });
-  const replayed = (...records: Uint8Array[]) => replay(records.map((record) => Buffer.from(record)));
+  const replayed = (...records: RecordContent[]) =>
+    replay(records.map((record) => (typeof record === 'string' ? Buffer.from(record) : Buffer.from(record))));
 
   it('lets the last word count, and takes the peers of a host with it', () => {
     const host = hostRecord(hostMessage('a'), 300_000);
