@@ -1,5 +1,6 @@
+import './lean.ts';
 import { parseDfdaemonArgs, startDfdaemon } from '@d7y/dfdaemon-service';
-import { becomeLean, runService } from '@d7y/service-kit';
+import { runService } from '@d7y/service-kit';
 
 const program = {
   name: 'dfdaemon',
@@ -8,7 +9,6 @@ const program = {
 } as const;
 const { read, logLevel } = parseDfdaemonArgs(process.argv, program, process.env);
 
-becomeLean();
 void runService((signal) => {
   const { config, warnings } = read();
   return startDfdaemon(config, { signal, logLevel, warnings });

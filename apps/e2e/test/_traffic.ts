@@ -16,6 +16,12 @@ export async function trafficOf(daemon: DaemonNode): Promise<Traffic> {
   return { backToSource: of('BACK_TO_SOURCE'), remotePeer: of('REMOTE_PEER') };
 }
 
+/** Pieces that a daemon is sending to others at this moment, as its metrics tell. */
+export async function uploadingPiecesOf(daemon: DaemonNode): Promise<number> {
+  const text = await (await fetch(daemon.metricsUrl)).text();
+  return Number(/^dragonfly_client_concurrent_upload_piece_total (\S+)$/m.exec(text)?.[1] ?? 0);
+}
+
 /** Bytes of a blob that a daemon holds in whole pieces, as it tells other daemons; it must not be fetching the blob. */
 export async function heldBytes(daemon: DaemonNode, { digest, size }: BlobDescriptor): Promise<number> {
   await using clients = createParentClientPool({ hostId: 'test', version: 'test' });

@@ -1,7 +1,7 @@
 import { request } from 'node:http';
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import {
   type Cluster,
   type DaemonNode,
@@ -11,7 +11,7 @@ import {
   startCluster,
   startFileOrigin,
 } from '@d7y/testkit';
-import { trafficOf } from './_traffic.ts';
+import { trafficOf, uploadingPiecesOf } from './_traffic.ts';
 import { publishBlob, pullVerified, type PublishedBlob } from './_verified-pull.ts';
 
 const MIB = 2 ** 20;
@@ -35,6 +35,15 @@ beforeAll(async () => {
     },
     schedulerConfig: { scheduler: { settleTime: '0s' } },
   });
+});
+
+// Whatever became of a test, the next one finds daemons that run.
+afterEach(async () => {
+  for (const node of nodes()) {
+    if (node.program.end === undefined) continue;
+    await node.kill();
+    await node.start();
+  }
 });
 
 afterAll(async () => {
@@ -88,7 +97,11 @@ describe('a daemon that is told to stop', () => {
     const slow = origin.inject({ path: new RegExp(body.path), fault: { bytesPerSec: 2 * MIB } });
     const pull = pullVerified(parent, origin, body);
     const peerPull = pullVerified(child, origin, shared);
-    await sleep(700); // both are under way, and neither can be over
+    // Both are under way, and neither can be over.
+    await eventually(async () => {
+      expect(await uploadingPiecesOf(parent)).toBeGreaterThan(0);
+      expect(origin.log.bodyBytes(body.path)).toBeGreaterThan(0);
+    });
     parent.program.send('SIGTERM');
     const { ports } = parent;
     await eventually(async () => {
@@ -101,8 +114,6 @@ describe('a daemon that is told to stop', () => {
     slow[Symbol.dispose]();
     // The peer needed nobody else for it.
     expect(await trafficOf(child)).toEqual({ backToSource: 0, remotePeer: shared.bytes.length });
-    await parent.kill();
-    await parent.start();
   });
 
   it('exits all the same when a client is not done within the time that is given to it', async () => {
@@ -118,8 +129,6 @@ describe('a daemon that is told to stop', () => {
     expect(tookMs).toBeGreaterThan(DRAIN_MS - 500);
     expect(tookMs).toBeLessThan(DRAIN_MS + SOON_MS);
     expect(await end).toBeLessThan(body.bytes.length);
-    await daemon.kill();
-    await daemon.start();
   });
 
   it('exits at once when it is told twice', async () => {
@@ -136,8 +145,6 @@ describe('a daemon that is told to stop', () => {
     expect(await daemon.program.exited).toEqual({ code: 2, signal: null });
     expect(performance.now() - startedMs).toBeLessThan(1_500);
     expect(await end).toBeLessThan(body.bytes.length);
-    await daemon.kill();
-    await daemon.start();
   });
 });
 
@@ -168,7 +175,5 @@ describe('300 clients that are cut at once', () => {
     daemon.program.send('SIGTERM');
     expect(await daemon.program.exited).toEqual({ code: 0, signal: null });
     expect(performance.now() - startedMs).toBeLessThan(SOON_MS);
-    await daemon.kill();
-    await daemon.start();
   });
 });

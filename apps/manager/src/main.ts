@@ -1,5 +1,6 @@
+import './lean.ts';
 import { MANAGER_VERSION, readManagerConfig, resetPassword, startManager } from '@d7y/manager-service';
-import { becomeLean, parseServiceArgs, runService, type ServiceArgs } from '@d7y/service-kit';
+import { parseServiceArgs, runService, type ServiceArgs } from '@d7y/service-kit';
 
 const RESET_PASSWORD = 'reset-password';
 const [node = '', script = '', ...words] = process.argv;
@@ -32,6 +33,5 @@ if (words[0] === RESET_PASSWORD) {
     description: 'Keeps clusters, users and jobs, and tells daemons which schedulers are theirs.',
     helpAfter: `Commands:\n  ${RESET_PASSWORD}             print another random password for a user; ${RESET_PASSWORD} --help`,
   });
-  becomeLean({ semiSpaceMib: 8, optimizeForSize: false });
   void runService((signal) => startManager(configOf(args), { signal }));
 }

@@ -31,7 +31,6 @@ export { LastGood } from './files/last-good.ts';
 export type { LastGoodOptions } from './files/last-good.ts';
 export { LockedError, lockForProcess } from './files/process-lock.ts';
 export { replaceFile } from './files/replace-file.ts';
-export { becomeLean } from './lifecycle/lean-process.ts';
 export { EXIT_CODES, runService } from './lifecycle/run-service.ts';
 export type { RunningService, RunServiceOptions } from './lifecycle/run-service.ts';
 export { parseServiceArgs } from './lifecycle/service-args.ts';

@@ -41,12 +41,6 @@ describe('simulate', () => {
     expect(other.hostMs).not.toEqual(one.hostMs);
   });
 
-  it('is as slow under the published policy as the published models say, where everybody has parents first', () => {
-    const { makespan = NaN } = figures('assembled', { peers: 1000, policy: 'upstream' });
-    expect(makespan).toBeGreaterThan(2.8);
-    expect(makespan).toBeLessThan(3.9);
-  });
-
   it('is slower still under the published policy in a burst, where several peers find the seed alone and keep to it', () => {
     const { makespan = NaN, origin } = figures('burst', { peers: 300, pieces: 50, policy: 'upstream' });
     expect(makespan).toBeGreaterThan(4);
@@ -98,6 +92,12 @@ describe('simulate', () => {
       expect(median).toBeLessThanOrEqual(1.1);
       expect(origin).toBe(1);
     }, 600_000);
+
+    it('is as slow under the published policy as the published models say, where everybody has parents first', () => {
+      const { makespan = NaN } = figures('assembled', { peers: 1000, policy: 'upstream' });
+      expect(makespan).toBeGreaterThan(2.8);
+      expect(makespan).toBeLessThan(3.9);
+    });
 
     it('is as slow under the published policy as the published models say, also with 10,000 peers', () => {
       const { makespan = NaN } = figures('assembled', { peers: 10_000, policy: 'upstream' });

@@ -33,7 +33,8 @@ export interface LeanProcess {
 
 /**
  * Starts the program anew in this same process (same id, same open files), with bounds on memory that can be set at the start only.
- * Does nothing when whoever started it has set the bound, here or in NODE_OPTIONS. To be called before anything is opened.
+ * Does nothing when whoever started it has set the bound, here or in NODE_OPTIONS. To be called before anything is opened, and by a module
+ * that is loaded before all others: those would be loaded twice.
  */
 export function becomeLean(
   { semiSpaceMib = 4, optimizeForSize = true }: Leanness = {},
