@@ -101,7 +101,7 @@ export async function startBadParent(schedulerPort: number, misbehaviour: Misbeh
   await scheduler.hello({ signal });
   const host = toHostMessage({ ...identity, id: hostId, port: upload.port, downloadPort: upload.port });
   await scheduler.announceHost(host, 300_000, { signal });
-  const vouchers = misbehaviour === 'falseVoucher' ? await openLink(stack, scheduler, hostId) : undefined;
+  const link = misbehaviour === 'falseVoucher' ? await openLink(stack, scheduler, hostId) : undefined;
   const resources = stack.move();
   return {
     get askedForNews() {
@@ -115,7 +115,7 @@ export async function startBadParent(schedulerPort: number, misbehaviour: Misbeh
       const blob = { layout: createLayout(size), content: content ?? Buffer.alloc(size) };
       const { layout } = blob;
       held.set(taskId, blob);
-      vouchers?.push(create(swarm.LinkRequestSchema, { request: { case: 'vouch', value: vouchersFor(taskId, blob) } }));
+      await link?.vouch(vouchersFor(taskId, blob));
       const peerId = peerIdOf(identity, randomUUID());
       const announcement = scheduler.announcePeer(registration({ hostId, taskId, peerId, url, digest, layout }), {
         signal,
@@ -131,20 +131,35 @@ export async function startBadParent(schedulerPort: number, misbehaviour: Misbeh
   };
 }
 
+interface Link {
+  /** Ends when the scheduler has it: a child that registers from now on hears of it first. */
+  vouch(vouchers: swarm.Vouch): Promise<void>;
+}
+
 /** A link with the scheduler, as a daemon of ours has it; stays open. */
-async function openLink(
-  stack: AsyncDisposableStack,
-  scheduler: SchedulerClient,
-  hostId: string,
-): Promise<AsyncQueue<swarm.LinkRequest>> {
+async function openLink(stack: AsyncDisposableStack, scheduler: SchedulerClient, hostId: string): Promise<Link> {
   const requests = new AsyncQueue<swarm.LinkRequest>(100);
   const ended = stack.adopt(new AbortController(), (controller) => controller.abort());
-  const value = create(swarm.LinkOpenSchema, { hostId, version: 'test' });
-  requests.push(create(swarm.LinkRequestSchema, { request: { case: 'open', value } }));
+  const say = (request: swarm.LinkRequest['request']): void =>
+    void requests.push(create(swarm.LinkRequestSchema, { request }));
+  say({ case: 'open', value: create(swarm.LinkOpenSchema, { hostId, version: 'test' }) });
   const answers = scheduler.openLink(requests, { signal: ended.signal })[Symbol.asyncIterator]();
   await answers.next();
-  answers.next().catch(() => undefined);
-  return requests;
+  return {
+    async vouch(vouchers) {
+      say({ case: 'vouch', value: vouchers });
+      // A scheduler takes what is said in turn, so that its answer to a question says that it has heard what came before.
+      say({
+        case: 'findTag',
+        value: create(swarm.FindTagSchema, { requestId: 1n, registry: 'r', repository: 'r', tag: 't' }),
+      });
+      for (;;) {
+        const { done, value } = await answers.next();
+        if (done === true) throw new Error('the scheduler ended the link');
+        if (value.response.case === 'tagAnswer') return;
+      }
+    },
+  };
 }
 
 function vouchersFor(taskId: string, { layout, content }: HeldBlob): swarm.Vouch {
