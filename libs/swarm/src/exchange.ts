@@ -30,6 +30,7 @@ const ALIKE_SAMPLE = 64;
 const SLOW_CHILDREN = 3;
 /** Other zones tried for a remote parent. */
 const ZONE_TRIES = 6;
+const NOBODY: readonly Peer[] = [];
 /** A chain of feeders is never so long; it ends a walk in any case. */
 const MAX_CHAIN = 100_000;
 
@@ -47,7 +48,7 @@ export class Exchange {
     roster.onReindex = (peer) => this.update(peer);
     roster.onTask = (task) => {
       task.parentsChanged = (child) => {
-        this.#updateRoom(child);
+        this.#updateHunger(child);
         if (task.pathless.size > 0) roster.broken.add(task);
       };
       task.childrenChanged = (parent) => {
@@ -101,7 +102,7 @@ export class Exchange {
     if (parent.task !== child.task || parent.host === child.host || child.parents.has(parent)) return false;
     if (!isSharedWish(parent, child)) return false;
     if (child.refuses(parent) || this.isBarred(parent, nowMs)) return false;
-    return parent.host.uploads.children < this.hostLimit(parent);
+    return parent.host.childCount < this.hostLimit(parent);
   }
 
   /** Whoever alone has, or fetches, everything is there for all however badly it serves: without it nobody gets anything. */
@@ -131,8 +132,8 @@ export class Exchange {
 
   /** Looks again at those who wait until the host of this parent serves fewer, now that it may. */
   #wakeThoseInLine(parent: Peer): void {
-    const { awaitedBy, uploads } = parent.host;
-    if (awaitedBy.size === 0 || uploads.children >= this.hostLimit(parent)) return;
+    const { awaitedBy, childCount } = parent.host;
+    if (awaitedBy.size === 0 || childCount >= this.hostLimit(parent)) return;
     for (const task of awaitedBy) {
       awaitedBy.delete(task);
       this.#roster.wake(task);
@@ -171,12 +172,12 @@ export class Exchange {
     const { task } = peer;
     const isSource = peer.isSharer && peer.isSource;
     if (isSource) task.sources.add(peer);
-    else task.sources.delete(peer);
+    else if (task.sources.size > 0) task.sources.delete(peer);
     const takesPart = !isSource && this.#takesPart(peer);
     if (takesPart && peer.zone === undefined) {
       const key = peer.host.place.zoneKey;
       let zone = task.zones.get(key);
-      if (zone === undefined) task.zones.set(key, (zone = new Zone(key)));
+      if (zone === undefined) zone = task.addZone(new Zone(key));
       peer.zone = zone;
       peer.pool = peer.range === undefined ? zone.whole : zone.enter(placeOf(peer.range, task.size.contentLength));
       peer.pool.members++;
@@ -196,11 +197,13 @@ export class Exchange {
         pool.open.delete(peer);
         pool.hungry.delete(peer);
         if (pool.members === 0) zone.tidy();
-        if (zone.members === 0) task.zones.delete(zone.key);
+        if (zone.members === 0) task.removeZone(zone);
       }
-      if ((!takesPart || peer.state === 'Succeeded') && zone.gateways.delete(peer)) this.#elect(zone);
+      if ((!takesPart || peer.state === 'Succeeded') && zone.gateways.size > 0 && zone.gateways.delete(peer))
+        this.#elect(zone);
     }
     this.#updateRoom(peer);
+    this.#updateHunger(peer);
     if (!peer.isFeeding) this.#cutOff(peer);
   }
 
@@ -217,11 +220,18 @@ export class Exchange {
     return host.state.kind === 'suspect' || this.#blame.isOnProbation(host, this.#nowMs);
   }
 
+  /** Its children, or how many it may have, are others now. */
   #updateRoom(peer: Peer): void {
     const { pool } = peer;
     if (pool === undefined) return;
     if (peer.children.size < this.peerLimit(peer)) pool.open.add(peer);
     else pool.open.delete(peer);
+  }
+
+  /** Its parents, or whether it is to have any, are others now. */
+  #updateHunger(peer: Peer): void {
+    const { pool } = peer;
+    if (pool === undefined) return;
     if (this.#wantsMore(peer)) pool.hungry.add(peer);
     else pool.hungry.delete(peer);
   }
@@ -317,12 +327,13 @@ export class Exchange {
 
   /** @returns the parent in another zone that was found */
   #takeRemote(child: Peer, isForGateway: boolean): Peer | undefined {
-    const zones = [...child.task.zones.values()];
+    const { zoneList: zones } = child.task;
     for (let attempt = 0; attempt < ZONE_TRIES; attempt++) {
       const zone = zones[Math.floor(this.#random() * zones.length)];
       if (zone === undefined || zone === child.zone) continue;
-      const gateways = isForGateway ? this.#shuffled([...zone.gateways]) : [];
-      for (const parent of [...gateways, ...zone.whole.open.sample(REMOTE_SAMPLE, this.#random)]) {
+      const gateways = isForGateway ? this.#shuffled([...zone.gateways]) : NOBODY;
+      const others = zone.whole.open.sample(REMOTE_SAMPLE, this.#random);
+      for (const parent of gateways.length === 0 ? others : [...gateways, ...others]) {
         if (parent === child || (!isForGateway && zone.gateways.has(parent))) continue;
         const isRoom = parent.children.size < this.peerLimit(parent);
         if (isRoom && this.#link(child, parent, isForGateway && zone.gateways.has(parent))) return parent;

@@ -89,16 +89,18 @@ export interface HostView {
 /** Owned by the swarm. */
 export class Host implements HostView {
   #facts: HostFacts;
+  #state: HostState;
+  #isLeaving = false;
+  #isRemembered = false;
   /** Where it is, as `nearness.ts` compares it. */
   place: Place;
-  state: HostState;
+  readonly isSeed: boolean;
   isOwn: boolean;
   isLinked = false;
-  isLeaving = false;
+  /** May be sent children, as far as we know. Kept, since it is asked for every parent and every child of each. */
+  isFit = false;
   /** When its own stream broke, as long as it is neither back nor given up. */
   unlinkedAtMs: number | undefined;
-  /** Known from before a restart, and not heard of since. */
-  isRemembered = false;
   /** Until then it is left out of the offers for what others complained of. */
   guiltyUntilMs = -Infinity;
   /** A remembered host that was asked for its health on somebody's behalf. */
@@ -110,7 +112,8 @@ export class Host implements HostView {
   receivedAtMs = -Infinity;
   /** The last sign of life of any kind. */
   heardAtMs: number;
-  readonly uploads = { children: 0, bitsPerSecond: 0, pieces: 0, contentLength: 0 };
+  /** Children of all its peers together. */
+  childCount = 0;
   readonly peers = new SmallSet<Peer>();
   /** Tasks with children that wait until this host serves fewer. */
   readonly awaitedBy = new SmallSet<Task>();
@@ -118,10 +121,12 @@ export class Host implements HostView {
   constructor(facts: HostFacts, isOwn: boolean, nowMs: number) {
     this.#facts = facts;
     this.place = placeOf(facts);
+    this.isSeed = facts.kind === 'seed';
     this.isOwn = isOwn;
     this.announcedAtMs = nowMs;
     this.heardAtMs = nowMs;
-    this.state = { kind: facts.kind === 'seed' ? 'unproven' : 'alive' };
+    this.#state = { kind: this.isSeed ? 'unproven' : 'alive' };
+    this.#judge();
   }
 
   get id(): string {
@@ -132,13 +137,53 @@ export class Host implements HostView {
     return this.#facts;
   }
 
+  /** @param facts of the same kind as before */
   set facts(facts: HostFacts) {
     this.#facts = facts;
     this.place = placeOf(facts);
+    this.#judge();
   }
 
-  get isSeed(): boolean {
-    return this.facts.kind === 'seed';
+  get state(): HostState {
+    return this.#state;
+  }
+
+  set state(state: HostState) {
+    this.#state = state;
+    this.#judge();
+  }
+
+  get isLeaving(): boolean {
+    return this.#isLeaving;
+  }
+
+  set isLeaving(isLeaving: boolean) {
+    this.#isLeaving = isLeaving;
+    this.#judge();
+  }
+
+  /** Known from before a restart, and not heard of since. */
+  get isRemembered(): boolean {
+    return this.#isRemembered;
+  }
+
+  set isRemembered(isRemembered: boolean) {
+    this.#isRemembered = isRemembered;
+    this.#judge();
+  }
+
+  /** Summed up when it is asked for, which only the policy `upstream` does often. */
+  get uploads(): UploadEstimate {
+    const uploads = { children: this.childCount, bitsPerSecond: 0, pieces: 0, contentLength: 0 };
+    for (const { children } of this.peers) {
+      for (const { task, concurrentPieceCount } of children) {
+        const { pieceLength = 0, contentLength = 0 } = task.size;
+        uploads.pieces += concurrentPieceCount;
+        uploads.bitsPerSecond += concurrentPieceCount * pieceLength * 8;
+        uploads.contentLength += contentLength;
+      }
+    }
+    return uploads;
   }
 
   /** Address of the upload service, as the ring of seeds knows it. */
@@ -147,27 +192,16 @@ export class Host implements HostView {
     return ip.includes(':') ? `[${ip}]:${port}` : `${ip}:${port}`;
   }
 
-  /** May be sent children, as far as we know. */
-  get isFit(): boolean {
-    return !this.facts.disableShared && this.state.kind !== 'lost' && !this.isLeaving && !this.isRemembered;
-  }
-
-  /** A peer of this host gets a child, or loses one. @param sign 1 or -1 */
-  countChild({ task, concurrentPieceCount }: Peer, sign: 1 | -1): void {
-    const { uploads } = this;
-    const { pieceLength = 0, contentLength = 0 } = task.size;
-    uploads.children += sign;
-    // What a task is said to be as large as may change in between, so that the sums may be off; never below nothing.
-    uploads.pieces = Math.max(0, uploads.pieces + sign * concurrentPieceCount);
-    uploads.bitsPerSecond = Math.max(0, uploads.bitsPerSecond + sign * concurrentPieceCount * pieceLength * 8);
-    uploads.contentLength = Math.max(0, uploads.contentLength + sign * contentLength);
-  }
-
   /** @returns whether the state changed */
   apply(event: HostEvent, nowMs: number): boolean {
     const next = nextState(this.isSeed ? SEED_TRANSITIONS : HOST_TRANSITIONS, this.state.kind, event);
     if (next === undefined || next === this.state.kind) return false;
     this.state = next === 'suspect' || next === 'lost' ? { kind: next, sinceMs: nowMs } : { kind: next };
     return true;
+  }
+
+  #judge(): void {
+    this.isFit =
+      !this.#facts.disableShared && this.#state.kind !== 'lost' && !this.#isLeaving && !this.#isRemembered;
   }
 }

@@ -2,7 +2,7 @@ import { Agenda } from './agenda.ts';
 import type { Answering, AnsweringParts } from './answering.ts';
 import type { Blame } from './blame.ts';
 import { refusal } from './decision.ts';
-import type { Decision, RefusalCode } from './decision.ts';
+import type { Decision, OfferedParent, RefusalCode } from './decision.ts';
 import { Exchange } from './exchange.ts';
 import type { DeliveryFacts } from './facts.ts';
 import type { Host } from './host.ts';
@@ -44,8 +44,8 @@ export class MeshAnswering implements Answering {
   readonly #hotPieces = new HotPieces();
   /** Crowds that are due. */
   readonly #agenda = new Agenda<Task>();
-  /** Children of ours that can be answered at once. */
-  readonly #joining = new Map<Task, Peer[]>();
+  /** Tasks with children of ours that can be answered at once. */
+  #joining: Task[] = [];
   /** Until then seeds may still announce themselves for the first time. */
   readonly #settledAtMs: number;
   /** Children that came since further offers were last made. */
@@ -60,8 +60,9 @@ export class MeshAnswering implements Answering {
   }
 
   settle(nowMs: number): Decision[] {
-    for (const child of this.#roster.toServe) {
-      this.#roster.toServe.delete(child);
+    const { toServe, toWake, toRescue, broken } = this.#roster;
+    for (const child of toServe) {
+      toServe.delete(child);
       if (child.demand.kind !== 'waiting') continue;
       child.task.apply('download', nowMs);
       if (this.#serve(child, nowMs) === 'joining' && this.#isCrowded(child.task, nowMs)) this.#gather(child, nowMs);
@@ -69,21 +70,23 @@ export class MeshAnswering implements Answering {
     for (let task = this.#agenda.takeDue(nowMs); task !== undefined; task = this.#agenda.takeDue(nowMs)) {
       const due = task.gathered.splice(0, MAX_JOINED_AT_ONCE);
       if (task.gathered.length > 0) this.#agenda.add(nowMs + 1, task);
-      this.#joining.set(task, [...(this.#joining.get(task) ?? []), ...due]);
+      for (const child of due) this.#letJoin(child);
     }
     // Whoever joins may be what others have waited for; each time fewer are left.
     do {
       this.#joinAll(nowMs);
-      if (this.#roster.broken.size > 0) this.#mendAll(nowMs);
-      for (const task of this.#roster.toWake) {
-        this.#roster.toWake.delete(task);
-        this.#serveAll(task, nowMs);
-      }
-      for (const task of this.#roster.toRescue) {
-        this.#roster.toRescue.delete(task);
-        this.#rescue(task, nowMs);
-      }
-    } while (this.#joining.size > 0);
+      if (broken.size > 0) this.#mendAll(nowMs);
+      while (toWake.size > 0)
+        for (const task of toWake) {
+          toWake.delete(task);
+          this.#serveAll(task, nowMs);
+        }
+      while (toRescue.size > 0)
+        for (const task of toRescue) {
+          toRescue.delete(task);
+          this.#rescue(task, nowMs);
+        }
+    } while (this.#joining.length > 0);
     const reminderMs = this.#agenda.reminder(nowMs);
     if (reminderMs !== undefined) this.#roster.decisions.push({ kind: 'tickAt', atMs: reminderMs });
     return this.#roster.takeDecisions();
@@ -168,9 +171,20 @@ export class MeshAnswering implements Answering {
   /** Puts a child that could be answered off until those who come with it are there. */
   #gather(child: Peer, nowMs: number): void {
     const { task } = child;
-    this.#joining.get(task)?.pop();
-    if (this.#joining.get(task)?.length === 0) this.#joining.delete(task);
+    task.joining.pop();
+    if (task.joining.length === 0) this.#joining.splice(this.#joining.indexOf(task), 1);
     this.#putOff(child, nowMs + this.#roster.options.crowdGatherMs);
+  }
+
+  /** A child of ours that can be answered at once. */
+  #letJoin(child: Peer): void {
+    const { task } = child;
+    if (task.joining.length > 0) {
+      task.joining.push(child);
+      return;
+    }
+    task.joining = [child];
+    this.#joining.push(task);
   }
 
   #putOff(child: Peer, untilMs: number): void {
@@ -189,12 +203,11 @@ export class MeshAnswering implements Answering {
   }
 
   #joinAll(nowMs: number): void {
-    for (const [task, children] of this.#joining) {
-      this.#joining.delete(task);
-      const present = [...new Set(children.splice(0, MAX_JOINED_AT_ONCE))].filter(
-        (child) => child.demand.kind === 'waiting' && this.#roster.peers.get(child.id) === child,
-      );
-      for (const child of children) this.#putOff(child, nowMs + 1);
+    for (let task = this.#joining.shift(); task !== undefined; task = this.#joining.shift()) {
+      const children = task.joining;
+      task.joining = [];
+      const present = this.#presentOf(children);
+      for (const child of children.slice(MAX_JOINED_AT_ONCE)) this.#putOff(child, nowMs + 1);
       this.#joined += present.length;
       this.#exchange.join(present, nowMs);
       for (const child of present) {
@@ -212,6 +225,14 @@ export class MeshAnswering implements Answering {
       }
       this.#callHelp(task);
     }
+  }
+
+  /** Those who still wait, each once, of as many as are answered in one go. */
+  #presentOf(children: readonly Peer[]): readonly Peer[] {
+    const isPresent = (child: Peer): boolean =>
+      child.demand.kind === 'waiting' && this.#roster.peers.get(child.id) === child;
+    if (children.length === 1) return children.filter(isPresent);
+    return [...new Set(children.slice(0, MAX_JOINED_AT_ONCE))].filter(isPresent);
   }
 
   /** Many want the task: another seed takes part. It gets what there is from the others, as it finds the lease taken. */
@@ -265,9 +286,7 @@ export class MeshAnswering implements Answering {
     const isGoodEnough = !isOrphaned || (demand.kind === 'waiting' && demand.cause === 'register');
     if (child.host.isOwn) {
       if (isGoodEnough && this.#mayHaveParents(child)) {
-        const joining = this.#joining.get(task);
-        if (joining === undefined) this.#joining.set(task, [child]);
-        else joining.push(child);
+        this.#letJoin(child);
         return 'joining';
       }
     } else if (isGoodEnough && !(isOrphaned && this.#isFetchUnderWay(child))) {
@@ -443,34 +462,35 @@ export class MeshAnswering implements Answering {
   /** Tells a child of ours of the parents that it has. */
   #offer(child: Peer, nowMs: number): void {
     const { fallback } = child;
-    const ranked: { readonly parent: Peer; readonly rank: number }[] = [];
+    // In order as they come: they are few, and there is an offer for every registration.
+    const ranks: number[] = [];
+    const parents: Peer[] = [];
     for (const parent of child.parents) {
-      const rank = rankOf(parent, child, this.#random());
-      ranked.push({ parent, rank: parent === fallback ? Infinity : rank });
+      const ofOwn = rankOf(parent, child, this.#random());
+      const rank = parent === fallback ? Infinity : ofOwn;
+      let place = ranks.length;
+      for (; place > 0 && (ranks[place - 1] ?? 0) > rank; place--) {
+        ranks[place] = ranks[place - 1] ?? 0;
+        parents[place] = parents[place - 1] ?? parent;
+      }
+      ranks[place] = rank;
+      parents[place] = parent;
     }
-    ranked.sort((a, b) => a.rank - b.rank);
     child.task.stale.delete(child);
-    this.#announce(
-      child,
-      ranked.map(({ parent }) => parent),
-      nowMs,
-    );
+    this.#announce(child, parents, nowMs);
   }
 
   #announce(child: Peer, parents: readonly Peer[], nowMs: number): void {
     this.#roster.answered(child);
     child.offeredAtMs = nowMs;
     if (child.state === 'ReceivedNormal') child.task.starting.add(child);
-    this.#roster.decisions.push({
-      kind: 'offerParents',
-      peerId: child.id,
-      parents: parents.map((parent) => ({
-        peerId: parent.id,
-        peer: parent,
-        role: parent === child.fallback ? 'fallback' : 'neighbour',
-      })),
+    const { fallback } = child;
+    const offered = parents.map((parent): OfferedParent => {
+      return { peerId: parent.id, peer: parent, role: parent === fallback ? 'fallback' : 'neighbour' };
     });
-    this.#roster.reindex(child);
+    this.#roster.decisions.push({ kind: 'offerParents', peerId: child.id, parents: offered });
+    // One that exchanges pieces, and has none yet, stands where it did when it joined the others.
+    if (child.zone === undefined || child.state !== 'ReceivedNormal') this.#roster.reindex(child);
   }
 
   #grant(child: Peer, reason: string, nowMs: number): void {

@@ -46,7 +46,7 @@ export function placeOf({ idc, location = '' }: Pick<HostFacts, 'idc' | 'locatio
  * @param lot below 1; decides between equals
  */
 export function rankOf(parent: Peer, child: Peer, lot: number): number {
-  const others = parent.children.size - (parent.children.has(child) ? 1 : 0);
+  const others = parent.children.size - (child.parents.has(parent) ? 1 : 0);
   const { host } = parent;
   const doubt = host.state.kind === 'suspect' ? 2 : host.isSlow ? 1 : 0;
   // In steps of powers of two (0, 1–2, 3–6 …), so that nearness decides between loads that differ by little.

@@ -47,7 +47,7 @@ export class OriginLeases {
   }
 
   isHeldBy(peer: Peer): boolean {
-    return this.#leases.has(peer);
+    return this.#leases.size > 0 && this.#leases.has(peer);
   }
 
   isHeldByHost(hostId: string): boolean {
@@ -93,7 +93,7 @@ export class OriginLeases {
 
   /** @returns whether the peer held one */
   release(peer: Peer): boolean {
-    const lease = this.#leases.get(peer);
+    const lease = this.#leases.size === 0 ? undefined : this.#leases.get(peer);
     if (lease === undefined) return false;
     this.#leases.delete(peer);
     if (lease.kind === 'counted') this.#counted--;

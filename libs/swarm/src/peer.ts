@@ -216,7 +216,7 @@ export class Peer implements PeerView {
   addParent(parent: Peer): void {
     if (!this.parents.add(parent)) return;
     parent.children.add(this);
-    parent.host.countChild(this, 1);
+    parent.host.childCount++;
     this.task.parentsChanged(this);
     this.task.childrenChanged(parent);
   }
@@ -224,7 +224,7 @@ export class Peer implements PeerView {
   removeParent(parent: Peer): void {
     if (!this.parents.delete(parent)) return;
     parent.children.delete(this);
-    parent.host.countChild(this, -1);
+    parent.host.childCount--;
     if (this.fallback === parent) this.fallback = undefined;
     if (this.feeder === parent) {
       this.feeder = undefined;
@@ -239,11 +239,12 @@ export class Peer implements PeerView {
     this.fallback = undefined;
     if (this.feeder !== undefined && this.parents.has(this.feeder)) {
       this.feeder = undefined;
-      this.task.pathless.add(this);
+      // Whoever is at its end needs none any more.
+      if (this.isActive) this.task.pathless.add(this);
     }
     for (const parent of this.parents.takeAll()) {
       parent.children.delete(this);
-      parent.host.countChild(this, -1);
+      parent.host.childCount--;
       this.task.childrenChanged(parent);
     }
     this.task.parentsChanged(this);

@@ -1,6 +1,7 @@
 import type { Decision } from './decision.ts';
 import type { RegistrationFacts } from './facts.ts';
 import type { Host } from './host.ts';
+import { Line } from './line.ts';
 import { CLOSED, NO_DEMAND, Peer } from './peer.ts';
 import type { SwarmWatcher } from './memory.ts';
 import { SeedDirectory } from './seed-directory.ts';
@@ -22,21 +23,21 @@ export class Roster {
   /** Hosts whose own stream broke and who may come back. */
   readonly unlinked = new Set<Host>();
   /** Tasks with children that are owed an answer. */
-  readonly waitingTasks = new Set<Task>();
+  readonly waitingTasks = new Line<Task>();
   /** Tasks with children of ours that are to be told of other parents. */
-  readonly refreshable = new Set<Task>();
+  readonly refreshable = new Line<Task>();
   /** Tasks with leases of hosts. */
   readonly leasedToHosts = new Set<Task>();
   /** Tasks in which something changed that those who wait may have waited for. */
-  readonly toWake = new Set<Task>();
+  readonly toWake = new Line<Task>();
   /** Tasks that nobody has, or fetches, all of, although there are pieces. */
-  readonly orphaned = new Set<Task>();
+  readonly orphaned = new Line<Task>();
   /** Those of them of which something changed that may end it. */
-  readonly toRescue = new Set<Task>();
+  readonly toRescue = new Line<Task>();
   /** Peers with a question that has not been looked at yet. */
-  readonly toServe = new Set<Peer>();
+  readonly toServe = new Line<Peer>();
   /** Tasks in which peers have lost their path to everything. */
-  readonly broken = new Set<Task>();
+  readonly broken = new Line<Task>();
   /** For the policy: the standing of a peer may have changed. */
   onReindex: (peer: Peer) => void = () => undefined;
   /** Is told what is worth remembering. */

@@ -1,5 +1,6 @@
 import type { HolderCounts } from './holder-counts.ts';
 import { LeasePatience } from './lease-patience.ts';
+import { Line } from './line.ts';
 import { OriginLeases } from './origin-leases.ts';
 import type { Peer, PeerView } from './peer.ts';
 import { sampleSetBy } from './sample-set.ts';
@@ -66,21 +67,24 @@ export class Task implements TaskView {
   readonly sharers = new SharersSet<Peer>();
   readonly anchors = new AnchorsSet<Peer>();
   /** Peers that are owed an answer, the longest waiting first. */
-  readonly waiting = new Set<Peer>();
+  readonly waiting = new Line<Peer>();
   /** Peers that were offered parents and have not said that they started. */
-  readonly starting = new Set<Peer>();
+  readonly starting = new Line<Peer>();
   /** Sharers that are to have few children, since they have, or fetch, everything first. */
   readonly sources = new Set<Peer>();
-  /** Where its peers are, by key. */
-  readonly zones = new Map<string, Zone>();
+  readonly #zones = new Map<string, Zone>();
+  /** The zones in the order in which they came. */
+  zoneList: readonly Zone[] = [];
   /** Peers whose chain of feeders broke. */
-  readonly pathless = new Set<Peer>();
+  readonly pathless = new Line<Peer>();
   /** Peers of our own daemons whose parents are not what they were told. */
-  readonly stale = new Set<Peer>();
+  readonly stale = new Line<Peer>();
   /** Those that were told of their first parents lately, the earliest first: they get more once others have come. */
   readonly recent: Peer[] = [];
   /** Peers that registered in a crowd, and will be answered together. */
   readonly gathered: Peer[] = [];
+  /** Peers of our own daemons that can be answered at once. */
+  joining: Peer[] = [];
   /** Registrations since `crowdSinceMs`. */
   crowd = 0;
   crowdSinceMs = -Infinity;
@@ -114,6 +118,22 @@ export class Task implements TaskView {
     this.createdAtMs = nowMs;
     this.updatedAtMs = nowMs;
     this.progressAtMs = nowMs;
+  }
+
+  /** Where its peers are, by key. */
+  get zones(): ReadonlyMap<string, Zone> {
+    return this.#zones;
+  }
+
+  addZone(zone: Zone): Zone {
+    this.#zones.set(zone.key, zone);
+    this.zoneList = [...this.#zones.values()];
+    return zone;
+  }
+
+  removeZone(zone: Zone): void {
+    this.#zones.delete(zone.key);
+    this.zoneList = [...this.#zones.values()];
   }
 
   get countedLeases(): number {

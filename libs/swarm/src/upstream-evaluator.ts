@@ -18,9 +18,10 @@ export const upstreamScore = (parent: Peer, child: Peer): number =>
   WEIGHTS.location * locationScore(parent.host.facts.location, child.host.facts.location) +
   WEIGHTS.hostType * hostTypeScore(parent);
 
-function loadScore({ facts, uploads }: Host): number {
-  const bandwidth = facts.uploadBitsPerSecond ?? 0;
+function loadScore(host: Host): number {
+  const bandwidth = host.facts.uploadBitsPerSecond ?? 0;
   if (bandwidth <= 0) return 0;
+  const { uploads } = host;
   const peak = uploads.bitsPerSecond >= bandwidth ? 0 : 1 - uploads.bitsPerSecond / bandwidth;
   const duration = 1 - Math.min(1, (uploads.contentLength * 8) / bandwidth / LONGEST_UPLOAD_SECONDS);
   const slots = bandwidth / 8 / BYTES_PER_UPLOAD;
