@@ -201,7 +201,6 @@ export class Host implements HostView {
   }
 
   #judge(): void {
-    this.isFit =
-      !this.#facts.disableShared && this.#state.kind !== 'lost' && !this.#isLeaving && !this.#isRemembered;
+    this.isFit = !this.#facts.disableShared && this.#state.kind !== 'lost' && !this.#isLeaving && !this.#isRemembered;
   }
 }

@@ -46,8 +46,8 @@ export class LinkOutbox {
   readonly #answers: Response[] = [];
   /** Tasks with how far the daemon has read their vouchers. */
   readonly #followed = new Map<string, { log: TaskVouchers | undefined; position: number }>();
-  /** Peers with something to hear. */
-  readonly #handOuts = new Set<LinkedPeer>();
+  /** Peers with something to hear, each once. */
+  readonly #handOuts: LinkedPeer[] = [];
   readonly #hosts = new ToldHosts();
   /** Followed tasks with vouchers that the daemon has not read. */
   readonly #due = new Set<string>();
@@ -81,7 +81,10 @@ export class LinkOutbox {
   /** The peer has something to hear. */
   tellPeer(peer: LinkedPeer): void {
     if (this.#isOver) return;
-    this.#handOuts.add(peer);
+    if (!peer.isInLine) {
+      peer.isInLine = true;
+      this.#handOuts.push(peer);
+    }
     this.#wake();
   }
 
@@ -153,9 +156,10 @@ export class LinkOutbox {
 
   /** A peer with something to hear; it comes again when that is not all. */
   #nextPeer(): LinkedPeer | undefined {
-    for (const peer of this.#handOuts) {
+    for (let peer = this.#handOuts[0]; peer !== undefined; peer = this.#handOuts[0]) {
       if (peer.isDue) return peer;
-      this.#handOuts.delete(peer);
+      peer.isInLine = false;
+      this.#handOuts.shift();
     }
     return undefined;
   }

@@ -46,6 +46,8 @@ export class LinkedPeer implements PeerChannel {
   peer: PeerView | undefined;
   /** When the question was asked that is open; undefined when none is. */
   askedAtMs: number | undefined;
+  /** Among those of its stream that have something to hear: the outbox's note. */
+  isInLine = false;
   /** Called with the answer to an open question. */
   onAnswer: ((askedAtMs: number, kind: Due['kind'], parentCount: number) => void) | undefined;
   readonly #owner: LinkedPeerOwner;
@@ -159,7 +161,7 @@ export class LinkedPeer implements PeerChannel {
   #writeOffer(writer: WireWriter, parents: readonly ParentToOffer[], hosts: ToldHosts): void {
     const offer = new LinkOfferWriter(writer, this.number);
     for (const { peer: parent, role } of parents) {
-      const known = this.#introduced.indexOf(parent);
+      const known = this.#introduced.length === 0 ? -1 : this.#introduced.indexOf(parent);
       let number = this.#forgotten + known + 1;
       if (known < 0) {
         number = this.#forgotten + this.#introduced.push(parent);

@@ -99,7 +99,7 @@ export class PeerDesk implements LinkedPeerOwner {
     const linked = this.#peers.get(request.value.peerNumber);
     // What was said before the peer was turned down.
     if (linked?.peer === undefined) return;
-    if (this.#parts.driver.swarm.peer(linked.peerId) !== linked.peer) {
+    if (linked.peer.state === 'Leave') {
       linked.refuse('notFound', `peer ${linked.peerId} is not known here`);
       return;
     }

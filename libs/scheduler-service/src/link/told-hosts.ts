@@ -19,7 +19,8 @@ export class ToldHosts {
   tell(host: HostView): number {
     const { ip, port } = host.facts;
     const number = ++this.#lastNumber;
-    this.#told.delete(host);
+    // One that is told again, since it has moved, is the newest.
+    if (this.#told.has(host)) this.#told.delete(host);
     this.#told.set(host, { number, ip, port });
     if (this.#told.size > MAX_TOLD_HOSTS) {
       const [oldest] = this.#told.keys();

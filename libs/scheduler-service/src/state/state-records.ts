@@ -25,12 +25,17 @@ export function hostRecord(message: common.Host, announceIntervalMs: number | un
   return Buffer.concat([Buffer.from([KIND.host]), toBinary(scheduler.AnnounceHostRequestSchema, announcement)]);
 }
 
+const HOLDER_KIND = String.fromCharCode(KIND.holder);
+
 const json = (kind: number, content: unknown): string => `${String.fromCharCode(kind)}${JSON.stringify(content)}`;
 
 export const hostLeftRecord = (hostId: string): string => json(KIND.hostLeft, hostId);
 export const taskRecord = (task: KeptTask): string => json(KIND.task, task);
-export const holderRecord = (holder: RememberedHolder): string =>
-  json(KIND.holder, [holder.peerId, holder.hostId, holder.taskId, holder.priority, holder.concurrentPieceCount]);
+/** As JSON writes it, by hand: there is one for every download that ends well. */
+export function holderRecord({ peerId, hostId, taskId, priority, concurrentPieceCount }: RememberedHolder): string {
+  const ids = `${JSON.stringify(peerId)},${JSON.stringify(hostId)},${JSON.stringify(taskId)}`;
+  return `${HOLDER_KIND}[${ids},${priority},${concurrentPieceCount}]`;
+}
 export const holderLeftRecord = (peerId: string): string => json(KIND.holderLeft, peerId);
 
 const count = z.int().nonnegative().optional();

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import type { Logger } from '@d7y/service-kit';
-import type { HostView, PeerView, Swarm, SwarmWatcher, TaskView } from '@d7y/swarm';
+import type { HostView, PeerView, Swarm, SwarmWatcher, TaskSize, TaskView } from '@d7y/swarm';
 import type { Records } from '../messages/records.ts';
 import type { SwarmDriver } from '../scheduling/swarm-driver.ts';
 import { hostLeftRecord, hostRecord, holderLeftRecord, holderRecord, replay, taskRecord } from './state-records.ts';
@@ -24,7 +24,7 @@ export class SwarmMemory implements AsyncDisposable, SwarmWatcher {
   readonly #store: StateStore;
   /** By host id: what was written of the host, without the figures that change all the time. */
   readonly #written = new WeakMap<HostView, string>();
-  readonly #told = new WeakMap<TaskView, string>();
+  readonly #told = new WeakMap<TaskView, Told>();
 
   private constructor(options: SwarmMemoryOptions, store: StateStore) {
     this.#options = options;
@@ -82,9 +82,11 @@ export class SwarmMemory implements AsyncDisposable, SwarmWatcher {
   holderCame(peer: PeerView): void {
     const { task } = peer;
     // Many hold the same task: a journal says once what it is.
-    const told = toldOf(task, this.#store.generation);
-    if (this.#told.get(task) !== told) {
-      this.#told.set(task, told);
+    const { generation } = this.#store;
+    const { size, isPrivate } = task;
+    const told = this.#told.get(task);
+    if (told?.generation !== generation || told.isPrivate !== isPrivate || !isSameSize(told.size, size)) {
+      this.#told.set(task, { generation, size, isPrivate });
       this.#store.append(this.#task(task));
     }
     this.#store.append(holderRecordOf(peer));
@@ -129,7 +131,11 @@ const holderRecordOf = ({ id: peerId, host, task, priority, concurrentPieceCount
   holderRecord({ peerId, hostId: host.id, taskId: task.id, priority, concurrentPieceCount });
 
 /** What was said of a task, and in which journal. */
-const toldOf = (
-  { size: { contentLength, pieceLength, pieceCount }, isPrivate }: TaskView,
-  generation: number,
-): string => `${generation} ${contentLength} ${pieceLength} ${pieceCount} ${isPrivate}`;
+interface Told {
+  readonly generation: number;
+  readonly size: TaskSize;
+  readonly isPrivate: boolean;
+}
+
+const isSameSize = (a: TaskSize, b: TaskSize): boolean =>
+  a === b || (a.contentLength === b.contentLength && a.pieceLength === b.pieceLength && a.pieceCount === b.pieceCount);
