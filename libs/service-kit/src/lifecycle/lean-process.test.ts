@@ -37,6 +37,18 @@ describe('becomeLean', () => {
     expect(call?.args.slice(0, 4)).toEqual(['/node', '--enable-source-maps', '--max-semi-space-size=8', 'main.mjs']);
   });
 
+  it('collects garbage as early as a service wants it', () => {
+    const [call] = fake({}, { oldGrowthPercent: 60, optimizeForSize: false });
+    expect(call?.args.slice(2, 5)).toEqual(['--max-semi-space-size=4', '--heap-growing-percent=60', 'main.mjs']);
+  });
+
+  it('gives V8 nothing that it does not know', () => {
+    const [call] = fake({}, { oldGrowthPercent: 60, optimizeForSize: true });
+    const flags = call?.args.slice(2, 5) ?? [];
+    expect(flags).toHaveLength(3);
+    expect(spawnSync(process.execPath, [...flags, '--eval', '0'], { env: { NODE_OPTIONS: '' } }).status).toBe(0);
+  });
+
   it.each([
     ['it has been done', { execArgv: ['--max-semi-space-size=8'] }],
     ['an operator has decided', { env: { NODE_OPTIONS: '--trace-gc --max-semi-space-size=64' } }],
