@@ -134,6 +134,7 @@ export async function startManager(
   const lists = new SchedulerLists((problem) => logger.warn({ problem }, 'a block list is not sent as it was written'));
   const schedulers = new SchedulerRepository(database.db);
   const seedPeers = new SeedPeerRepository(database.db);
+  const peers = new PeerRepository(database.db);
   const keepAlives = new KeepAlives({ schedulers, seedPeers, clock, logger, stopping: stopping.signal });
   const limit = new CallLimit(server.grpc.requestRateLimit, () => performance.now());
   // Who proves itself to callers proves itself to schedulers.
@@ -160,7 +161,7 @@ export async function startManager(
     syncPeersTask({
       ...{
         view: () => watch.view,
-        peers: new PeerRepository(database.db),
+        peers,
         settings: config.job.syncPeers,
         clock,
         logger,
@@ -173,7 +174,7 @@ export async function startManager(
     ...(overrides.leaderTryMs !== undefined && { tryIntervalMs: overrides.leaderTryMs }),
     onRun: (task, error) => counters.leaderRuns.inc({ task, result: error === undefined ? 'success' : 'failure' }),
   });
-  watchState(metrics.registry, { watch, lists, keepAlives, database, leadership });
+  watchState(metrics.registry, { watch, lists, keepAlives, database, leadership, peers });
 
   const health = createHealth();
   const listener = stack.use(

@@ -12,6 +12,26 @@ import {
   targetOf,
 } from './_rig.ts';
 
+/** What dashboards and alerts are made of: none may go, and a new one belongs here and in the README. */
+const METRICS = [
+  ...['search_scheduler_cluster_total', 'search_scheduler_cluster_failure_total', 'version'],
+  ...['requests_total', 'request_duration_seconds', 'create_job_total', 'create_job_success_total'],
+  ...['job_total', 'job_duration_seconds', 'preheat_targets_total', 'peer_total', 'scheduler_total', 'seed_peer_total'],
+  ...[
+    'cache_hits_total',
+    'cache_misses_total',
+    'keepalive_streams',
+    'cluster_view_age_seconds',
+    'cluster_view_failing',
+  ],
+  ...['leader', 'background_runs_total', 'audit_dropped_total'],
+  ...['db_pool_connections', 'db_pool_idle', 'db_pool_waiting'],
+]
+  .map((name) => `dragonfly_manager_${name}`)
+  .concat(['bullmq_job_count', 'dragonfly_queue_oldest_wait_seconds'])
+  .concat(['started', 'handled', 'msg_received', 'msg_sent'].map((name) => `grpc_server_${name}_total`))
+  .concat(['process_cpu_seconds_total', 'process_resident_memory_bytes', 'nodejs_eventloop_lag_seconds']);
+
 const newDatabase = databasesOfTests();
 const { signal } = new AbortController();
 const search = (more: Partial<SchedulerSearch> = {}): SchedulerSearch => ({
@@ -168,6 +188,17 @@ describe('a manager', () => {
     expect(text).toMatch(/grpc_server_handled_total\{[^}]*grpc_service="manager.v2.Manager"[^}]*\}/);
     expect((await get('/readyz')).status).toBe(200);
     expect((await get('/healthy')).status).toBe(200);
+  });
+
+  it('has every metric that is published, and those beside them', async () => {
+    await using running = await startTestManager(await newDatabase(), {
+      yaml: "metrics: { enable: true, addr: '127.0.0.1:0' }",
+      overrides: { processMetrics: true },
+    });
+    const text = await (await fetch(`http://127.0.0.1:${running.metricsPort}/metrics`)).text();
+    const names = [...text.matchAll(/^# TYPE (\S+) /gm)].map(([, name]) => name);
+    expect(names).toEqual(expect.arrayContaining(METRICS));
+    expect(names.filter((name) => name?.startsWith('dragonfly_') === true && !METRICS.includes(name))).toEqual([]);
   });
 
   it('says where the database should be that does not answer', async () => {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { after, databasesOfTests, NOON } from '../_database.ts';
 import { JobIntake } from '../jobs/job-intake.ts';
+import { JobWork } from '../jobs/job-work.ts';
 import type { Database } from '../open-database.ts';
 import { ClusterRepository } from './clusters.ts';
 import { JobRepository } from './jobs.ts';
@@ -50,6 +51,28 @@ describe('JobRepository', () => {
     await expect(jobs.get(3)).rejects.toMatchObject({ code: 'NOT_FOUND' });
   });
 
+  it('counts what became of the layers of one job in each cluster', async () => {
+    await using database = await databases.open();
+    await withCluster(database);
+    const [jobs, work] = [new JobRepository(database.db), new JobWork(database)];
+    const [jobId, other] = [await accept(database), await accept(database)];
+    for (const id of [jobId, other]) {
+      const layer = { schedulerClusterId: 1, taskId: 't', url: 'https://r', digest: 'd', bytes: 1, platforms: [] };
+      await work.plan(id, [layer]);
+      const hosts = ['a', 'b', 'c'].map((hostId) => ({ hostId, hostname: hostId, ip: '10.0.0.1' }));
+      await work.addTargets({ jobId: id, clusterId: 1, taskId: 't' }, hosts);
+    }
+    const name = { jobId, clusterId: 1, taskId: 't' };
+    for (const host of ['a', 'b']) await work.setTarget(name, host, { state: 'SUCCESS' });
+    await work.setTarget(name, 'c', { state: 'FAILURE' });
+    const counts = (await jobs.targetCounts(jobId)).toSorted((left, right) => right.count - left.count);
+    expect(counts).toEqual([
+      { cluster: 'a', state: 'SUCCESS', count: 2 },
+      { cluster: 'a', state: 'FAILURE', count: 1 },
+    ]);
+    expect(await jobs.targetCounts(99)).toEqual([]);
+  });
+
   it('never removes what is pending, nor the newest preheats', async () => {
     await using database = await databases.open();
     await withCluster(database);
@@ -82,6 +105,8 @@ describe('PeerRepository', () => {
     await peers.mergeSeen([peer('a', 'new')], after(1));
     expect(await peers.markUnseen(1, after(1), after(2))).toBe(1);
     expect(await rows()).toEqual(['a active new', 'b inactive old']);
+    expect(await peers.counts()).toHaveLength(2);
+    expect(await peers.counts()).toContainEqual({ schedulerClusterId: 1, type: 'normal', state: 'inactive', count: 1 });
     expect(await peers.removeUnseen(after(1), 10)).toBe(1);
     expect(await rows()).toEqual(['a active new']);
   });

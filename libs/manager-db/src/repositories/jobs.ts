@@ -1,9 +1,10 @@
-import { and, desc, eq, inArray, lt, ne, notInArray, sql } from 'drizzle-orm';
+import { and, count, desc, eq, inArray, lt, ne, notInArray, sql } from 'drizzle-orm';
 import type { Db } from '../open-database.ts';
 import {
   jobs,
   jobSchedulerClusters,
   jobSeedPeerClusters,
+  jobTargets,
   schedulerClusters,
   seedPeerClusters,
 } from '../schema/index.ts';
@@ -17,6 +18,13 @@ import { TableRepository } from './table-repository.ts';
 export interface JobClusters {
   readonly schedulerClusters: readonly SchedulerClusterRow[];
   readonly seedPeerClusters: readonly SeedPeerClusterRow[];
+}
+
+/** Layers on hosts of a cluster, by name, that are in the same state. */
+export interface TargetCount {
+  readonly cluster: string;
+  readonly state: (typeof jobTargets.$inferSelect)['state'];
+  readonly count: number;
 }
 
 /** Preheats that are kept however old they are. */
@@ -80,6 +88,19 @@ export class JobRepository extends TableRepository<typeof jobs> {
     const of = <T>(rows: readonly { jobId: number; cluster: T }[], jobId: number) =>
       rows.flatMap((row) => (row.jobId === jobId ? [row.cluster] : []));
     return new Map(ids.map((id) => [id, { schedulerClusters: of(schedulers, id), seedPeerClusters: of(seeds, id) }]));
+  }
+
+  /** What became of the layers of a job on the hosts of each cluster. */
+  async targetCounts(jobId: number): Promise<readonly TargetCount[]> {
+    const kind = { cluster: schedulerClusters.name, state: jobTargets.state };
+    return await asked(
+      this.db
+        .select({ ...kind, count: count() })
+        .from(jobTargets)
+        .innerJoin(schedulerClusters, eq(schedulerClusters.id, jobTargets.schedulerClusterId))
+        .where(eq(jobTargets.jobId, jobId))
+        .groupBy(kind.cluster, kind.state),
+    );
   }
 
   /**

@@ -1,4 +1,4 @@
-import { and, eq, inArray, lt } from 'drizzle-orm';
+import { and, count, eq, inArray, lt } from 'drizzle-orm';
 import type { Db } from '../open-database.ts';
 import { peers } from '../schema/index.ts';
 import { asked } from '../translate-error.ts';
@@ -9,6 +9,11 @@ import { TableRepository } from './table-repository.ts';
 
 export type PeerValues = Omit<PeerRow, 'id' | 'createdAt' | 'updatedAt' | 'lastSeenAt'>;
 export type PeerFilter = { readonly [K in keyof PeerValues]?: PeerValues[K] | undefined };
+
+/** Peers that have all of this in common. */
+export interface PeerCount extends Pick<PeerRow, 'schedulerClusterId' | 'type' | 'state'> {
+  readonly count: number;
+}
 
 /** Statements have 65,535 parameters at most; a peer takes 24. */
 const BATCH = 1_000;
@@ -47,6 +52,17 @@ export class PeerRepository extends TableRepository<typeof peers> {
     );
     const set = { state: 'inactive', updatedAt: now } as const;
     return (await asked(this.db.update(peers).set(set).where(unseen).returning({ id: peers.id }))).length;
+  }
+
+  /** How many there are of each kind. */
+  async counts(): Promise<readonly PeerCount[]> {
+    const kind = { schedulerClusterId: peers.schedulerClusterId, type: peers.type, state: peers.state };
+    return await asked(
+      this.db
+        .select({ ...kind, count: count() })
+        .from(peers)
+        .groupBy(kind.schedulerClusterId, kind.type, kind.state),
+    );
   }
 
   /** Removes those that no scheduler has told of since; returns how many, at most `limit`. */

@@ -3,6 +3,15 @@ import { JOB_TYPES, type JobMessage, type JobQueues, type JobType, type QueuedJo
 import { delay, linkedSignal, type Logger } from '@d7y/service-kit';
 import { endOf } from './job-end.ts';
 
+/** A job that one manager, and no other, has brought to its end. */
+export interface EndedJob {
+  readonly id: number;
+  readonly type: string;
+  readonly state: 'SUCCESS' | 'FAILURE';
+  /** Since it was asked for. */
+  readonly ageMs: number;
+}
+
 export interface JobClerkOptions {
   readonly intake: JobIntake;
   readonly queues: Pick<JobQueues, 'enqueue' | 'cancel' | 'look' | 'onEnded'>;
@@ -13,7 +22,7 @@ export interface JobClerkOptions {
   readonly compareIntervalMs?: number | undefined;
   /** A job whose time is over is left to its worker for so long, which knows more. Default 30 s. */
   readonly graceMs?: number | undefined;
-  readonly onEnd?: ((job: { type: string; state: 'SUCCESS' | 'FAILURE'; ageMs: number }) => void) | undefined;
+  readonly onEnd?: ((job: EndedJob) => void) | undefined;
   readonly signal: AbortSignal;
   readonly clock?: (() => number) | undefined;
 }
@@ -128,7 +137,7 @@ export class JobClerk implements AsyncDisposable {
     const reason = state === 'SUCCESS' ? undefined : (error ?? 'no reason was given');
     if (!(await intake.end(job.id, endOf({ state, phase: state, error: reason, now }), job.attempt))) return;
     logger.info({ jobId: job.id, type: job.type, state, reason }, 'a job has ended');
-    onEnd?.({ type: job.type, state, ageMs: now.getTime() - job.createdAt.getTime() });
+    onEnd?.({ id: job.id, type: job.type, state, ageMs: now.getTime() - job.createdAt.getTime() });
   }
 
   /** Runs `work` now and then, and soon after it is woken; what fails is tried again the next time. */

@@ -33,6 +33,8 @@ export interface JobDeskOptions {
   readonly guard: UpstreamGuard;
   /** Called when the queue has something to hear. */
   readonly wake: () => void;
+  /** Counts what is asked for, and whether it was taken in. */
+  readonly onSubmit?: (type: string, isTaken: boolean) => void;
   readonly clock?: () => number;
 }
 
@@ -57,6 +59,17 @@ export class JobDesk implements Jobs {
   }
 
   async submit(request: JobRequest): Promise<SubmittedJob> {
+    let isTaken = false;
+    try {
+      const submitted = await this.#submit(request);
+      isTaken = true;
+      return submitted;
+    } finally {
+      this.#options.onSubmit?.(request.type, isTaken);
+    }
+  }
+
+  async #submit(request: JobRequest): Promise<SubmittedJob> {
     const { intake, sealer, wake } = this.#options;
     const args = this.#checked(request);
     const { shown, secret } = splitSecrets(args);

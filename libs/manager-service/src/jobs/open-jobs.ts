@@ -1,10 +1,10 @@
-import { type Database, JobIntake } from '@d7y/manager-db';
+import { type Database, JobIntake, JobRepository } from '@d7y/manager-db';
 import { JobQueues, type QueueAddress, watchQueues } from '@d7y/preheat-queue';
 import type { Logger, Metrics, UpstreamGuard } from '@d7y/service-kit';
-import { Counter, Histogram } from 'prom-client';
 import type { Jobs } from '../rest/jobs-port.ts';
 import { JobClerk } from './job-clerk.ts';
 import { JobDesk, type Seal } from './job-desk.ts';
+import { createJobMetrics } from './job-metrics.ts';
 
 export interface OpenJobsOptions {
   readonly database: Database;
@@ -35,19 +35,7 @@ export function openJobs(options: OpenJobsOptions): OpenJobs {
   const stack = new AsyncDisposableStack();
   const intake = new JobIntake(database);
   const queues = stack.use(new JobQueues({ address, logger }));
-  const ended = new Counter({
-    name: 'dragonfly_manager_job_total',
-    help: 'Jobs that have ended',
-    labelNames: ['type', 'state'],
-    registers: [registry],
-  });
-  const durations = new Histogram({
-    name: 'dragonfly_manager_job_duration_seconds',
-    help: 'From the request to the end of a job',
-    labelNames: ['type'],
-    buckets: [0.1, 0.5, 1, 5, 15, 60, 300, 900, 3_600],
-    registers: [registry],
-  });
+  const metrics = createJobMetrics({ registry, logger, jobs: new JobRepository(database.db) });
   const clerk = stack.use(
     new JobClerk({
       ...{
@@ -58,16 +46,13 @@ export function openJobs(options: OpenJobsOptions): OpenJobs {
         sweepIntervalMs: options.sweepIntervalMs,
         compareIntervalMs: options.compareIntervalMs,
       },
-      onEnd: ({ type, state, ageMs }) => {
-        ended.inc({ type, state });
-        durations.observe({ type }, ageMs / 1_000);
-      },
+      onEnd: (job) => void metrics.ended(job),
     }),
   );
   watchQueues(registry, async () => await queues.depths(await clusterIds()));
   clerk.start();
   return {
-    jobs: new JobDesk({ intake, sealer, guard, wake: () => clerk.wake() }),
+    jobs: new JobDesk({ intake, sealer, guard, wake: () => clerk.wake(), onSubmit: metrics.submitted }),
     ping: () => queues.ping(),
     [Symbol.asyncDispose]: () => stack.disposeAsync(),
   };

@@ -1,4 +1,4 @@
-import type { Database } from '@d7y/manager-db';
+import type { Database, PeerRepository } from '@d7y/manager-db';
 import { Counter, Gauge, type Registry } from 'prom-client';
 import type { Leadership } from '../leader/leadership.ts';
 import type { KeepAlives } from '../rpc/keep-alive.ts';
@@ -13,10 +13,14 @@ export interface WatchedState {
   readonly keepAlives: KeepAlives;
   readonly database: Pick<Database, 'pool'>;
   readonly leadership: Leadership;
+  readonly peers: Pick<PeerRepository, 'counts'>;
 }
 
 /** Shows what a manager knows and holds at the moment of a scrape. */
-export function watchState(registry: Registry, { watch, lists, keepAlives, database, leadership }: WatchedState): void {
+export function watchState(
+  registry: Registry,
+  { watch, lists, keepAlives, database, leadership, peers }: WatchedState,
+): void {
   const registers = [registry];
   const gauge = (name: string, help: string, read: () => number): void => {
     new Gauge({
@@ -52,6 +56,18 @@ export function watchState(registry: Registry, { watch, lists, keepAlives, datab
       for (const { id, name } of view.facts.seedPeerClusters)
         for (const seed of view.seedPeersOf(id))
           this.inc({ cluster: name, state: view.isActive(seed) ? 'active' : 'inactive' });
+    },
+  });
+  new Gauge({
+    name: `${PREFIX}peer_total`,
+    help: 'daemons that schedulers have told of; missing while the database cannot be asked',
+    labelNames: ['scheduler_cluster_id', 'type', 'state'],
+    registers,
+    async collect() {
+      const counts = await peers.counts().catch(() => []);
+      this.reset();
+      for (const { schedulerClusterId, type, state, count } of counts)
+        this.set({ scheduler_cluster_id: schedulerClusterId, type, state }, count);
     },
   });
   for (const outcome of ['hits', 'misses'] as const) {
