@@ -52,7 +52,13 @@ export function openJobs(options: OpenJobsOptions): OpenJobs {
   watchQueues(registry, async () => await queues.depths(await clusterIds()));
   clerk.start();
   return {
-    jobs: new JobDesk({ intake, sealer, guard, wake: () => clerk.wake(), onSubmit: metrics.submitted }),
+    jobs: new JobDesk({
+      intake,
+      sealer,
+      guard,
+      wake: () => clerk.wake(),
+      onSubmit: (type, isTaken) => metrics.submitted(type, isTaken),
+    }),
     ping: () => queues.ping(),
     [Symbol.asyncDispose]: () => stack.disposeAsync(),
   };
