@@ -13,12 +13,12 @@ interface FakeManager extends AsyncDisposable {
   readonly asked: api.ListSchedulersRequest[];
 }
 
-/** A manager of one cluster that blocks one tag for peers, and nothing for seeds. */
-async function startManager(): Promise<FakeManager> {
+/** A manager of one cluster that blocks one tag for peers, and nothing for seeds. @param port 0: any */
+async function startManager(port = 0): Promise<FakeManager> {
   const asked: api.ListSchedulersRequest[] = [];
   const listener: Listener = await listen({
     host: '127.0.0.1',
-    port: 0,
+    port,
     logger: silentLogger,
     drainMs: 0,
     grpc: (router) =>
@@ -61,6 +61,28 @@ describe('a daemon with a manager', () => {
     await gone[Symbol.asyncDispose]();
     expect(await ask('managed', { 'x-dragonfly-tag': 'forbidden' })).toEqual({ schedulers, status: 403 });
     expect(await ask('managed', { 'x-dragonfly-tag': 'allowed' })).toEqual({ schedulers, status: 200 });
+  });
+
+  it('that never answered starts and serves pulls from the origin, and joins once it is there', async () => {
+    await using origin = await startOrigin(new Map([[blobPath(CONTENT), CONTENT]]));
+    await using farm = await DaemonFarm.create();
+    const { port } = await startManager().then(async (gone) => {
+      await gone[Symbol.asyncDispose]();
+      return gone;
+    });
+    const daemon = await farm.start('early', { manager: { addr: `http://127.0.0.1:${port}` } });
+    const pull = (tag: string) =>
+      get({ port: daemon.ports.proxy }, `${blobPath(CONTENT)}?ns=${origin.authority}`, { 'x-dragonfly-tag': tag });
+    const first = await pull('forbidden');
+    expect([first.status, first.body.equals(CONTENT)]).toEqual([200, true]);
+    expect((await daemon.status()).schedulers).toEqual([]);
+    expect((await pull('forbidden')).body.equals(CONTENT)).toBe(true);
+    expect(origin.sentBytes).toBe(CONTENT.length);
+
+    await using _manager = await startManager(port);
+    expect(await untilSchedulers(daemon)).toEqual([{ address: '127.0.0.1:1', reachable: false }]);
+    expect((await pull('forbidden')).status).toBe(403);
+    expect((await pull('allowed')).body.equals(CONTENT)).toBe(true);
   });
 });
 

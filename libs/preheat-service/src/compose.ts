@@ -4,7 +4,7 @@ import { hostname } from 'node:os';
 import { AuditRepository, JobRepository, JobWork, openDatabase, PeerRepository, Sealer } from '@d7y/manager-db';
 import { createOriginClient } from '@d7y/origin-client';
 import { type Connect, ImageReader } from '@d7y/preheat';
-import { type AdvanceJob, type DoLayer, type QueueAddress, QueueWorkers } from '@d7y/preheat-queue';
+import { type AdvanceJob, type DoLayer, postgresTlsOf, queueAddressOf, QueueWorkers } from '@d7y/preheat-queue';
 import {
   contextFromTraceparent,
   createClientInterceptors,
@@ -75,7 +75,7 @@ export async function startPreheatWorker(
   const database = stack.use(
     await openDatabase({
       address: { ...postgres, database: postgres.dbname },
-      tls: postgresTls(postgres),
+      tls: postgresTlsOf(postgres),
       maxConnections: postgres.poolSize,
       patienceMs: postgres.connectTimeout,
       applicationName: 'dragonfly-preheat-worker',
@@ -121,7 +121,7 @@ export async function startPreheatWorker(
   };
   const queue = stack.use(
     new QueueWorkers({
-      address: queueAddressOf(config),
+      address: queueAddressOf(stores),
       logger,
       lockMs: worker.lock,
       stalledIntervalMs: worker.stalledInterval,
@@ -195,7 +195,7 @@ export async function startPreheatWorker(
   stack.defer(() => stopping.abort(new DOMException('the preheat worker stops', 'AbortError')));
   for (const warning of config.warnings) logger.warn(warning);
   logger.info(
-    { port: listener.port, clusters: worker.clusters, queue: stores.redis.addrs.length > 0 ? 'redis' : 'postgres' },
+    { port: listener.port, clusters: worker.clusters, queue: stores.redis === undefined ? 'postgres' : 'redis' },
     'preheat worker started',
   );
   const running = stack.move();
@@ -207,40 +207,6 @@ const NO_KEY = {
     throw new StartError('secrets.key: not set, so credentials of jobs cannot be used');
   },
 };
-
-function queueAddressOf({ database: { postgres, redis } }: WorkerConfig): QueueAddress {
-  if (redis.addrs.length === 0)
-    return { ...postgres, kind: 'postgres', database: postgres.dbname, tls: postgresTls(postgres) };
-  const { caCert, cert, key, insecureSkipVerify } = redis.tls ?? {};
-  return {
-    ...{
-      kind: 'redis',
-      addrs: redis.addrs,
-      db: redis.queueDB,
-      password: redis.password,
-      sentinelPassword: redis.sentinelPassword,
-    },
-    masterName: redis.masterName || undefined,
-    username: redis.username || undefined,
-    sentinelUsername: redis.sentinelUsername || undefined,
-    ...(redis.tls !== undefined && {
-      tls: {
-        ...(caCert !== undefined && { ca: readFileSync(caCert) }),
-        ...(cert !== undefined && { cert: readFileSync(cert) }),
-        ...(key !== undefined && { key: readFileSync(key) }),
-        rejectUnauthorized: insecureSkipVerify !== true,
-      },
-    }),
-  };
-}
-
-function postgresTls({ sslMode, sslRootCert }: WorkerConfig['database']['postgres']) {
-  if (sslMode === 'disable') return undefined;
-  return {
-    rejectUnauthorized: sslMode === 'verify-full',
-    ...(sslRootCert !== undefined && { ca: readFileSync(sslRootCert) }),
-  };
-}
 
 /** @param text PEM, or the name of a file with it @throws {StartError} */
 function certificatesOf(text: string): readonly X509Certificate[] {

@@ -24,6 +24,7 @@ export type { DescribedConfiguration } from './config/key-table.ts';
 export { managerAddress, managerOf } from './config/manager-address.ts';
 export type { ManagerAddress } from './config/manager-address.ts';
 export { readConfig } from './config/read-config.ts';
+export { secretOrFile } from './config/secret-file.ts';
 export type { ConfigRead, ReadConfigOptions } from './config/read-config.ts';
 export { formatByteSize, formatDurationMs, parseByteSize, parseDurationMs } from './config/units.ts';
 export { keptSecret } from './files/kept-secret.ts';

@@ -1,13 +1,6 @@
-import { readFileSync } from 'node:fs';
+import { type Stores, storesOf } from '@d7y/preheat-queue';
 import type { ListenAddress, LogLevel } from '@d7y/service-kit';
-import {
-  ConfigError,
-  describeSystemError,
-  firstAddress,
-  isLoopbackAddress,
-  readConfig,
-  Secret,
-} from '@d7y/service-kit';
+import { ConfigError, firstAddress, isLoopbackAddress, readConfig, Secret, secretOrFile } from '@d7y/service-kit';
 import type { ManagerFile } from './schema.ts';
 import { ALIASES, KNOWN_ELSEWHERE, managerSchema } from './schema.ts';
 
@@ -21,7 +14,6 @@ const ROOT_PASSWORD = 'DRAGONFLY_INITIAL_ROOT_PASSWORD';
 const FIRST_TOKEN = 'DRAGONFLY_PAT';
 
 type Postgres = Omit<ManagerFile['database']['postgres'], 'passwordFile'>;
-type Redis = Omit<ManagerFile['database']['redis'], 'passwordFile' | 'sentinelPasswordFile'>;
 type Jwt = Omit<ManagerFile['auth']['jwt'], 'key' | 'keyFile'> & { readonly key: Secret };
 
 /** Everything a manager needs to know, with all defaults filled in; times in milliseconds. */
@@ -37,11 +29,7 @@ export interface ManagerConfig extends Omit<
     };
   };
   readonly auth: Omit<ManagerFile['auth'], 'jwt'> & { readonly jwt: Jwt };
-  readonly database: {
-    readonly postgres: Postgres;
-    /** Undefined: the queue is in PostgreSQL. */
-    readonly redis: Redis | undefined;
-  };
+  readonly database: Stores<Postgres>;
   /** Seals credentials of jobs; 32 bytes. Undefined: jobs with credentials are refused. */
   readonly sealingKey: Secret | undefined;
   readonly metrics: { readonly listen: ListenAddress | undefined };
@@ -78,17 +66,8 @@ export function readManagerConfig(source: ManagerConfigSource): ManagerConfig {
   const { server, metrics, auth, database, secrets, bootstrap, verbose, ...rest } = config;
   const { port, ...grpc } = server.grpc;
   const { enableIPv6 } = config.network;
-  const { passwordFile: _databaseFile, ...postgres } = database.postgres;
-  const { passwordFile: _redisFile, sentinelPasswordFile: _sentinelFile, ...redis } = database.redis;
-  const key = secretOf('auth.jwt.key', auth.jwt.key, auth.jwt.keyFile);
-  const sealing = secretOf('secrets.key', secrets.key, secrets.keyFile);
-  const postgresPassword = secretOf('database.postgres.password', postgres.password, database.postgres.passwordFile);
-  const redisPassword = secretOf('database.redis.password', redis.password, database.redis.passwordFile);
-  const sentinelPassword = secretOf(
-    'database.redis.sentinelPassword',
-    redis.sentinelPassword,
-    database.redis.sentinelPasswordFile,
-  );
+  const key = secretOrFile('auth.jwt.key', auth.jwt.key, auth.jwt.keyFile);
+  const sealing = secretOrFile('secrets.key', secrets.key, secrets.keyFile);
   return {
     ...rest,
     console: config.console || console === true,
@@ -102,17 +81,7 @@ export function readManagerConfig(source: ManagerConfigSource): ManagerConfig {
       },
     },
     auth: { ...auth, jwt: { ...withoutKeys(auth.jwt), key: signingKey(key, auth.allowInsecureDefaults) } },
-    database: {
-      postgres: { ...postgres, ...(postgresPassword && { password: postgresPassword }) },
-      redis:
-        redis.addrs.length === 0
-          ? undefined
-          : {
-              ...redis,
-              ...(redisPassword && { password: redisPassword }),
-              ...(sentinelPassword && { sentinelPassword }),
-            },
-    },
+    database: storesOf(database),
     sealingKey: sealing && sealingKey(sealing),
     metrics: { listen: metrics.enable ? metrics.addr : undefined },
     bootstrap: { ...bootstrap, rootPassword: fromEnv(env, ROOT_PASSWORD), token: fromEnv(env, FIRST_TOKEN) },
@@ -125,22 +94,6 @@ const withoutKeys = ({ key: _key, keyFile: _keyFile, ...rest }: ManagerFile['aut
 function fromEnv(env: ManagerConfigSource['env'], name: string): Secret | undefined {
   const value = env[name];
   return value === undefined || value === '' ? undefined : new Secret(value);
-}
-
-/** A secret, as written or from its file. A newline at the end of a file is none of it. */
-function secretOf(key: string, written: Secret | undefined, path: string | undefined): Secret | undefined {
-  if (path === undefined) return written?.reveal() === '' ? undefined : written;
-  if (written !== undefined) throw new ConfigError([`${key}File: the same setting as ${key}, keep only one of them`]);
-  let value: string;
-  try {
-    value = readFileSync(path, 'utf8').replace(/\r?\n$/, '');
-  } catch (error) {
-    throw new ConfigError([`${key}File: ${describeSystemError(error, path) ?? `${path}: cannot be read`}`], {
-      cause: error,
-    });
-  }
-  if (value === '') throw new ConfigError([`${key}File: ${path} is empty`]);
-  return new Secret(value);
 }
 
 function signingKey(key: Secret | undefined, allowInsecure: boolean): Secret {

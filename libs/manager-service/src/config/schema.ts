@@ -1,5 +1,6 @@
 import { duration, httpUrl, ipAddress, listenAddress, logLevel, port, secretString } from '@d7y/service-kit';
 import { OPENABLE } from '@d7y/manager-api';
+import { postgresKeys, redisKeys } from '@d7y/preheat-queue';
 import { z } from 'zod';
 
 const SECOND = 1000;
@@ -89,48 +90,10 @@ export const managerSchema = z.object({
   database: section({
     type: text().default('postgres').describe('`postgres` is the only one'),
     postgres: section({
-      host: text().default('127.0.0.1').describe('address or name of the server, or the directory of its socket'),
-      port: port().default(5432).describe('port of the server'),
-      user: text().default('postgres').describe('user'),
-      password: secret('password'),
-      passwordFile: secretFile('database.postgres.password'),
-      dbname: text().default('manager').describe('database; it must be there'),
-      sslMode: z
-        .enum(['disable', 'require', 'verify-ca', 'verify-full'])
-        .default('disable')
-        .describe('`require` encrypts, `verify-ca` also checks who signed, `verify-full` also the name'),
-      sslRootCert: text()
-        .optional()
-        .describe('file with the certificates that sign the server’s; the system’s by default'),
+      ...postgresKeys,
       migrate: z.boolean().default(true).describe('bring the tables up to date at the start'),
-      poolSize: count().default(10).describe('connections'),
-      connectTimeout: positiveDuration()
-        .default(2 * MINUTE)
-        .describe('how long the start waits for the server'),
     }),
-    redis: section({
-      addrs: z
-        .array(text())
-        .default([])
-        .describe('`host:port` of Redis, its sentinels or its cluster; none: the queue is in PostgreSQL'),
-      masterName: z.string().default('').describe('name of the master; `addrs` are sentinels then'),
-      username: z.string().default('').describe('user'),
-      password: secret('password'),
-      passwordFile: secretFile('database.redis.password'),
-      sentinelUsername: z.string().default('').describe('user of the sentinels'),
-      sentinelPassword: secret('password of the sentinels'),
-      sentinelPasswordFile: secretFile('database.redis.sentinelPassword'),
-      queueDB: z.int().nonnegative().default(0).describe('number of the database with the queues'),
-      tls: z
-        .object({
-          caCert: text().optional(),
-          cert: text().optional(),
-          key: text().optional(),
-          insecureSkipVerify: z.boolean().default(false),
-        })
-        .optional()
-        .describe('encrypt; `caCert`, `cert`, `key`, `insecureSkipVerify`'),
-    }),
+    redis: section(redisKeys),
   }),
   secrets: section({
     key: secret(

@@ -1,8 +1,7 @@
-import { readFileSync } from 'node:fs';
-import type { ConnectionOptions } from 'node:tls';
 import type { Database } from '@d7y/manager-db';
 import { migrate, openDatabase } from '@d7y/manager-db';
-import { describeSystemError, type Logger, StartError } from '@d7y/service-kit';
+import { postgresTlsOf } from '@d7y/preheat-queue';
+import type { Logger } from '@d7y/service-kit';
 import type { ManagerConfig } from '../config/read-manager-config.ts';
 
 /** A quick start says nothing about waiting. */
@@ -43,27 +42,4 @@ export async function openManagerDatabase(
   } finally {
     clearTimeout(words);
   }
-}
-
-/** How the server is reached. @throws {StartError} */
-export function postgresTlsOf({
-  sslMode,
-  sslRootCert,
-  host,
-}: ManagerConfig['database']['postgres']): ConnectionOptions | undefined {
-  if (sslMode === 'disable') return undefined;
-  if (sslMode === 'require') return { rejectUnauthorized: false };
-  let ca: { ca: Buffer } | undefined;
-  try {
-    ca = sslRootCert === undefined ? undefined : { ca: readFileSync(sslRootCert) };
-  } catch (error) {
-    throw new StartError(
-      `database.postgres.sslRootCert: ${describeSystemError(error, sslRootCert) ?? 'cannot be read'}`,
-      {
-        cause: error,
-      },
-    );
-  }
-  // `verify-ca` believes whoever has a certificate from the right authority, whatever the name in it.
-  return sslMode === 'verify-ca' ? { ...ca, checkServerIdentity: () => undefined } : { ...ca, servername: host };
 }

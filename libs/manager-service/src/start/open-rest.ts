@@ -1,5 +1,6 @@
 import type { Database } from '@d7y/manager-db';
 import { PasswordHasher, Sealer } from '@d7y/manager-db';
+import { queueAddressOf } from '@d7y/preheat-queue';
 import type { Listener, Logger, Metrics, Secret, Telemetry, TlsIdentity } from '@d7y/service-kit';
 import { createClientInterceptors, listen, UpstreamGuard } from '@d7y/service-kit';
 import type { ManagerConfig } from '../config/read-manager-config.ts';
@@ -12,7 +13,6 @@ import type { ClusterWatch } from '../search/cluster-watch.ts';
 import { patternProblemOf } from '../search/patterns.ts';
 import { VERSION } from '../version.ts';
 import { matchesOf } from './cluster-matches.ts';
-import { queueAddressOf } from './queue-address.ts';
 
 export interface OpenRestOptions {
   readonly database: Database;
@@ -48,7 +48,7 @@ export async function openRest(config: ManagerConfig, options: OpenRestOptions):
   await using stack = new AsyncDisposableStack();
   const opened = stack.use(
     openJobs({
-      ...{ database, logger, signal, registry: metrics.registry, address: queueAddressOf(config) },
+      ...{ database, logger, signal, registry: metrics.registry, address: queueAddressOf(config.database) },
       sealer: sealerOf(config.sealingKey),
       guard: new UpstreamGuard({ ...preheat.upstreams, refusePrivate: !preheat.allowPrivateNetworks }),
       clusterIds: () => Promise.resolve([...watch.view.clusters.keys()]),

@@ -1,4 +1,5 @@
-import { readConfig, type LogLevel } from '@d7y/service-kit';
+import { storesOf } from '@d7y/preheat-queue';
+import { type LogLevel, readConfig, secretOrFile } from '@d7y/service-kit';
 import { workerSchema, type WorkerConfig } from './schema.ts';
 
 /** Where a configuration comes from. */
@@ -13,16 +14,16 @@ export interface WorkerConfigSource {
   readonly env: Readonly<Record<string, string | undefined>>;
 }
 
-/** Reads and checks the configuration. @throws {ConfigError} */
+/** Reads and checks the configuration; files with secrets are read, too. @throws {ConfigError} */
 export function readPreheatWorkerConfig({ console, logLevel, ...file }: WorkerConfigSource): WorkerConfig {
   const { config, warnings } = readConfig({ ...file, schema: workerSchema });
+  const key = secretOrFile('secrets.key', config.secrets.key, config.secrets.keyFile);
   return {
     ...config,
+    database: storesOf(config.database),
+    secrets: { key },
     console: config.console || console === true,
     logLevel: logLevel ?? config.logLevel,
-    warnings: [
-      ...warnings,
-      ...(config.secrets.key === undefined ? ['secrets.key: not set, so jobs with credentials fail'] : []),
-    ],
+    warnings: [...warnings, ...(key === undefined ? ['secrets.key: not set, so jobs with credentials fail'] : [])],
   };
 }

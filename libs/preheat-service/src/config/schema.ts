@@ -1,4 +1,5 @@
-import { duration, LOG_LEVELS, port, secretString } from '@d7y/service-kit';
+import { postgresKeys, redisKeys, type Stores } from '@d7y/preheat-queue';
+import { duration, LOG_LEVELS, port, type Secret, secretString } from '@d7y/service-kit';
 import { z } from 'zod';
 
 /** A section whose keys all have defaults: present or not, it is there. */
@@ -29,45 +30,13 @@ export const workerSchema = z.object({
     advertiseIP: z.ipv4().or(z.ipv6()).default('127.0.0.1').describe('address of this worker, for logs of daemons'),
   }),
   database: section({
-    postgres: section({
-      host: text().default('127.0.0.1').describe('address or name of the server, or the directory of its socket'),
-      port: port().default(5432).describe('port of the server'),
-      user: text().default('postgres').describe('user'),
-      password: secretString().optional().describe('password'),
-      dbname: text().default('manager').describe('database of the manager'),
-      sslMode: z
-        .enum(['disable', 'require', 'verify-full'])
-        .default('disable')
-        .describe('`verify-full` checks the certificate'),
-      sslRootCert: text().optional().describe('file with the certificates that sign the server’s'),
-      poolSize: count().default(10).describe('connections'),
-      connectTimeout: positiveDuration()
-        .default(120 * SECOND)
-        .describe('how long the start waits for the server'),
-    }),
-    redis: section({
-      addrs: z
-        .array(text())
-        .default([])
-        .describe('`host:port` of Redis, its sentinels or its cluster; none: the queue is in PostgreSQL'),
-      masterName: z.string().default('').describe('name of the master; `addrs` are sentinels then'),
-      username: z.string().default('').describe('user'),
-      password: secretString().optional().describe('password'),
-      sentinelUsername: z.string().default('').describe('user of the sentinels'),
-      sentinelPassword: secretString().optional().describe('password of the sentinels'),
-      queueDB: z.int().nonnegative().default(0).describe('number of the database with the queues'),
-      tls: z
-        .object({
-          caCert: text().optional(),
-          cert: text().optional(),
-          key: text().optional(),
-          insecureSkipVerify: z.boolean().default(false),
-        })
-        .optional()
-        .describe('encrypt; files `caCert`, `cert`, `key`; `insecureSkipVerify`'),
-    }),
+    postgres: section(postgresKeys),
+    redis: section(redisKeys),
   }),
-  secrets: section({ key: secretString().optional().describe('unseals credentials of jobs; that of the managers') }),
+  secrets: section({
+    key: secretString().optional().describe('unseals credentials of jobs; that of the managers'),
+    keyFile: text().optional().describe('file whose content is `secrets.key`'),
+  }),
   preheat: section({
     tls: section({
       caCert: z.string().default('').describe('certificates that sign those of registries: PEM, or a file'),
@@ -117,4 +86,9 @@ export const workerSchema = z.object({
   }),
 });
 
-export type WorkerConfig = z.output<typeof workerSchema> & { readonly warnings: readonly string[] };
+/** A checked configuration, with the secrets that stand in files. */
+export type WorkerConfig = Omit<z.output<typeof workerSchema>, 'database' | 'secrets'> & {
+  readonly database: Stores;
+  readonly secrets: { readonly key: Secret | undefined };
+  readonly warnings: readonly string[];
+};
