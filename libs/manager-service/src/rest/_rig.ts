@@ -1,4 +1,3 @@
-/* eslint-disable @typescript-eslint/no-unsafe-assignment -- answers are JSON, whose form is what is tested */
 import type { Route } from '@d7y/manager-api';
 import { OBJECTS, PREFIXES, ROUTES } from '@d7y/manager-api';
 import type { Database, JobEnd } from '@d7y/manager-db';
@@ -153,8 +152,23 @@ export interface Answer {
   readonly status: number;
   readonly headers: Headers;
   readonly text: string;
-  /** The body as JSON; undefined when it is empty. */
-  readonly json: any; // eslint-disable-line @typescript-eslint/no-explicit-any
+  /** The body as JSON; empty when there is none. */
+  readonly json: AnswerJson;
+}
+
+/** Fields with which tests go on; an answer has those of its route, and a list has none. What it is as a whole is compared. */
+export interface AnswerJson {
+  readonly [field: string]: unknown;
+  readonly id: number;
+  readonly state: string;
+  readonly token: string;
+  readonly token_prefix: string;
+  readonly refresh_token: string;
+  readonly message: string;
+  readonly roles: readonly string[];
+  readonly scopes: unknown;
+  readonly schedulers: unknown;
+  readonly last_used_at: string | null;
 }
 
 export const startDatabases = (): Promise<TestDatabases> =>
@@ -192,7 +206,7 @@ const clientOf =
       status: response.status,
       headers: response.headers,
       text,
-      json: text === '' ? undefined : JSON.parse(text),
+      json: (text === '' ? {} : JSON.parse(text)) as AnswerJson,
     };
   };
 

@@ -1,4 +1,3 @@
-/* eslint-disable @typescript-eslint/no-unsafe-assignment, @typescript-eslint/no-unsafe-member-access, @typescript-eslint/no-unsafe-argument, @typescript-eslint/no-unsafe-call -- answers are JSON, whose form is what is tested */
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { UserRepository } from '@d7y/manager-db';
 import type { TestDatabases } from '@d7y/testkit';
@@ -22,6 +21,11 @@ const cookiesOf = (headers: Headers): Record<string, string> =>
   Object.fromEntries(
     headers.getSetCookie().map((cookie) => (cookie.split(';', 1)[0] ?? '').split('=', 2) as [string, string]),
   );
+
+/** One of the audit log. */
+interface Entry extends Readonly<Record<string, unknown>> {
+  readonly detail: { readonly route: string };
+}
 
 describe('signing in', () => {
   it('gives a token, and cookies that scripts cannot read', async () => {
@@ -264,9 +268,10 @@ describe('the audit log', () => {
     const { token } = await rig.tokenOf(rig.root.id, ['job']);
     await rig.call('DELETE', '/oapi/v1/jobs/999', { token });
     await rig.rest.flushAudits();
-    const { json: entries, text } = await rig.call('GET', '/api/v1/audits', { token: rig.root.token });
+    const { text } = await rig.call('GET', '/api/v1/audits', { token: rig.root.token });
+    const entries = JSON.parse(text) as readonly Entry[];
     expect(
-      entries.map((entry: Record<string, unknown> & { detail: { route: string } }) => [
+      entries.map((entry) => [
         entry['actor_type'],
         entry['actor_name'],
         entry['operation'],
@@ -282,7 +287,7 @@ describe('the audit log', () => {
       ['USER', 'root', 'POST', '/api/v1/users/signin', 200, 'SUCCESS', 'users.signIn'],
       ['USER', 'root', 'POST', '/api/v1/users/signin', 401, 'FAILURE', 'users.signIn'],
     ]);
-    expect(entries[0].detail).toMatchObject({ ip: '127.0.0.1', request_id: expect.stringMatching(/^[0-9a-f-]{36}$/) });
+    expect(entries[0]?.detail).toMatchObject({ ip: '127.0.0.1', request_id: expect.stringMatching(/^[0-9a-f-]{36}$/) });
     expect(text + rig.lines.join('')).not.toContain('planted');
     expect((await rig.call('GET', '/api/v1/audits?actor_type=PAT', { token: rig.root.token })).json).toHaveLength(1);
   });
