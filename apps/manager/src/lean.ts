@@ -1,5 +1,5 @@
 // Imported before all else: what is loaded before it would be loaded twice.
 import { becomeLean } from '@d7y/service-kit/lean-process';
 
-// Nobody is answered while garbage is collected: 30 MB of it are some 30 ms, the 150 MB that V8 would wait for more than 100.
-becomeLean({ semiSpaceMib: 8, oldGrowthPercent: 60, optimizeForSize: false });
+// Nobody is answered while garbage is collected: some 20 ms for what comes together by 25 %, 100 and more for what V8 would wait for.
+becomeLean({ semiSpaceMib: 8, oldGrowthPercent: 25, optimizeForSize: false });
