@@ -198,7 +198,7 @@ export function watchSwarm(registry: Registry, swarm: Swarm): void {
     help: 'peers known to the scheduler',
     registers: [registry],
     collect() {
-      this.set(swarm.counts().peers);
+      this.set(swarm.peerCount);
     },
   });
   new Gauge({

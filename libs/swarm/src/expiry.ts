@@ -1,38 +1,35 @@
 import type { Host } from './host.ts';
 import type { Peer } from './peer.ts';
 import type { Roster } from './roster.ts';
+import { Rounds } from './rounds.ts';
+import type { Task } from './task.ts';
 
-/** Takes out of a roster who has been silent for too long. Looks at everybody, so it works at intervals. */
+/** Takes out of a roster who has been silent for too long. Looks at everybody, a few thousand at a time: others wait meanwhile. */
 export class Expiry {
   readonly #roster: Roster;
-  #peerGcAtMs: number;
-  #taskGcAtMs: number;
-  #hostGcAtMs: number;
+  readonly #hosts: Rounds<Host>;
+  readonly #peers: Rounds<Peer>;
+  readonly #tasks: Rounds<Task>;
 
   constructor(roster: Roster, nowMs: number) {
     this.#roster = roster;
-    this.#peerGcAtMs = this.#taskGcAtMs = this.#hostGcAtMs = nowMs;
+    this.#hosts = new Rounds(roster.hosts, nowMs);
+    this.#peers = new Rounds(roster.peers, nowMs);
+    this.#tasks = new Rounds(roster.tasks, nowMs);
   }
 
-  /** Does what is due. */
+  /** Does a part of what is due. */
   collect(nowMs: number): void {
     const { peerGcIntervalMs, taskGcIntervalMs, hostGcIntervalMs } = this.#roster.options;
-    if (nowMs - this.#hostGcAtMs >= hostGcIntervalMs) {
-      this.#hostGcAtMs = nowMs;
-      for (const host of this.#roster.hosts.values())
-        if (this.#isSilent(host, nowMs)) this.#roster.removeHost(host, nowMs);
-    }
-    if (nowMs - this.#peerGcAtMs >= peerGcIntervalMs) {
-      this.#peerGcAtMs = nowMs;
-      for (const peer of this.#roster.peers.values())
-        if (this.#isExpired(peer, nowMs)) this.#roster.removePeer(peer, nowMs);
-    }
-    if (nowMs - this.#taskGcAtMs >= taskGcIntervalMs) {
-      this.#taskGcAtMs = nowMs;
-      for (const task of this.#roster.tasks.values()) {
-        if (task.peers.size === 0 && nowMs - task.updatedAtMs >= taskGcIntervalMs) this.#roster.removeTask(task);
-      }
-    }
+    this.#hosts.go(nowMs, hostGcIntervalMs, (host) => {
+      if (this.#isSilent(host, nowMs)) this.#roster.removeHost(host, nowMs);
+    });
+    this.#peers.go(nowMs, peerGcIntervalMs, (peer) => {
+      if (this.#isExpired(peer, nowMs)) this.#roster.removePeer(peer, nowMs);
+    });
+    this.#tasks.go(nowMs, taskGcIntervalMs, (task) => {
+      if (task.peers.size === 0 && nowMs - task.updatedAtMs >= taskGcIntervalMs) this.#roster.removeTask(task);
+    });
   }
 
   #isSilent({ facts, announcedAtMs }: Host, nowMs: number): boolean {

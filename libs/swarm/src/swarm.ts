@@ -103,6 +103,10 @@ export class Swarm {
     return this.#roster.peers.values();
   }
 
+  get peerCount(): number {
+    return this.#roster.peers.size;
+  }
+
   /** Looks at every peer: meant for metrics. */
   counts(): SwarmCounts {
     const peersByState: Record<PeerState, number> = {
