@@ -29,8 +29,9 @@ const MAX_IDLE = 4;
 const MAX_JOINED_AT_ONCE = 1000;
 /** More are not told of further parents in one go, all tasks together … */
 const MAX_REFRESHED_AT_ONCE = 1000;
-/** … and while so many others come between two of them: those who have no parents yet are served meanwhile. */
-const MAX_REFRESHED_IN_A_CROWD = 200;
+/** … and no more than this while so many others come between two of them: those who have no parents yet come first. */
+const MAX_REFRESHED_IN_A_CROWD = 50;
+const MANY_JOINED = 200;
 /** Waiting children that one event looks at without serving them. */
 const MAX_SKIPPED = 64;
 
@@ -96,7 +97,7 @@ export class MeshAnswering implements Answering {
     for (const task of this.#roster.waitingTasks) if (task.starting.size > 0) this.#roster.wake(task);
     for (const task of this.#roster.waitingTasks) this.#enforceDeadline(task, nowMs);
     for (const task of this.#roster.orphaned) this.#rescue(task, nowMs);
-    let left = this.#joined < MAX_REFRESHED_IN_A_CROWD ? MAX_REFRESHED_AT_ONCE : MAX_REFRESHED_IN_A_CROWD;
+    let left = this.#joined < MANY_JOINED ? MAX_REFRESHED_AT_ONCE : MAX_REFRESHED_IN_A_CROWD;
     this.#joined = 0;
     for (const task of this.#roster.refreshable) {
       left -= this.#refreshOffers(task, nowMs, left);

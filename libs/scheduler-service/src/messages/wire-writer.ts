@@ -4,8 +4,6 @@ const INITIAL_BYTES = 16 * 1024;
 const MAX_VARINT_BYTES = 10;
 /** Lengths below this take one byte. */
 const ONE_BYTE = 0x80;
-/** Characters of a text that are written one by one. */
-const MAX_WRITTEN_HERE = 128;
 /** Of a message of gRPC: whether it is compressed, and its length. */
 const FRAME_PREFIX_BYTES = 5;
 
@@ -69,26 +67,10 @@ export class WireWriter {
     this.#varint(field * 8 + WIRE.lengthDelimited);
     const prefixAt = this.#length;
     const start = prefixAt + (most < ONE_BYTE ? 1 : MAX_VARINT_BYTES);
-    const length = this.#write(value, start);
+    const length = this.#bytes.write(value, start, 'utf8');
     this.#varint(length);
     if (this.#length !== start) this.#bytes.copyWithin(this.#length, start, start + length);
     this.#length += length;
-  }
-
-  /** @returns how many bytes it takes as UTF-8 */
-  #write(value: string, start: number): number {
-    const bytes = this.#bytes;
-    // Ids and the like: a call out of here takes longer than their characters do.
-    if (value.length <= MAX_WRITTEN_HERE) {
-      let index = 0;
-      for (; index < value.length; index++) {
-        const code = value.charCodeAt(index);
-        if (code >= ONE_BYTE) break;
-        bytes[start + index] = code;
-      }
-      if (index === value.length) return index;
-    }
-    return bytes.write(value, start, 'utf8');
   }
 
   /** Begins a message in the field, also an empty one. @returns what `end` is told */
