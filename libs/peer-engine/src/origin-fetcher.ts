@@ -120,7 +120,7 @@ export class OriginFetcher {
         const run = this.#nextRun(width.isTrying && running > 0 ? 1 : MAX_RUN_PIECES);
         if (run === undefined) break;
         running++;
-        this.#fetchRun(run, either, onBytes)
+        this.#fetchRun(run, either, { onBytes, onPiece: () => width.finished() })
           .catch((error: unknown) => failure.abort(error))
           .finally(() => {
             running--;
@@ -174,7 +174,7 @@ export class OriginFetcher {
   async #fetchRun(
     { numbers, isLate, owned }: Run,
     signal: AbortSignal,
-    onBytes: (bytes: number) => void = () => undefined,
+    { onBytes, onPiece }: { onBytes?: (bytes: number) => void; onPiece?: () => void } = {},
   ): Promise<void> {
     const { progress, origin, request, takeOver, limitersFor } = this.#init;
     const first = numbers[0] ?? 0;
@@ -194,8 +194,10 @@ export class OriginFetcher {
       for await (const chunk of body.chunks) {
         signal.throwIfAborted();
         for (const limiter of limitersFor(writer.number)) await limiter.take(chunk.length, { signal });
+        const { number } = writer;
         await writer.take(chunk);
-        onBytes(chunk.length);
+        if (writer.number > number) onPiece?.();
+        onBytes?.(chunk.length);
         if (writer.number > last) break;
       }
       if (writer.number <= last) throw new OriginUnreachableError(request.url, 'the body ended early');

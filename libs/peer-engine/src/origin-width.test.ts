@@ -1,11 +1,19 @@
 import { describe, expect, it } from '@jest/globals';
 import { OriginWidth } from './origin-width.ts';
 
-/** Lets bytes come for a while, at a rate that depends on how many requests there are. @returns the widths that there were */
-function flow(width: OriginWidth, bytesPerMs: (width: number) => number, forMs = 10_000): readonly number[] {
+/**
+ * Lets bytes come for a while, at a rate that depends on how many requests there are and on the time; the first piece is whole after so long.
+ * @returns the widths that there were
+ */
+function flow(
+  width: OriginWidth,
+  bytesPerMs: (width: number, nowMs: number) => number,
+  { forMs = 10_000, firstPieceMs = 0 }: { forMs?: number; firstPieceMs?: number } = {},
+): readonly number[] {
   const widths = [width.width];
   for (let nowMs = 0; nowMs <= forMs; nowMs += 10) {
-    width.received(bytesPerMs(width.width) * 10, nowMs);
+    if (nowMs === firstPieceMs) width.finished();
+    width.received(bytesPerMs(width.width, nowMs) * 10, nowMs);
     if (width.width !== widths.at(-1)) widths.push(width.width);
   }
   return widths;
@@ -26,13 +34,23 @@ describe('OriginWidth', () => {
   });
 
   it('tries a second one only when the first one has shown its rate', () => {
-    expect(flow(new OriginWidth(4), () => 100, 500)).toEqual([1]);
+    expect(flow(new OriginWidth(4), () => 100, { forMs: 800 })).toEqual([1]);
+  });
+
+  it('tries a second one only when the first piece is whole: others wait for it', () => {
+    const times = { firstPieceMs: 3_000, forMs: 2_900 };
+    expect(flow(new OriginWidth(4), () => 100, times)).toEqual([1]);
+    expect(flow(new OriginWidth(4), () => 100, { ...times, forMs: 10_000 })).toEqual([1, 2, 1]);
+  });
+
+  it('does not take a slow start of the first one for a gain by the second', () => {
+    expect(flow(new OriginWidth(4), (_, nowMs) => Math.min(nowMs / 3, 100))).toEqual([1, 2, 1]);
   });
 
   it('says when a request is a trial', () => {
     const width = new OriginWidth(4);
     expect(width.isTrying).toBe(false);
-    flow(width, (count) => 100 * count, 700);
+    flow(width, (count) => 100 * count, { forMs: 1_000 });
     expect(width.isTrying).toBe(true);
     flow(width, (count) => 100 * count);
     expect(width.isTrying).toBe(false);

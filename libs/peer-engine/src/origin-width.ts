@@ -7,7 +7,7 @@ const GAIN = 1.25;
 
 /**
  * How many requests to an origin are worth having at once: as few as bring all that comes. More would only share the link, and the first
- * pieces, which others wait for, would all be whole late. Begins with one; goes up as long as the rate does.
+ * pieces, which others wait for, would all be whole late. Begins with one; goes up as long as the rate does, once the first piece is here.
  */
 export class OriginWidth {
   readonly #max: number;
@@ -17,6 +17,7 @@ export class OriginWidth {
   #before = 0;
   #sinceMs: number | undefined;
   #bytes = 0;
+  #hasPiece = false;
 
   constructor(max: number) {
     this.#max = max;
@@ -32,16 +33,20 @@ export class OriginWidth {
     return !this.#isSettled && this.#width > 1;
   }
 
+  /** A piece is whole: others have something to work on. */
+  finished(): void {
+    this.#hasPiece = true;
+  }
+
   /** Bytes came, over whichever request. @returns whether one more is to be tried */
   received(bytes: number, nowMs: number): boolean {
     if (this.#isSettled) return false;
-    if (this.#sinceMs === undefined || nowMs < this.#sinceMs) {
-      this.#sinceMs ??= nowMs;
-      return false;
-    }
+    // The first rate is that of a connection that has come up to speed, too: a slow start would make a second one look good.
+    this.#sinceMs ??= nowMs + START_MS;
+    if (nowMs < this.#sinceMs) return false;
     this.#bytes += bytes;
     const spanMs = nowMs - this.#sinceMs;
-    if (spanMs < SPAN_MS) return false;
+    if (spanMs < SPAN_MS || !this.#hasPiece) return false;
     const rate = this.#bytes / spanMs;
     if (rate < this.#before * GAIN) {
       this.#width--;

@@ -41,7 +41,7 @@ export interface PieceServerLimits {
 
 export const PIECE_SERVER_LIMITS: PieceServerLimits = {
   maxConnections: 2048,
-  concurrentUploads: 2,
+  concurrentUploads: 4,
   uploadTurnMs: 2_000,
   smallPieceBytes: 512 * 1024,
   maxUploads: 64,

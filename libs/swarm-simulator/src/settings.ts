@@ -102,7 +102,7 @@ export const DEFAULT_DAEMON_RULES: DaemonRules = {
   concurrency: 8,
   maxPerParent: 4,
   maxPerPartialParent: 1,
-  uploadSlots: 2,
+  uploadSlots: 4,
   parents: 16,
   randomPieces: 4,
   hotPieces: true,

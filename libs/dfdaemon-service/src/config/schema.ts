@@ -145,7 +145,7 @@ export function dfdaemonSchema(directories: Directories) {
       /** Serve nothing to other daemons. */
       disableShared: z.boolean().default(false),
       /** Pieces that begin to be sent at once: few, so that each is soon whole at somebody who passes it on. */
-      concurrentPieceCount: z.number().int().min(1).max(64).default(2),
+      concurrentPieceCount: z.number().int().min(1).max(64).default(4),
       /**
        * Where several daemons of ours fetch from here, a place among the uploads is offered to one that receives nothing, which then names a piece; otherwise
        * they ask for pieces and wait in line.
