@@ -102,7 +102,7 @@ export class Exchange {
     if (parent.task !== child.task || parent.host === child.host || child.parents.has(parent)) return false;
     if (!isSharedWish(parent, child)) return false;
     if (child.refuses(parent) || this.isBarred(parent, nowMs)) return false;
-    return parent.host.childCount < this.hostLimit(parent);
+    return this.#hasRoom(parent);
   }
 
   /** Whoever alone has, or fetches, everything is there for all however badly it serves: without it nobody gets anything. */
@@ -114,13 +114,15 @@ export class Exchange {
       .some((anchor) => anchor.host !== host && !this.#blame.isOnProbation(anchor.host, nowMs));
   }
 
-  /** Children of all peers of the host together, never to be exceeded. */
-  hostLimit({ host }: Peer): number {
-    const { maxHostChildren, maxSeedChildren, bitsPerSecondPerChild } = this.#roster.options;
-    const limit = host.isSeed ? maxSeedChildren : maxHostChildren;
-    const bandwidth = host.facts.uploadBitsPerSecond;
-    if (bandwidth === undefined) return limit;
-    return Math.min(limit, Math.max(this.#roster.options.peerChildren, Math.floor(bandwidth / bitsPerSecondPerChild)));
+  /**
+   * A few of each task even where the host's uplink has enough of all tasks together: the layers of an image are wanted by the same hosts, which get
+   * no more for wanting several, and those that were refused a layer would go to the origin for it.
+   */
+  #hasRoom({ host, children }: Peer): boolean {
+    const { maxHostChildren, maxSeedChildren, peerChildren, bitsPerSecondPerChild } = this.#roster.options;
+    if (host.childCount >= (host.isSeed ? maxSeedChildren : maxHostChildren)) return false;
+    const bandwidth = host.facts.uploadBitsPerSecond ?? Infinity;
+    return children.size < peerChildren || host.childCount < Math.floor(bandwidth / bitsPerSecondPerChild);
   }
 
   /** Children that a peer should have at the most. */
@@ -132,8 +134,8 @@ export class Exchange {
 
   /** Looks again at those who wait until the host of this parent serves fewer, now that it may. */
   #wakeThoseInLine(parent: Peer): void {
-    const { awaitedBy, childCount } = parent.host;
-    if (awaitedBy.size === 0 || childCount >= this.hostLimit(parent)) return;
+    const { awaitedBy } = parent.host;
+    if (awaitedBy.size === 0 || !this.#hasRoom(parent)) return;
     for (const task of awaitedBy) {
       awaitedBy.delete(task);
       this.#roster.wake(task);

@@ -34,7 +34,7 @@ export interface SwarmOptions {
   readonly maxHostChildren: number;
   /** … and of a seed … */
   readonly maxSeedChildren: number;
-  /** … where it says what it can upload, one for each of these at the most. */
+  /** … where it says what it can upload, one for each of these at the most, or `peerChildren` of each task. */
   readonly bitsPerSecondPerChild: number;
   /** So many registrations of a task within `crowdWindowMs` are a crowd … */
   readonly crowdSize: number;
