@@ -35,8 +35,6 @@ describe('becomeLean', () => {
   it('bounds memory as a service has it', () => {
     const [call] = fake({}, { semiSpaceMib: 8, optimizeForSize: false });
     expect(call?.args.slice(0, 4)).toEqual(['/node', '--enable-source-maps', '--max-semi-space-size=8', 'main.mjs']);
-    const [other] = fake({}, { semiSpaceMib: 8, optimizeForSize: false, parallelScavenge: false });
-    expect(other?.args.slice(2, 5)).toEqual(['--max-semi-space-size=8', '--no-parallel-scavenge', 'main.mjs']);
   });
 
   it('collects garbage as early as a service wants it', () => {

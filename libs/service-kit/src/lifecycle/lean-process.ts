@@ -12,8 +12,6 @@ export interface Leanness {
   readonly oldGrowthPercent?: number;
   /** Keeps less of what is compiled, which costs a service of many small calls a fifth of its speed. */
   readonly optimizeForSize?: boolean;
-  /** Has threads help to collect the young generation. Each collection waits for all of them, and long where all processors are busy. */
-  readonly parallelScavenge?: boolean;
 }
 
 /** An operator who sets this has decided. */
@@ -44,7 +42,7 @@ export interface LeanProcess {
  * that is loaded before all others: those would be loaded twice.
  */
 export function becomeLean(
-  { semiSpaceMib = 4, oldGrowthPercent, optimizeForSize = true, parallelScavenge = true }: Leanness = {},
+  { semiSpaceMib = 4, oldGrowthPercent, optimizeForSize = true }: Leanness = {},
   current: LeanProcess = process,
 ): void {
   const { execPath, execArgv, argv, env, execve } = current;
@@ -54,7 +52,6 @@ export function becomeLean(
     `${DECISIVE}=${semiSpaceMib}`,
     ...(oldGrowthPercent === undefined ? [] : [`--heap-growing-percent=${oldGrowthPercent}`]),
     ...(optimizeForSize ? ['--optimize-for-size'] : []),
-    ...(parallelScavenge ? [] : ['--no-parallel-scavenge']),
   ];
   const kept = Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined);
   execve.call(current, execPath, [execPath, ...execArgv, ...flags, ...argv.slice(1)], {
