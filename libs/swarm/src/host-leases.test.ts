@@ -71,6 +71,21 @@ describe('the lease of a host', () => {
     expect(swarm.leaseRequested('b', 'task', 12_002)).toBe(true);
   });
 
+  it('has a host wait longer that gets pieces of another task meanwhile, until the last of them is long ago', () => {
+    taskWithParent();
+    swarm.linkOpened('a', 0);
+    const other = {
+      ...{ taskId: 'other', priority: 0, range: undefined, needBackToSource: false, metadataOnly: false },
+    };
+    const size = { contentLength: 100, pieceLength: 10, pieceCount: 10 };
+    for (const hostId of ['a', 'b']) swarm.peerRegistered({ ...other, ...size, hostId, peerId: `${hostId}-other` }, 0);
+    for (let second = 0; second <= 30; second++) {
+      const nowMs = second * 1000;
+      if (second % 5 === 0 && second <= 20) swarm.pieceFinished('b-other', second / 5, 'a-other', nowMs);
+      expect(swarm.leaseRequested('b', 'task', nowMs)).toBe(second >= 30);
+    }
+  });
+
   it('ends by itself unless it is renewed', () => {
     taskWithParent();
     swarm.leaseRequested('b', 'task', 0);

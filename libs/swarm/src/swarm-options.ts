@@ -16,8 +16,10 @@ export interface SwarmOptions {
    * fetching them: a machine that is busy for a moment must not make the origin send its bytes twice.
    */
   readonly leasePatienceMs: number;
-  /** The same for a host that gets pieces of other tasks meanwhile: its link is shared by many, and this task's turn is still to come. */
+  /** The same for a host that gets pieces of other tasks meanwhile: its link is shared by many, and this task's turn is still to come … */
   readonly busyLeasePatienceMs: number;
+  /** … where the last of them came so long ago at the most. Several pieces at a time take long on a slow link, and all end together. */
+  readonly busyWindowMs: number;
   /** How long a lease outlives the conversation of its holder, which may be reconnecting. */
   readonly leaseGraceMs: number;
   /** How long any other peer outlives its conversation. */
@@ -96,6 +98,7 @@ export const DEFAULT_SWARM_OPTIONS: SwarmOptions = {
   maxWaitMs: 30 * SECOND,
   leasePatienceMs: 2 * SECOND,
   busyLeasePatienceMs: 60 * SECOND,
+  busyWindowMs: 10 * SECOND,
   leaseGraceMs: 5 * SECOND,
   linkGraceMs: 30 * SECOND,
   peerGraceMs: 30 * SECOND,

@@ -332,8 +332,8 @@ export class Swarm {
 
   /** Somebody who can be trusted to deliver has the content, and the host has not asked for long, or is busy with other tasks. */
   #mustWait(task: Task, { id: hostId, receivedAtMs }: Host, nowMs: number): boolean {
-    const { leasePatienceMs, busyLeasePatienceMs } = this.#roster.options;
-    const isBusy = nowMs - receivedAtMs < leasePatienceMs;
+    const { leasePatienceMs, busyLeasePatienceMs, busyWindowMs } = this.#roster.options;
+    const isBusy = nowMs - receivedAtMs < busyWindowMs;
     const patienceMs = isBusy ? busyLeasePatienceMs : leasePatienceMs;
     for (const { host } of task.anchors.sample(ANCHORS_LOOKED_AT, this.#random)) {
       if (!host.isLinked || host.id === hostId || host.state.kind !== 'alive') continue;
