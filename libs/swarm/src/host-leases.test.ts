@@ -74,9 +74,8 @@ describe('the lease of a host', () => {
   it('has a host wait longer that gets pieces of another task meanwhile, until the last of them is long ago', () => {
     taskWithParent();
     swarm.linkOpened('a', 0);
-    const other = {
-      ...{ taskId: 'other', priority: 0, range: undefined, needBackToSource: false, metadataOnly: false },
-    };
+    const rest = { range: undefined, needBackToSource: false, metadataOnly: false };
+    const other = { ...rest, taskId: 'other', priority: 0 } as const;
     const size = { contentLength: 100, pieceLength: 10, pieceCount: 10 };
     for (const hostId of ['a', 'b']) swarm.peerRegistered({ ...other, ...size, hostId, peerId: `${hostId}-other` }, 0);
     for (let second = 0; second <= 30; second++) {
