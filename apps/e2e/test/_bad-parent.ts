@@ -154,9 +154,9 @@ async function openLink(stack: AsyncDisposableStack, scheduler: SchedulerClient,
         value: create(swarm.FindTagSchema, { requestId: 1n, registry: 'r', repository: 'r', tag: 't' }),
       });
       for (;;) {
-        const { done, value } = await answers.next();
-        if (done === true) throw new Error('the scheduler ended the link');
-        if (value.response.case === 'tagAnswer') return;
+        const answer: IteratorResult<swarm.LinkResponse, unknown> = await answers.next();
+        if (answer.done === true) throw new Error('the scheduler ended the link');
+        if (answer.value.response.case === 'tagAnswer') return;
       }
     },
   };
