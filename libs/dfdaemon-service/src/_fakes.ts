@@ -85,6 +85,10 @@ export class FakeTask implements TaskPieces, FinishedPieces {
     return this.store.get(taskId)?.piece(pieceNumber);
   }
 
+  opening(): undefined {
+    return undefined;
+  }
+
   watch(taskId: string): PieceWatch | undefined {
     const stored = this.store.get(taskId);
     if (stored === undefined) return undefined;

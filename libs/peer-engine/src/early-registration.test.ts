@@ -40,12 +40,35 @@ describe('a registration', () => {
     expect(scheduler.registrations).toHaveLength(1);
   });
 
+  it('has others who hear of it wait for the task to be on record', async () => {
+    const store = new SlowStore();
+    const { engine, opening, scheduler } = pullInto(store);
+    await store.asked.promise;
+    const [registration] = scheduler.registrations;
+    const taskId = registration?.taskId ?? '';
+    expect(engine.watch(taskId)).toBeUndefined();
+    const onRecord = engine.opening(taskId);
+    store.recorded.resolve();
+    await onRecord;
+    {
+      using watch = engine.watch(taskId);
+      expect(watch).toBeDefined();
+    }
+    await using stream = await opening;
+    await stream.firstByte();
+    await engine[Symbol.asyncDispose]();
+    expect(engine.opening(taskId)).toBeUndefined();
+  });
+
   it('is taken back when the task cannot be put on record', async () => {
     const store = new SlowStore();
     const { engine, opening, scheduler } = pullInto(store);
     await store.asked.promise;
+    const onRecord = engine.opening(scheduler.registrations[0]?.taskId ?? '');
+    expect(onRecord).toBeDefined();
     store.recorded.reject(new Error('the disk is full'));
     await expect(opening).rejects.toThrow('the disk is full');
+    await onRecord;
     expect([...scheduler.reports.values()]).toEqual([[['failed', 'the disk is full']]]);
     await engine[Symbol.asyncDispose]();
   });

@@ -1,5 +1,6 @@
 import type { ByteRange, PieceRecord } from '@d7y/piece';
 import { hashedUrl, parseRangeHeader } from '@d7y/piece';
+import { unlessAborted } from '@d7y/service-kit';
 import { DirectStream } from './direct-stream.ts';
 import type { EngineComponents, EngineOptions, TaskWatch } from './engine-options.ts';
 import {
@@ -125,6 +126,16 @@ export class Engine implements TaskOpener, AsyncDisposable {
     const stored = this.#components.store.get(taskId);
     if (stored === undefined) return undefined;
     return watchTask(stored, this.#tasks.get(taskId), { isAudience });
+  }
+
+  /** Settles, never rejects, when a task whose download has just begun is on record, or will not be; undefined where there is no such task. */
+  opening(taskId: string): Promise<void> | undefined {
+    const task = this.#tasks.get(taskId);
+    if (task === undefined || task.isOver || task.stored !== undefined) return undefined;
+    return task.resolved.then(
+      () => undefined,
+      () => undefined,
+    );
   }
 
   /** Waits while the piece is on its way. @returns undefined when it is not here and not coming */
@@ -340,16 +351,4 @@ function sumOfPieces(stored: StoredTask): number {
   let sum = 0;
   for (const number of stored.finishedPieces) sum += stored.piece(number)?.length ?? 0;
   return sum;
-}
-
-async function unlessAborted<T>(waited: Promise<T>, signal: AbortSignal): Promise<T> {
-  signal.throwIfAborted();
-  const stop = Promise.withResolvers<never>();
-  const abort = () => stop.reject(signal.reason as Error);
-  signal.addEventListener('abort', abort, { once: true });
-  try {
-    return await Promise.race([waited, stop.promise]);
-  } finally {
-    signal.removeEventListener('abort', abort);
-  }
 }

@@ -13,8 +13,8 @@ export const OFFENCES: Readonly<Record<Offence, string>> = {
 
 /** What a failed call or transfer says of the parent; undefined when it answered in good order that it cannot serve. */
 export function offenceOf(error: unknown): Offence | undefined {
-  const { code, phase } = error as { code?: unknown; phase?: unknown };
-  if (code === 'PIECE_REFUSED' || code === 'PIECE_RECEIVER_LOST') return undefined;
+  const { code, phase, isAnswer } = error as { code?: unknown; phase?: unknown; isAnswer?: unknown };
+  if (code === 'PIECE_REFUSED' || code === 'PIECE_RECEIVER_LOST' || isAnswer === true) return undefined;
   if (WRONG_BYTES.has(String(code))) return 'wrongBytes';
   // A host that accepts a connection and then says nothing would cost every task the same wait again.
   const isSilent = code === 'PARENT_SILENT' || code === 'PIECE_STALLED' || phase === 'header';

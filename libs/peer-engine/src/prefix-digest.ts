@@ -1,5 +1,6 @@
 import type { ContentHasher, RunningContentHash } from '@d7y/peer-protocol';
 import { parseDigest, pieceRange } from '@d7y/piece';
+import { unlessAborted } from '@d7y/service-kit';
 import { TaskDigestMismatchError } from './errors.ts';
 import type { Progress } from './progress.ts';
 import { StoredHash } from './stored-hash.ts';
@@ -85,17 +86,5 @@ export class PrefixDigest implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#progress.onRefused = undefined;
     await this.#hash[Symbol.asyncDispose]();
-  }
-}
-
-async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  signal.throwIfAborted();
-  const { promise: aborted, reject } = Promise.withResolvers<never>();
-  const onAbort = (): void => reject(signal.reason as Error);
-  signal.addEventListener('abort', onAbort, { once: true });
-  try {
-    return await Promise.race([work, aborted]);
-  } finally {
-    signal.removeEventListener('abort', onAbort);
   }
 }

@@ -280,7 +280,9 @@ export class TaskParents {
       if (state.address === undefined) {
         // Whoever offered it should know that others would wait for it in vain.
         this.#init.onPieceFailed(undefined, parent);
-        this.blame(parent.peerId, offenceOf(error) ?? 'unreachable');
+        const offence = offenceOf(error);
+        if (offence === undefined) this.drop(state, 'it does not have the task');
+        else this.blame(parent.peerId, offence);
       }
     }
     this.#init.onNews();

@@ -120,7 +120,9 @@ describe('createParentClientPool', () => {
     await using pool = createPool();
     const parent = pool.at({ ip: '127.0.0.1', port: server.port });
     const unknown = parent.syncPieces({ ...sync([0]), taskId: 'x' }, { signal });
-    await expect(collect(unknown)).rejects.toMatchObject({ code: 'RPC_FAILED', reason: 'no such task' });
+    await expect(collect(unknown)).rejects.toMatchObject({
+      ...{ code: 'RPC_FAILED', reason: 'no such task', isAnswer: true },
+    });
     const cut = parent.syncPieces(sync([0, 1]), { signal })[Symbol.asyncIterator]();
     await cut.next();
     server.dropConnections();

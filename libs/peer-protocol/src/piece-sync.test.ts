@@ -16,8 +16,14 @@ class FakeTask implements TaskPieces {
   constructor(...finished: number[]) {
     this.finished = finished;
   }
+  /** Becomes known when it settles. */
+  opened: Promise<void> | undefined;
+  #isOpened = false;
+  opening(taskId: string): Promise<void> | undefined {
+    return taskId === 'opening' ? this.opened?.then(() => void (this.#isOpened = true)) : undefined;
+  }
   watch(taskId: string): PieceWatch | undefined {
-    if (taskId !== 'known') return undefined;
+    if (taskId !== 'known' && !(taskId === 'opening' && this.#isOpened)) return undefined;
     this.watching += 1;
     return {
       finished: [...this.finished],
@@ -84,6 +90,22 @@ describe('syncPiecesStream', () => {
     await expect(failing).rejects.toMatchObject({ code: Code.Internal });
     await expect(numbers(open(task, [0]))).rejects.toMatchObject({ code: Code.Internal });
     expect(task.watching).toBe(0);
+  });
+
+  it('waits for a task that has just been begun, no longer than the child does', async () => {
+    const task = new FakeTask(0);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    task.opened = promise;
+    const seen = numbers(open(task, [0], 'opening'));
+    const controller = new AbortController();
+    const left = numbers(open(task, [0], 'opening', controller.signal));
+    controller.abort();
+    expect(await left).toEqual([]);
+    resolve();
+    expect(await seen).toEqual([0]);
+    expect(task.watching).toBe(0);
+    // Begun, and yet nothing came of it.
+    await expect(numbers(open(new FakeTask(0), [0], 'opening'))).rejects.toMatchObject({ code: Code.Internal });
   });
 
   it('ends when the child leaves, while nothing happens', async () => {

@@ -1,7 +1,7 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { Code, ConnectError } from '@connectrpc/connect';
 import type { dfdaemon } from '@d7y/api';
-import { untilAborted } from '@d7y/service-kit';
+import { unlessAborted, untilAborted } from '@d7y/service-kit';
 
 /** The pieces of a task on this host, as children ask for them. */
 export interface TaskPieces {
@@ -10,6 +10,11 @@ export interface TaskPieces {
    * @returns undefined for an unknown task
    */
   watch(taskId: string, child?: PieceChild): PieceWatch | undefined;
+  /**
+   * The scheduler hears of a download before it is on record here, and names this host to others at once.
+   * @returns settles, never rejects, when a task that has just been begun can be watched, or never will; undefined where there is none
+   */
+  opening(taskId: string): Promise<void> | undefined;
 }
 
 /** A daemon that asks for pieces of a task. */
@@ -51,7 +56,9 @@ export async function* syncPiecesStream(
   server: PieceServerAddress,
   { signal }: { signal: AbortSignal },
 ): AsyncGenerator<MessageInitShape<typeof dfdaemon.SyncPiecesResponseSchema>, void, undefined> {
-  using watch = tasks.watch(taskId, { hostId, interestedPieceNumbers });
+  const child = { hostId, interestedPieceNumbers };
+  using watch = tasks.watch(taskId, child) ?? (await watchOpening(tasks, taskId, child, signal));
+  if (signal.aborted) return;
   if (watch === undefined) throw new ConnectError(`task ${taskId} is not here`, Code.Internal);
   const wanted = new Set(interestedPieceNumbers);
   const where = { ip: server.ip, ...(server.tcpPort !== undefined && { tcpPort: server.tcpPort }) };
@@ -74,4 +81,16 @@ export async function* syncPiecesStream(
     if (wanted.size === 0) return;
   }
   if (!signal.aborted && watch.state() === 'failed') throw new ConnectError(`task ${taskId} has failed`, Code.Internal);
+}
+
+async function watchOpening(
+  tasks: TaskPieces,
+  taskId: string,
+  child: PieceChild,
+  signal: AbortSignal,
+): Promise<PieceWatch | undefined> {
+  const opening = tasks.opening(taskId);
+  if (opening === undefined) return undefined;
+  await unlessAborted(opening, signal).catch(() => undefined);
+  return signal.aborted ? undefined : tasks.watch(taskId, child);
 }

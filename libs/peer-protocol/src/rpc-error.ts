@@ -12,11 +12,22 @@ const TRANSIENT: ReadonlySet<Code> = new Set([
   Code.Unknown,
 ]);
 
+/** Statuses of a call that did not come through, or not back; any other is the server's own word. */
+const UNANSWERED: ReadonlySet<Code> = new Set([
+  Code.Unavailable,
+  Code.DeadlineExceeded,
+  Code.Canceled,
+  Code.Aborted,
+  Code.Unknown,
+]);
+
 /** A gRPC call to a scheduler or to another daemon failed. */
 export class RpcError extends DfError {
   override readonly name = 'RpcError';
   readonly code = 'RPC_FAILED';
   readonly retryable: boolean;
+  /** The server was reached, and refused. */
+  readonly isAnswer: boolean;
   /** `host:port` of the server. */
   readonly address: string;
   /** Name of the method, such as `SyncPieces`. */
@@ -31,6 +42,7 @@ export class RpcError extends DfError {
     this.method = method;
     this.status = status;
     this.reason = reason;
+    this.isAnswer = !UNANSWERED.has(status);
     this.retryable = TRANSIENT.has(status);
   }
 

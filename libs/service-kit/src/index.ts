@@ -2,6 +2,7 @@ export { AsyncQueue, QueueFullError } from './async/async-queue.ts';
 export { delay } from './async/delay.ts';
 export { linkedSignal } from './async/linked-signal.ts';
 export type { LinkedSignal } from './async/linked-signal.ts';
+export { unlessAborted } from './async/unless-aborted.ts';
 export { untilAborted } from './async/until-aborted.ts';
 export { TimeoutError, withTimeout } from './async/with-timeout.ts';
 export { ConfigError } from './config/config-error.ts';

@@ -5,6 +5,7 @@ import type { DaemonMetrics } from './daemon-metrics.ts';
 /** Tasks as other daemons follow them: each look at one is an upload of the task, from its beginning to its end. */
 export function countedPieces(inner: TaskPieces, store: TaskStore, metrics: DaemonMetrics): TaskPieces {
   return {
+    opening: (taskId) => inner.opening(taskId),
     watch(taskId, child) {
       const watch = inner.watch(taskId, child);
       if (watch === undefined) return undefined;

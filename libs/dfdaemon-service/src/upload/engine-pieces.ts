@@ -3,11 +3,12 @@ import type { PieceWatch, TaskPieces } from '@d7y/peer-protocol';
 
 /** The engine's tasks as children ask for them. @param options.isAudience see Engine.watch */
 export function piecesOfEngine(
-  engine: Pick<Engine, 'watch'>,
+  engine: Pick<Engine, 'watch' | 'opening'>,
   store: TaskStore,
   { isAudience }: { isAudience: boolean },
 ): TaskPieces {
   return {
+    opening: (taskId) => engine.opening(taskId),
     watch(taskId): PieceWatch | undefined {
       const stored = store.get(taskId);
       const watch = stored === undefined ? undefined : engine.watch(taskId, { isAudience });

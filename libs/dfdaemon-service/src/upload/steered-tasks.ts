@@ -60,6 +60,7 @@ export class SteeredTasks implements UploadObserver {
   /** The same tasks, as children are told of them. Whoever is no child sees all. */
   over(inner: TaskPieces): TaskPieces {
     return {
+      opening: (taskId) => inner.opening(taskId),
       watch: (taskId, child) => {
         const watch = inner.watch(taskId, child);
         const stored = this.#store.get(taskId);
