@@ -12,6 +12,7 @@ import type { IntakeBoard } from './intake-board.ts';
 import type { Journal } from './journal.ts';
 import { LateHashes } from './late-hashes.ts';
 import { OriginFetcher } from './origin-fetcher.ts';
+import type { OriginTurns } from './origin-turns.ts';
 import { pinOf } from './origin-pin.ts';
 import type { ParentStandings } from './parent-standing.ts';
 import { PeerFetcher } from './peer-fetcher.ts';
@@ -33,6 +34,7 @@ export interface SharedKnowledge {
   readonly proven: ProvenPieces;
   readonly buffers: BufferSource;
   readonly intake: IntakeBoard;
+  readonly originTurns: OriginTurns;
 }
 
 export interface DownloadInit extends SharedKnowledge {
@@ -238,6 +240,7 @@ export class Download {
       late: () => peers?.latePieces() ?? [],
       takeOver: async (number, holder) => peers?.cede(number, holder) ?? progress.claim(number, holder),
       concurrency: options.originConcurrency,
+      turns: this.#init.originTurns,
       pace: (waiting) => (readers.isAnyWaiting ? undefined : components.pace?.(progress.stored.taskId, waiting)),
       onPiece: (piece) => {
         events.pieceReceived('backToSource', piece.length, piece.costMs);

@@ -16,6 +16,7 @@ import { mayBeOffered } from './offering.ts';
 import type { StoredTask } from './ports/task-store.ts';
 import { Freshness } from './freshness.ts';
 import { IntakeBoard } from './intake-board.ts';
+import { OriginTurns } from './origin-turns.ts';
 import { ParentStandings } from './parent-standing.ts';
 import { ProvenPieces } from './proven-pieces.ts';
 import { Pulse } from './pulse.ts';
@@ -50,6 +51,7 @@ export class Engine implements TaskOpener, AsyncDisposable {
   readonly #reputation: Reputation;
   readonly #standings: ParentStandings;
   readonly #intake: IntakeBoard;
+  readonly #originTurns = new OriginTurns();
   readonly #freshness: Freshness;
   readonly #heldDigests: HeldDigests;
   readonly #buffers: ReaderBuffers;
@@ -210,6 +212,7 @@ export class Engine implements TaskOpener, AsyncDisposable {
       reputation: this.#reputation,
       standings: this.#standings,
       intake: this.#intake,
+      originTurns: this.#originTurns,
       proven: this.#proven,
       buffers: this.#buffers,
     });

@@ -4,13 +4,22 @@ import { crc32 } from 'node:zlib';
 import type { ByteRange, PieceRecord } from '@d7y/piece';
 import { pieceDigest, pieceRange } from '@d7y/piece';
 import type { ByteLimiter } from '@d7y/service-kit';
-import { OriginWidth } from './origin-width.ts';
+import type { OriginTurn, OriginTurns } from './origin-turns.ts';
 import type { Origin, OriginRequest } from './ports/origin.ts';
 import { OriginUnreachableError } from './ports/origin.ts';
 import type { ClaimHolder, Progress } from './progress.ts';
 
 /** Consecutive pieces asked for in one request: few requests, yet a seed's first pieces come early. */
 const MAX_RUN_PIECES = 4;
+/** Content up to this size is over before a turn would come. */
+const SMALL_BYTES = 2 ** 20;
+
+const FREE_TURN: OriginTurn = {
+  isTrial: false,
+  received: () => undefined,
+  finished: () => undefined,
+  [Symbol.dispose]: () => undefined,
+};
 
 export interface OriginFetcherInit {
   readonly origin: Origin;
@@ -18,6 +27,8 @@ export interface OriginFetcherInit {
   readonly progress: Progress;
   /** Requests at the same time, at most. */
   readonly concurrency: number;
+  /** Shared with all other downloads of this host. */
+  readonly turns: OriginTurns;
   /** Drawn on for each chunk, which may belong to this piece. */
   readonly limitersFor: (pieceNumber: number) => readonly ByteLimiter[];
   /** Whether the SHA-256 of a piece is worth computing. */
@@ -95,47 +106,93 @@ export class OriginFetcher {
     return this.#init.progress.stored.responseHeaders['accept-ranges'] === 'none';
   }
 
+  /** Asks for a turn as long as something is missing; each turn is one request. */
   async #fetch(signal: AbortSignal): Promise<void> {
+    const { concurrency, pace, clock } = this.#init;
     const failure = new AbortController();
     const either = AbortSignal.any([signal, failure.signal]);
-    const width = new OriginWidth(this.#wholeOnly ? 1 : this.#init.concurrency);
+    const maxRunning = this.#wholeOnly ? 1 : concurrency;
     const { promise: settled, resolve } = Promise.withResolvers<void>();
     let running = 0;
     let isPaused = false;
+    let wish: Disposable | undefined;
     const mayGoOn = (): boolean => {
-      const pause = isPaused ? undefined : this.#init.pace?.({ signal: either });
-      if (pause === undefined) return !isPaused;
+      const pause = isPaused || either.aborted ? undefined : pace?.({ signal: either });
+      if (pause === undefined) return !isPaused && !either.aborted;
       isPaused = true;
       void pause
         .catch(() => undefined)
         .finally(() => {
           isPaused = false;
-          begin();
+          goOn();
         });
       return false;
     };
-    const begin = (): void => {
-      while (running < width.width && !either.aborted && mayGoOn()) {
-        // A trial is to be over soon: nothing that was asked for is cut off.
-        const run = this.#nextRun(width.isTrying && running > 0 ? 1 : MAX_RUN_PIECES);
-        if (run === undefined) break;
-        running++;
-        this.#fetchRun(run, either, { onBytes, onPiece: () => width.finished() })
-          .catch((error: unknown) => failure.abort(error))
-          .finally(() => {
-            running--;
-            begin();
-          });
+    const begin = (turn: OriginTurn): void => {
+      // A trial is to be over soon: nothing that was asked for is cut off.
+      const run = mayGoOn() ? this.#nextRun(turn.isTrial ? 1 : MAX_RUN_PIECES) : undefined;
+      if (run === undefined) {
+        turn[Symbol.dispose]();
+        if (running === 0 && !isPaused) resolve();
+        return;
       }
-      if (running === 0 && !isPaused) resolve();
+      running++;
+      const onBytes = (bytes: number): void => turn.received(bytes, clock());
+      this.#fetchRun(run, either, { onBytes, onPiece: () => turn.finished() })
+        .catch((error: unknown) => failure.abort(error))
+        .finally(() => {
+          running--;
+          turn[Symbol.dispose]();
+          goOn();
+        });
+      goOn();
     };
-    const onBytes = (bytes: number): void => {
-      if (width.received(bytes, this.#init.clock())) begin();
+    const goOn = (): void => {
+      const isDone = either.aborted || this.#isNothingLeft;
+      if (isDone) {
+        wish?.[Symbol.dispose]();
+        wish = undefined;
+        if (running === 0 && !isPaused) resolve();
+      } else if (wish === undefined && running < maxRunning && mayGoOn()) {
+        let hasBegun = false;
+        const asked = this.#ask((turn) => {
+          hasBegun = true;
+          wish = undefined;
+          begin(turn);
+        });
+        if (!hasBegun) wish = asked;
+      }
     };
-    begin();
-    await settled;
+    either.addEventListener('abort', goOn, { once: true });
+    try {
+      goOn();
+      await settled;
+    } finally {
+      either.removeEventListener('abort', goOn);
+    }
     signal.throwIfAborted();
     if (failure.signal.aborted) throw failure.signal.reason;
+  }
+
+  /** What is read in one go, or is over in no time, waits for nobody. */
+  #ask(begin: (turn: OriginTurn) => void): Disposable | undefined {
+    const { progress, turns, request } = this.#init;
+    const { layout } = progress;
+    if (this.#wholeOnly || layout.contentLength <= SMALL_BYTES) {
+      begin(FREE_TURN);
+      return undefined;
+    }
+    const missingBytes = (): number => progress.missing().size * layout.pieceLength;
+    return turns.ask(new URL(request.url).origin, { missingBytes, begin });
+  }
+
+  get #isNothingLeft(): boolean {
+    const { progress, late } = this.#init;
+    return progress.missing().size === 0 && late().every((number) => this.#isAskedOrHere(number));
+  }
+
+  #isAskedOrHere(number: number): boolean {
+    return this.#asked.has(number) || this.#init.progress.stored.finishedPieces.has(number);
   }
 
   async #help(numbers: () => readonly number[], signal: AbortSignal): Promise<void> {
@@ -163,7 +220,7 @@ export class OriginFetcher {
     const numbers: number[] = [];
     for (const number of late) {
       const last = numbers.at(-1);
-      if (this.#asked.has(number) || this.#init.progress.stored.finishedPieces.has(number)) continue;
+      if (this.#isAskedOrHere(number)) continue;
       if (!this.#wholeOnly && last !== undefined && (number !== last + 1 || numbers.length >= MAX_RUN_PIECES)) break;
       this.#asked.add(number);
       numbers.push(number);

@@ -1,6 +1,15 @@
 import { describe, expect, it } from '@jest/globals';
 import { OriginWidth } from './origin-width.ts';
 
+interface Flow {
+  readonly fromMs?: number;
+  readonly forMs?: number;
+  readonly firstPieceMs?: number;
+  readonly isWanted?: boolean;
+  /** Requests that are made at most. */
+  readonly most?: number;
+}
+
 /**
  * Lets bytes come for a while, at a rate that depends on how many requests there are and on the time; the first piece is whole after so long.
  * @returns the widths that there were
@@ -8,12 +17,13 @@ import { OriginWidth } from './origin-width.ts';
 function flow(
   width: OriginWidth,
   bytesPerMs: (width: number, nowMs: number) => number,
-  { forMs = 10_000, firstPieceMs = 0 }: { forMs?: number; firstPieceMs?: number } = {},
+  { fromMs = 0, forMs = 10_000, firstPieceMs = 0, isWanted = false, most = Infinity }: Flow = {},
 ): readonly number[] {
   const widths = [width.width];
-  for (let nowMs = 0; nowMs <= forMs; nowMs += 10) {
+  for (let nowMs = fromMs; nowMs <= fromMs + forMs; nowMs += 10) {
     if (nowMs === firstPieceMs) width.finished();
-    width.received(bytesPerMs(width.width, nowMs) * 10, nowMs);
+    const running = Math.min(width.width, most);
+    width.received(bytesPerMs(running, nowMs) * 10, nowMs, { running, isWanted });
     if (width.width !== widths.at(-1)) widths.push(width.width);
   }
   return widths;
@@ -45,6 +55,22 @@ describe('OriginWidth', () => {
 
   it('does not take a slow start of the first one for a gain by the second', () => {
     expect(flow(new OriginWidth(4), (_, nowMs) => Math.min(nowMs / 3, 100))).toEqual([1, 2, 1]);
+  });
+
+  it('does not judge a request that nobody has made', () => {
+    const width = new OriginWidth(8);
+    expect(flow(width, (count) => 100 * count, { most: 2 })).toEqual([1, 2, 3]);
+    expect(flow(width, (count) => 100 * count, { fromMs: 10_010 })).toEqual([3, 4, 5, 6, 7, 8]);
+  });
+
+  it('tries one more again after a while, where it is wanted', () => {
+    const width = new OriginWidth(4);
+    expect(flow(width, () => 100, { forMs: 30_000 })).toEqual([1, 2, 1]);
+    expect(flow(width, (count) => 100 * count, { fromMs: 30_010, isWanted: true })).toEqual([1, 2, 3, 4]);
+    const other = new OriginWidth(4);
+    // After 5, 10, 20 and 40 s.
+    const widths = flow(other, () => 100, { forMs: 90_000, isWanted: true });
+    expect(widths.filter((count) => count === 2)).toHaveLength(5);
   });
 
   it('says when a request is a trial', () => {

@@ -2,8 +2,18 @@
 const SPAN_MS = 600;
 /** A request that was added is given so long to come up to speed first. */
 const START_MS = 300;
-/** A request more must bring so many times the rate before to be worth it. */
-const GAIN = 1.25;
+/** A request more must bring at least this part of what each of the others brings to be worth it. */
+const LEAST_SHARE = 1 / 4;
+/** One more is tried again so long after it brought nothing, in ms; doubled each time up to the minute. */
+const RETRY_MS = 5_000;
+const MAX_RETRY_MS = 60_000;
+
+/** How many requests there are when bytes come. */
+export interface WidthInUse {
+  readonly running: number;
+  /** Somebody would use one more. */
+  readonly isWanted: boolean;
+}
 
 /**
  * How many requests to an origin are worth having at once: as few as bring all that comes. More would only share the link, and the first
@@ -18,6 +28,10 @@ export class OriginWidth {
   #sinceMs: number | undefined;
   #bytes = 0;
   #hasPiece = false;
+  /** Most requests that there were while the rate was measured. */
+  #running = 0;
+  #retryMs = RETRY_MS;
+  #retryAtMs = Infinity;
 
   constructor(max: number) {
     this.#max = max;
@@ -39,25 +53,45 @@ export class OriginWidth {
   }
 
   /** Bytes came, over whichever request. @returns whether one more is to be tried */
-  received(bytes: number, nowMs: number): boolean {
-    if (this.#isSettled) return false;
+  received(bytes: number, nowMs: number, { running, isWanted }: WidthInUse): boolean {
+    if (this.#isSettled) {
+      if (isWanted && nowMs >= this.#retryAtMs) this.#measureAnew(nowMs);
+      return false;
+    }
     // The first rate is that of a connection that has come up to speed, too: a slow start would make a second one look good.
     this.#sinceMs ??= nowMs + START_MS;
+    this.#running = Math.max(this.#running, running);
     if (nowMs < this.#sinceMs) return false;
     this.#bytes += bytes;
     const spanMs = nowMs - this.#sinceMs;
     if (spanMs < SPAN_MS || !this.#hasPiece) return false;
     const rate = this.#bytes / spanMs;
-    if (rate < this.#before * GAIN) {
+    const isUsed = this.#running >= this.#width;
+    this.#sinceMs = nowMs + START_MS;
+    this.#bytes = this.#running = 0;
+    // Nobody has come to use the last one yet: that says nothing of what it would bring.
+    if (!isUsed) return false;
+    if (rate < this.#before * (1 + LEAST_SHARE / Math.max(this.#width - 1, 1))) {
       this.#width--;
-      this.#isSettled = true;
+      this.#settle(nowMs);
       return false;
     }
     this.#before = rate;
-    this.#sinceMs = nowMs + START_MS;
-    this.#bytes = 0;
-    if (this.#width === this.#max) this.#isSettled = true;
+    if (this.#width === this.#max) this.#settle(nowMs);
     else this.#width++;
     return !this.#isSettled;
+  }
+
+  #settle(nowMs: number): void {
+    this.#isSettled = true;
+    this.#retryAtMs = this.#width === this.#max ? Infinity : nowMs + this.#retryMs;
+    this.#retryMs = Math.min(this.#retryMs * 2, MAX_RETRY_MS);
+  }
+
+  /** First what there is without one more. */
+  #measureAnew(nowMs: number): void {
+    this.#isSettled = false;
+    this.#before = this.#bytes = this.#running = 0;
+    this.#sinceMs = nowMs;
   }
 }

@@ -18,6 +18,7 @@ import { Audience } from './audience.ts';
 import { Download } from './download.ts';
 import { DEFAULT_ENGINE_OPTIONS } from './engine-options.ts';
 import { IntakeBoard } from './intake-board.ts';
+import { OriginTurns } from './origin-turns.ts';
 import { Journal } from './journal.ts';
 import { ParentStandings } from './parent-standing.ts';
 import type { Origin } from './ports/origin.ts';
@@ -297,6 +298,7 @@ async function downloadOf(seed: number): Promise<string[]> {
     reputation: new Reputation(clock),
     standings: new ParentStandings({ parents, host: {}, logger }),
     intake: new IntakeBoard(parents.turns, clock),
+    originTurns: new OriginTurns(),
     options: { ...DEFAULT_ENGINE_OPTIONS },
     keepGoing: () => ({ [Symbol.dispose]: () => undefined }),
     components: {
