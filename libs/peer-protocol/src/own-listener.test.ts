@@ -26,7 +26,12 @@ describe('behind the listener of our services', () => {
       grpc: (router) =>
         router.service(dfdaemon.DfdaemonUpload, {
           syncPieces: (request, context) =>
-            syncPiecesStream({ opening: () => undefined, watch: () => watch }, request, { ip: '10.0.0.2', tcpPort: 4005 }, context),
+            syncPiecesStream(
+              { opening: () => undefined, watch: () => watch },
+              request,
+              { ip: '10.0.0.2', tcpPort: 4005 },
+              context,
+            ),
         }),
     });
     await using pool = createParentClientPool({ hostId: 'me', version: '1' });

@@ -19,6 +19,15 @@ export interface SteeringOptions {
 
 export const DEFAULT_STEERING: Omit<SteeringOptions, 'pieceCount'> = { ahead: 2, patienceMs: 1_000, silenceMs: 3_000 };
 
+/** How things stand when time has passed. */
+export interface SteeringMoment<Child> {
+  readonly isIdle?: boolean | undefined;
+  readonly isBusy?: boolean | undefined;
+  /** Instead of that of the options, where this host takes longer to send what it has told of. */
+  readonly patienceMs?: number | undefined;
+  readonly isPatient?: ((child: Child) => boolean) | undefined;
+}
+
 /** So many children that did not want a piece: they have it from somebody else. */
 const MAX_DECLINED = 2;
 
@@ -91,6 +100,13 @@ export class Steering<Child> {
   /** Somebody else has every piece: there is nothing to steer any more, and whoever comes is told all. */
   get isDone(): boolean {
     return this.#spread === this.#states.length;
+  }
+
+  /** Pieces that were told to one child alone, or asked for by it, and not sent. */
+  get owedCount(): number {
+    let count = 0;
+    for (const { owed } of this.#children.values()) count += owed.size;
+    return count;
   }
 
   /** Pieces that are here, and that nobody else has yet. */
@@ -179,12 +195,17 @@ export class Steering<Child> {
    * To be called a few times in `patienceMs` while there are children.
    * @param options.isIdle nothing is being sent: only then a child is told of what others have already, and only one at a time, for
    * whatever it asks for keeps fresh pieces waiting
+   * @param options.isBusy this host sends as much as it can: who has not asked yet could not have been served either
+   * @param options.patienceMs instead of that of the options
+   * @param options.isPatient the child knows a silent holder from a dead one, and is told of nothing for the sake of being told
    */
-  tick(nowMs: number, { isIdle = true } = {}): readonly Reveal<Child>[] {
+  tick(nowMs: number, options: SteeringMoment<Child> = {}): readonly Reveal<Child>[] {
+    const { isIdle = true, isBusy = false, patienceMs = this.#options.patienceMs, isPatient = () => false } = options;
     if (this.isDone || this.#children.size < 2) return [];
+    if (isBusy) return this.#breakSilence(nowMs, isPatient);
     const idle: ChildState<Child>[] = [];
     for (const state of this.#children.values()) {
-      if (nowMs - state.activeAtMs < this.#options.patienceMs) continue;
+      if (nowMs - state.activeAtMs < patienceMs) continue;
       if (state.owed.size === 0) idle.push(state);
       else this.#takeBack(state);
     }
@@ -192,7 +213,7 @@ export class Steering<Child> {
     const dealt = this.#deal(nowMs);
     const starving = idle.filter(({ owed }) => owed.size === 0);
     const all = isIdle ? this.#feedOne(starving, nowMs) : [];
-    return [...dealt, ...all, ...this.#breakSilence(nowMs)];
+    return [...dealt, ...all, ...this.#breakSilence(nowMs, isPatient)];
   }
 
   #feedOne(starving: readonly ChildState<Child>[], nowMs: number): Reveal<Child>[] {
@@ -203,9 +224,10 @@ export class Steering<Child> {
     return [];
   }
 
-  #breakSilence(nowMs: number): Reveal<Child>[] {
+  #breakSilence(nowMs: number, isPatient: (child: Child) => boolean): Reveal<Child>[] {
     const silent = [...this.#children.values()].filter(
-      ({ toldAtMs, revealed }) => nowMs - toldAtMs >= this.#options.silenceMs && revealed.size < this.#held.size,
+      ({ child, toldAtMs, revealed }) =>
+        nowMs - toldAtMs >= this.#options.silenceMs && revealed.size < this.#held.size && !isPatient(child),
     );
     return silent.flatMap((state) => {
       for (const piece of this.#held) {

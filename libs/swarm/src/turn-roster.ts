@@ -137,13 +137,15 @@ export class TurnRoster<Child> {
     { isFresh }: HolderState,
     isRested: boolean,
   ): { taskId: string; reason: TurnReason } | undefined {
+    let other: string | undefined;
+    // What nobody else has comes first: it is what everybody's next pieces are made of.
     for (const [taskId, isWanted] of tasks) {
       if (!isWanted) continue;
-      if (level !== 'full') return { taskId, reason: 'turn' };
-      if (isFresh(taskId)) return { taskId, reason: 'fresh' };
-      if (isRested) return { taskId, reason: 'resting' };
+      if (isFresh(taskId)) return { taskId, reason: level === 'full' ? 'fresh' : 'turn' };
+      other ??= taskId;
     }
-    return undefined;
+    if (other === undefined || (level === 'full' && !isRested)) return undefined;
+    return { taskId: other, reason: level === 'full' ? 'resting' : 'turn' };
   }
 
   #stateOf(child: Child, nowMs: number): ChildState<Child> {

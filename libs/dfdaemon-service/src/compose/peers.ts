@@ -8,6 +8,7 @@ import type { DaemonMetrics } from '../observe/daemon-metrics.ts';
 import { swarmService } from '../rpc/swarm-service.ts';
 import { LONG_STREAMS, uploadService } from '../rpc/upload-service.ts';
 import { ChildTraces } from '../upload/child-traces.ts';
+import { GreetedHosts } from '../upload/greeted-hosts.ts';
 import { SteeredTasks } from '../upload/steered-tasks.ts';
 import { unauthenticatedPieces } from '../upload/unauthenticated-pieces.ts';
 import { Uploads } from '../upload/uploads.ts';
@@ -22,6 +23,7 @@ export interface PieceServing {
   readonly uploads: Uploads;
   readonly traces: ChildTraces;
   readonly steered: SteeredTasks;
+  readonly greeted: GreetedHosts;
   /** Where pieces are served over TLS, if this daemon has certificates, else without. */
   readonly port: number;
 }
@@ -37,8 +39,14 @@ export async function servePieces(
   const { config, telemetry, logger, anyAddress, tls } = runtime;
   const { server } = config.storage;
   const traces = new ChildTraces();
-  const { disableShared, bandwidthLimit, concurrentPieceCount } = config.upload;
-  const steered = new SteeredTasks(store, () => performance.now(), { lookAhead: config.download.originLookAhead });
+  const { disableShared, bandwidthLimit, concurrentPieceCount, turns } = config.upload;
+  const greeted = new GreetedHosts();
+  const steered = new SteeredTasks(store, () => performance.now(), {
+    lookAhead: config.download.originLookAhead,
+    // By turns the next piece is promised while the one before is being sent.
+    uploadSlots: turns ? 1 : concurrentPieceCount,
+    isOwn: (hostId) => greeted.has(hostId),
+  });
   const uploads = new Uploads({
     ...{ store, pieces: engine, traces, tracer: telemetry.tracer, metrics, steering: steered, disableShared },
   });
@@ -61,7 +69,7 @@ export async function servePieces(
       }),
     ),
   );
-  return { uploads, traces, steered, port };
+  return { uploads, traces, steered, greeted, port };
 }
 
 /** The gRPC port for other daemons and for schedulers. @throws {StartError} */
@@ -70,7 +78,7 @@ export async function serveUploadRpc(
   { rpc, shared, piecesForChildren }: RpcParts,
   {
     swarm: { facts },
-    pieceServing: { traces, port: piecePort },
+    pieceServing: { traces, greeted, port: piecePort },
     ownVouchers,
   }: { readonly swarm: SwarmAccess; readonly pieceServing: PieceServing; readonly ownVouchers: OwnVouchers },
 ): Promise<{ readonly port: number }> {
@@ -97,7 +105,14 @@ export async function serveUploadRpc(
         router.service(
           swarm.SwarmService,
           swarmService({
-            ...{ hostId, version: VERSION, vouchers: ownVouchers, disableShared, takesTurns: config.upload.turns },
+            ...{
+              hostId,
+              greeted,
+              version: VERSION,
+              vouchers: ownVouchers,
+              disableShared,
+              takesTurns: config.upload.turns,
+            },
             pieceTlsPort: isSecure ? piecePort : undefined,
           }),
         );

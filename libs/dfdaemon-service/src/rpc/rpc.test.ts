@@ -19,6 +19,7 @@ import { downloadService } from './download-service.ts';
 import { downloadTask } from './download-task.ts';
 import { TaskAdmin } from './local-tasks.ts';
 import { OwnVouchers } from '../link/own-vouchers.ts';
+import { GreetedHosts } from '../upload/greeted-hosts.ts';
 import { swarmService } from './swarm-service.ts';
 import { LONG_STREAMS, uploadService } from './upload-service.ts';
 
@@ -107,6 +108,7 @@ async function setUp(options: { disableShared?: boolean } = {}) {
         router.service(
           swarm.SwarmService,
           swarmService({
+            greeted: new GreetedHosts(),
             hostId: IDENTITY.hostId,
             version: '9',
             vouchers,

@@ -3,10 +3,13 @@ import { Code, ConnectError, type ServiceImpl } from '@connectrpc/connect';
 import { swarm } from '@d7y/api';
 import { PIECE_KEEPALIVE, PIECE_TURNS, toVoucherMessage } from '@d7y/peer-protocol';
 import type { OwnVouchers } from '../link/own-vouchers.ts';
+import type { GreetedHosts } from '../upload/greeted-hosts.ts';
 import { DownloadRefusedError } from './task-request-message.ts';
 
 export interface SwarmServicePorts {
   readonly hostId: string;
+  /** Remembers who said Hello. */
+  readonly greeted: Pick<GreetedHosts, 'greetedBy'>;
   readonly version: string;
   readonly vouchers: Pick<OwnVouchers, 'follow'>;
   readonly disableShared: boolean;
@@ -25,6 +28,7 @@ const MAX_FOLLOWERS = 4_096;
 /** d7y.swarm.v1: how our own processes recognise each other, and what this daemon vouches for. */
 export function swarmService({
   hostId,
+  greeted,
   version,
   vouchers,
   disableShared,
@@ -35,7 +39,10 @@ export function swarmService({
   let followers = 0;
   const features = takesTurns ? [...FEATURES, PIECE_TURNS] : FEATURES;
   return {
-    hello: () => ({ instanceId: hostId, version, features, pieceTlsPort }),
+    hello: ({ instanceId }) => {
+      greeted.greetedBy(instanceId);
+      return { instanceId: hostId, version, features, pieceTlsPort };
+    },
     async *followVouchers({ taskId }, { signal }) {
       if (disableShared) throw new DownloadRefusedError('this daemon shares nothing');
       if (followers >= maxFollowers) throw new ConnectError('too many follow vouchers here', Code.ResourceExhausted);

@@ -13,9 +13,17 @@ const IDLE_MS = 500;
 /** Without a piece that leaves for so long the origin is not waited for any more, in ms. */
 const LONGEST_PACE_MS = 5_000;
 const PACE_CHECK_MS = 20;
+/** Slots that are taken and let no piece through for so long, in ms, keep nobody busy. */
+const STUCK_MS = 5_000;
+/** Bounds of the time in which a child should ask for what it was told of, in ms. */
+const LEAST_PATIENCE_MS = 1_000;
+const MOST_PATIENCE_MS = 20_000;
+/** How much a new measurement of the time between two pieces counts against all before it. */
+const SMOOTHING = 0.2;
 
 /** A daemon that follows a task here. */
 interface Child {
+  readonly hostId: string;
   readonly ip: string;
   readonly packetId: number;
   /** Pieces to announce to it. */
@@ -29,6 +37,17 @@ interface TaskState {
   readonly children: Set<Child>;
   ticks: NodeJS.Timeout | undefined;
 }
+
+export interface SteeredTasksOptions {
+  /** Pieces fetched from an origin before children have got them. */
+  readonly lookAhead: number;
+  /** So many uploads fill this host's uplink. */
+  readonly uploadSlots: number;
+  /** The child is a daemon of ours, which does not take silence for death. */
+  readonly isOwn: (hostId: string) => boolean;
+}
+
+const DEFAULTS: SteeredTasksOptions = { lookAhead: Infinity, uploadSlots: Infinity, isOwn: () => false };
 
 /**
  * What children are told of the tasks of this host, and when: pieces that came from an origin, which nobody else has yet, each to one child
@@ -44,17 +63,20 @@ export class SteeredTasks implements UploadObserver {
   #idleSinceMs = -Infinity;
   /** Pieces sent so far. */
   #sent = 0;
-  readonly #lookAhead: number;
+  #sentAtMs = -Infinity;
+  #busySinceMs = 0;
+  /** Between two pieces that left, of late, while somebody waited for them, in ms. */
+  #pieceMs = 0;
+  #patience = { atMs: -Infinity, ms: LEAST_PATIENCE_MS };
+  /** Tasks that somebody follows. */
+  readonly #followed = new Set<TaskState>();
+  readonly #options: SteeredTasksOptions;
 
-  /** @param clock monotonic, in ms; @param options.lookAhead pieces fetched from an origin before children have got them */
-  constructor(
-    store: Pick<TaskStore, 'get'>,
-    clock: () => number,
-    { lookAhead = Infinity }: { readonly lookAhead?: number } = {},
-  ) {
+  /** @param clock monotonic, in ms */
+  constructor(store: Pick<TaskStore, 'get'>, clock: () => number, options: Partial<SteeredTasksOptions> = {}) {
     this.#store = store;
     this.#clock = clock;
-    this.#lookAhead = lookAhead;
+    this.#options = { ...DEFAULTS, ...options };
   }
 
   /** The same tasks, as children are told of them. Whoever is no child sees all. */
@@ -88,7 +110,7 @@ export class SteeredTasks implements UploadObserver {
   #isAhead(taskId: string): boolean {
     const stored = this.#store.get(taskId);
     const steering = stored && this.#tasks.get(stored)?.steering;
-    return steering !== undefined && steering.childCount > 0 && steering.freshCount >= this.#lookAhead;
+    return steering !== undefined && steering.childCount > 0 && steering.freshCount >= this.#options.lookAhead;
   }
 
   async #untilSent(taskId: string, signal: AbortSignal): Promise<void> {
@@ -105,7 +127,7 @@ export class SteeredTasks implements UploadObserver {
   asked(taskId: string, pieceNumber: number, from: { readonly ip: string; readonly packetId: number }) {
     const stored = this.#store.get(taskId);
     const state = stored && this.#tasks.get(stored);
-    this.#uploads++;
+    if (this.#uploads++ === 0) this.#busySinceMs = this.#clock();
     const ended = (): void => {
       this.#idleSinceMs = this.#clock();
       this.#uploads--;
@@ -115,8 +137,12 @@ export class SteeredTasks implements UploadObserver {
     state.steering.pieceAsked(child, pieceNumber, this.#clock());
     return (isSent: boolean) => {
       ended();
-      if (isSent) this.#sent++;
       const now = this.#clock();
+      if (isSent) {
+        this.#sent++;
+        this.#pieceMs += (now - Math.max(this.#sentAtMs, this.#busySinceMs) - this.#pieceMs) * SMOOTHING;
+        this.#sentAtMs = now;
+      }
       const { steering } = state;
       tell(isSent ? steering.pieceSent(child, pieceNumber, now) : steering.pieceNotSent(child, pieceNumber, now));
       this.#settle(state);
@@ -127,7 +153,7 @@ export class SteeredTasks implements UploadObserver {
     const state = this.#stateOf(stored);
     const { steering, children } = state;
     const child: Child = {
-      ...{ ip: /^([0-9a-fA-F.:]+)-/.exec(hostId)?.[1] ?? '', packetId: packetIdOf(hostId) },
+      ...{ hostId, ip: /^([0-9a-fA-F.:]+)-/.exec(hostId)?.[1] ?? '', packetId: packetIdOf(hostId) },
       ...{ news: new AsyncQueue<number>(stored.layout.pieceCount), hasAll: false },
     };
     children.add(child);
@@ -148,6 +174,7 @@ export class SteeredTasks implements UploadObserver {
       this.#settle(state);
     };
     followed().catch((error: unknown) => child.news.fail(error instanceof Error ? error : new Error(String(error))));
+    this.#followed.add(state);
     state.ticks ??= setInterval(() => this.#tick(state), TICK_MS).unref();
     return {
       finished: [],
@@ -165,6 +192,7 @@ export class SteeredTasks implements UploadObserver {
         if (children.size === 0) {
           clearInterval(state.ticks);
           state.ticks = undefined;
+          this.#followed.delete(state);
         }
         watch[Symbol.dispose]();
       },
@@ -182,9 +210,24 @@ export class SteeredTasks implements UploadObserver {
 
   #tick(state: TaskState): void {
     const nowMs = this.#clock();
+    const { uploadSlots, isOwn } = this.#options;
     const isIdle = this.#uploads === 0 && nowMs - this.#idleSinceMs >= IDLE_MS;
-    tell(state.steering.tick(nowMs, { isIdle }));
+    const isBusy = this.#uploads >= uploadSlots && nowMs - this.#sentAtMs < STUCK_MS;
+    const isPatient = ({ hostId }: Child): boolean => isOwn(hostId);
+    tell(state.steering.tick(nowMs, { isIdle, isBusy, patienceMs: this.#patienceMs, isPatient }));
     this.#settle(state);
+  }
+
+  /** As long as this host takes to send all that it has told somebody to fetch here. */
+  get #patienceMs(): number {
+    const nowMs = this.#clock();
+    // Once for all tasks that are looked at in the meantime.
+    if (nowMs - this.#patience.atMs < TICK_MS) return this.#patience.ms;
+    let owed = 0;
+    for (const { steering } of this.#followed) owed += steering.owedCount;
+    const ms = Math.min(Math.max(owed * this.#pieceMs, LEAST_PATIENCE_MS), MOST_PATIENCE_MS);
+    this.#patience = { atMs: nowMs, ms };
+    return ms;
   }
 
   /** A child that knows of all that will ever be here needs no more attention. */
@@ -205,5 +248,5 @@ function childOf(children: ReadonlySet<Child>, { ip, packetId }: { ip: string; p
     if (child.ip === address && child.packetId === packetId) return child;
     if (child.ip === address || (best === undefined && child.packetId === packetId)) best = child;
   }
-  return best ?? { ip: address, packetId, news: new AsyncQueue(1), hasAll: false };
+  return best ?? { hostId: '', ip: address, packetId, news: new AsyncQueue(1), hasAll: false };
 }
