@@ -32,6 +32,48 @@ describe('Steering', () => {
     ]);
   });
 
+  it('takes nothing back while the holder is busy, nor before its own time is up', () => {
+    const { steering, take, toldTo, send } = setUp(4, ['a', 'b']);
+    for (const piece of [0, 2]) send('a', piece);
+    const isPatient = (): boolean => true;
+    take(steering.tick(60_000, { isIdle: false, isBusy: true, isPatient }));
+    take(steering.tick(60_000, { isIdle: false, patienceMs: 70_000, isPatient }));
+    expect([toldTo('a'), toldTo('b')]).toEqual([
+      [0, 2],
+      [1, 3],
+    ]);
+    take(steering.tick(70_000, { isIdle: false, patienceMs: 70_000, isPatient }));
+    expect(toldTo('a')).toEqual([0, 1, 2, 3]);
+  });
+
+  it('breaks the silence only for children that would take it for death, however busy it is', () => {
+    const { steering, take, toldTo, send } = setUp(2, ['a', 'b', 'c']);
+    expect([toldTo('a'), toldTo('b'), toldTo('c')]).toEqual([[0], [1], []]);
+    send('a', 0);
+    steering.pieceAsked('b', 1, 2_999);
+    const isPatient = (child: string): boolean => child !== 'c';
+    take(steering.tick(2_999, { isIdle: false, isBusy: true, isPatient }));
+    expect(toldTo('c')).toEqual([]);
+    take(steering.tick(3_000, { isIdle: false, isBusy: true, isPatient }));
+    expect([toldTo('a'), toldTo('b'), toldTo('c')]).toEqual([[0], [1], [0]]);
+  });
+
+  it('counts what it has told a child alone, until that is sent', () => {
+    const { steering, send } = setUp(6, ['a', 'b']);
+    expect(steering.owedCount).toBe(4);
+    send('a', 0);
+    expect(steering.owedCount).toBe(4);
+    for (const [child, piece] of [
+      ['b', 1],
+      ['a', 2],
+      ['b', 3],
+      ['a', 4],
+      ['b', 5],
+    ] as const)
+      send(child, piece);
+    expect(steering.owedCount).toBe(0);
+  });
+
   it('tells a child of the next piece when it has got one', () => {
     const { toldTo, send } = setUp(6, ['a', 'b']);
     send('b', 1);

@@ -52,6 +52,16 @@ describe('TurnRoster', () => {
     expect(roster.next(150, holder())).toMatchObject({ child: 'a', reason: 'resting' });
   });
 
+  it('offers a child first what nobody else has', () => {
+    const roster = new TurnRoster<string>({ random });
+    for (const task of ['s', 't', 'u']) roster.follows('a', task, true, 0);
+    roster.levelIs('a', 'idle', 0);
+    expect(roster.next(1, holder({ fresh: 't' }))).toEqual({ child: 'a', taskId: 't', reason: 'turn' });
+    roster.settled('a', false, 2);
+    roster.levelIs('a', 'idle', 2);
+    expect(roster.next(3, holder())).toEqual({ child: 'a', taskId: 's', reason: 'turn' });
+  });
+
   it('offers nothing more to a child that turned an offer down until it says something', () => {
     const roster = new TurnRoster<string>({ random });
     roster.follows('a', 't', true, 0);

@@ -61,7 +61,7 @@ interface Flags {
   readonly rate: number;
   readonly size?: number;
   readonly killScheduler?: true;
-  readonly turns?: true;
+  readonly queue?: true;
 }
 
 await new Command('bench')
@@ -88,7 +88,7 @@ await new Command('bench')
       quantity(/MiB$/, 'a size such as 100MiB', 2 ** 20),
     ),
   )
-  .option('--turns', 'of swarm: daemons offer each other turns')
+  .option('--queue', 'of swarm and preheat: requests for pieces wait in line, without turns')
   .option('--kill-scheduler', 'of swarm: the scheduler dies in the middle of a pull, and comes back')
   .action(async (names: string[], flags: Flags, command: Command) => {
     const {
@@ -102,13 +102,13 @@ await new Command('bench')
       rate,
       size,
       killScheduler = false,
-      turns = false,
+      queue = false,
     } = flags;
     const benches = names.map((name) => BENCHES[name] ?? command.error(`error: there is no benchmark "${name}"`));
     for (const bench of benches) {
       const progress = progressTo((line) => console.error(line));
       const options = { runs, sizeBytes: sizeMib * 2 ** 20, blobCount: blobs, rounds, hosts, protocol, progress };
-      const lab = { mbitPerSec: rate, blobBytes: size, killScheduler, turns };
+      const lab = { mbitPerSec: rate, blobBytes: size, killScheduler, turns: !queue };
       for (const measurement of await bench({ ...options, lab })) {
         console.error(toText(measurement));
         if (json) console.log(toJsonLine(measurement));

@@ -23,7 +23,7 @@ const TYPE = 'application/vnd.oci.image';
  */
 export async function benchPreheat(options: BenchOptions): Promise<readonly Measurement[]> {
   const { hosts = HOSTS, lab: settings, progress } = options;
-  const { mbitPerSec, blobBytes: sizeBytes = SIZE_BYTES } = settings;
+  const { mbitPerSec, blobBytes: sizeBytes = SIZE_BYTES, turns } = settings;
   // nginx's folder, the seed's and each daemon's.
   await requireMemory((hosts + 2) * sizeBytes);
   await using scratch = await tempDir('d7y-bench', MEMORY_DIR);
@@ -35,6 +35,7 @@ export async function benchPreheat(options: BenchOptions): Promise<readonly Meas
   await using plane = await startControlPlane({ host: controlHost });
   await using cluster = await startLabCluster({
     ...{ hosts: others, parentDir: scratch.path, schedulerConfig: plane.schedulerConfig },
+    daemonConfig: { upload: { turns } },
   });
   const small = await writeBlob(root, 'small', SMALL_BYTES);
   await plane.reaches(hosts, `${origin.url}${small.path}`);
@@ -63,7 +64,7 @@ export async function benchPreheat(options: BenchOptions): Promise<readonly Meas
   const shares = (await received()).map((now, index) => (now - (receivedBefore[index] ?? 0)) / imageBytes);
   if (job.progress?.['peers_done'] !== hosts || shares.some((share) => share < 1))
     throw new Error(`not all of ${hosts} hosts got the image: ${JSON.stringify({ progress: job.progress, shares })}`);
-  const facts = { hosts, layers: LAYERS, sizeBytes: imageBytes, mbitPerSec };
+  const facts = { hosts, layers: LAYERS, sizeBytes: imageBytes, mbitPerSec, turns };
   return [
     {
       ...{ name: 'preheat', value: seconds / leastSeconds, unit: 'ratio', target: { must: 1.4, aim: 1.2 } },

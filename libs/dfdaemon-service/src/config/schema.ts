@@ -147,10 +147,10 @@ export function dfdaemonSchema(directories: Directories) {
       /** Pieces that begin to be sent at once: few, so that each is soon whole at somebody who passes it on. */
       concurrentPieceCount: z.number().int().min(1).max(64).default(4),
       /**
-       * Where several daemons of ours fetch from here, a place among the uploads is offered to one that receives nothing, which then names a piece; otherwise
-       * they ask for pieces and wait in line.
+       * Where several daemons of ours fetch from here, a place among the uploads is offered to one that receives nothing, which then names a piece. Without
+       * turns they ask for pieces and wait in line, as stock daemons do in any case.
        */
-      turns: z.boolean().default(false),
+      turns: z.boolean().default(true),
       /** Bytes per second; announced to schedulers as this host's limit where its network card has more. */
       bandwidthLimit: byteRate().default(50_000_000_000),
     }),

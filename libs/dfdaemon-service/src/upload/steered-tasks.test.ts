@@ -1,14 +1,14 @@
 import { packetIdOf, syncPiecesStream } from '@d7y/peer-protocol';
-import { describe, expect, it } from '@jest/globals';
+import { describe, expect, it, jest } from '@jest/globals';
 import { FakeTask, TASK_ID } from '../_fakes.ts';
-import { SteeredTasks } from './steered-tasks.ts';
+import { SteeredTasks, type SteeredTasksOptions } from './steered-tasks.ts';
 
 const PIECES = [0, 1, 2, 3, 4, 5, 6, 7];
 
 /** A daemon with a task of eight pieces, and children that follow it as other daemons do. */
-function setUp({ lookAhead, clock = () => 0 }: { lookAhead?: number; clock?: () => number } = {}) {
+function setUp({ clock = () => 0, ...options }: Partial<SteeredTasksOptions> & { clock?: () => number } = {}) {
   const task = new FakeTask(8_000);
-  const steered = new SteeredTasks(task.store, clock, lookAhead === undefined ? {} : { lookAhead });
+  const steered = new SteeredTasks(task.store, clock, options);
   const tasks = steered.over(task);
   const follow = (name: string, interestedPieceNumbers = PIECES) => {
     const hostId = `10.0.0.5-${name}`;
@@ -22,7 +22,8 @@ function setUp({ lookAhead, clock = () => 0 }: { lookAhead?: number; clock?: () 
     })();
     const from = { ip: '10.0.0.5', packetId: packetIdOf(hostId) };
     const send = (number: number) => steered.asked(TASK_ID, number, from)(true);
-    return { told, ended, send, stop: () => stop.abort() };
+    const begin = (number: number) => steered.asked(TASK_ID, number, from);
+    return { told, ended, begin, send, stop: () => stop.abort() };
   };
   const settled = () => new Promise(setImmediate);
   return { task, steered, follow, settled };
@@ -54,6 +55,38 @@ describe('SteeredTasks', () => {
     }
     await Promise.all([a.ended, b.ended]);
     expect([a.told.toSorted(), b.told.toSorted()]).toEqual([PIECES, PIECES]);
+  });
+
+  it('takes nothing back from children of ours while every slot is taken, and pieces leave', async () => {
+    jest.useFakeTimers({ doNotFake: ['setImmediate', 'nextTick'] });
+    try {
+      let nowMs = 0;
+      const pass = (ms: number): void => {
+        nowMs += ms;
+        jest.advanceTimersByTime(ms);
+      };
+      const { task, follow, settled } = setUp({ uploadSlots: 1, clock: () => nowMs, isOwn: () => true });
+      await task.create();
+      const [a, b] = [follow('a'), follow('b')];
+      await settled();
+      await task.finish(0, 1, 2, 3);
+      await settled();
+      const [first = -1, second = -1] = a.told;
+      a.send(first);
+      const end = a.begin(second);
+      pass(4_750);
+      await settled();
+      expect(a.told.filter((number) => b.told.includes(number))).toEqual([]);
+      // The one that takes the slot does not get on: others may be served.
+      pass(1_000);
+      await settled();
+      expect(a.told.length).toBeGreaterThan(2);
+      end(false);
+      a.stop();
+      b.stop();
+    } finally {
+      jest.useRealTimers();
+    }
   });
 
   it('tells a single child everything at once, and ends', async () => {
