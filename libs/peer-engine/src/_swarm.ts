@@ -73,7 +73,7 @@ export class FakeScheduler implements SchedulerConnection {
       pieceFailed: (number, parentId) => void reports.push(['pieceFailed', number, parentId]),
       reschedule: (parents, reason) => {
         reports.push(['reschedule', parents.map(({ peerId }) => peerId), reason]);
-        queue.push({ kind: 'backToSource', reason: 'nobody else has it' });
+        queue.push(this.others());
       },
       finished: () => end('finished'),
       backToSourceFinished: () => end('backToSourceFinished'),
@@ -82,6 +82,9 @@ export class FakeScheduler implements SchedulerConnection {
       abort: () => void end('aborted'),
     };
   }
+
+  /** What it answers when others are asked for. */
+  others: () => Instruction = () => ({ kind: 'backToSource', reason: 'nobody else has it' });
 
   /** Dies: every conversation breaks. */
   die(): void {

@@ -82,6 +82,8 @@ export class Acquisition {
   #conversation: Conversation | undefined;
   readonly #triedSchedulers = new Set<string>();
   readonly #triedSeeds = new Set<string>();
+  /** When the parents at hand were last found to give nothing, and others were asked for. */
+  #starvedAtMs = -Infinity;
   #seedPending = false;
   #originFailure: unknown;
   #originGranted = false;
@@ -250,6 +252,8 @@ export class Acquisition {
         return;
       case 'starved':
         this.#init.logger.info({ taskId: this.#init.registration.taskId }, 'parents have given nothing for a while');
+        // A scheduler of ours may know of nobody better: those at hand get their time again, as many times as it may be asked.
+        if (this.#lateHelp.isGuided) this.#starvedAtMs = this.#init.clock();
         this.#moveOn('parents have given nothing for a while', { haveStarved: true });
         return;
       case 'silent':
@@ -460,6 +464,11 @@ export class Acquisition {
     if (!this.#isGettingSomething()) this.#moveOn('the origin failed');
   }
 
+  /** How long the parents at hand have given nothing since they were last found wanting, in ms. */
+  get #starvingMs(): number {
+    return Math.min(this.#peers.idleMs(), this.#init.clock() - this.#starvedAtMs);
+  }
+
   /** The last line of defence: whatever went wrong, no piece may be kept by nobody. */
   #audit(): void {
     const { progress, logger, journal, registration } = this.#init;
@@ -480,17 +489,18 @@ export class Acquisition {
     if (this.#conversation?.isWaiting) {
       this.#timer = setTimeout(() => this.#inbox.push({ kind: 'silent' }), timeouts.instructionMs);
     } else if (!originFetcher.isRunning && !this.#seedPending) {
-      const idleMs = this.#peers.idleMs();
-      const nextMs =
-        idleMs < timeouts.lateMs ? timeouts.lateMs : Math.min(idleMs + timeouts.leaseRetryMs, timeouts.starvationMs);
+      const lateInMs = timeouts.lateMs - this.#peers.idleMs();
+      const nextMs = Math.min(
+        lateInMs > 0 ? lateInMs : timeouts.leaseRetryMs,
+        timeouts.starvationMs - this.#starvingMs,
+      );
       this.#timer = setTimeout(
         () => {
-          const nowIdleMs = this.#peers.idleMs();
-          if (nowIdleMs >= timeouts.starvationMs) return this.#inbox.push({ kind: 'starved' });
-          if (nowIdleMs >= timeouts.lateMs) this.#lateHelp.notice();
+          if (this.#starvingMs >= timeouts.starvationMs) return this.#inbox.push({ kind: 'starved' });
+          if (this.#peers.idleMs() >= timeouts.lateMs) this.#lateHelp.notice();
           this.#watch();
         },
-        Math.max(nextMs - idleMs, 1),
+        Math.max(nextMs, 1),
       );
     }
     this.#timer?.unref();

@@ -188,6 +188,34 @@ describe('when nobody else has what is late,', () => {
     expect(served(url)).toBe(2 * bytes.length);
   });
 
+  it('is taken from nobody while a scheduler of ours refuses leave and knows of nobody else', async () => {
+    const { url, bytes } = blob(9 * MIB);
+    await holders(url, 'slow');
+    const before = served(url);
+    // It is there, and tells of nothing.
+    cluster.behaviour.set('slow', 'deaf');
+    const startedAtMs = Date.now();
+    let servedByThen = 0;
+    const link = linkThat(() => {
+      if (Date.now() - startedAtMs < 35_000) return 'refuse';
+      servedByThen = served(url) - before;
+      return 'grant';
+    });
+    cluster.link = link;
+    const parents = [cluster.asParent('slow', '127.0.0.1-slow-slow-0', bytes.length)];
+    cluster.scheduler.others = () => ({ kind: 'parents', parents });
+    const { result, ms } = await virtually(pull(cluster.add('child'), url));
+    expect(result.equals(bytes)).toBe(true);
+    expect(servedByThen).toBe(0);
+    expect(ms).toBeGreaterThan(34_000);
+    expect(ms).toBeLessThan(40_000);
+    expect(served(url) - before).toBe(bytes.length);
+    const reports = cluster.scheduler.reports.get('127.0.0.1-child-child-0') ?? [];
+    const asked = reports.filter(([what]) => what === 'reschedule').length;
+    expect(asked).toBeGreaterThan(1);
+    expect(asked).toBeLessThan(5);
+  });
+
   it('a scheduler that knows no leases is asked for others, and sends us to the origin', async () => {
     const { url, bytes } = await slowParent();
     cluster.link = linkThat(() => 'unlinked');

@@ -39,6 +39,8 @@ export interface LateHelpInit {
 export class LateHelp {
   readonly #init: LateHelpInit;
   #leasePending = false;
+  /** Whoever was asked for leave last is there and decides on it. */
+  #isGuided = false;
   /** When help may be asked for again after a refusal. */
   #dueAtMs = 0;
   /** Late pieces for which others were asked, for lack of anybody who gives leave. */
@@ -46,6 +48,11 @@ export class LateHelp {
 
   constructor(init: LateHelpInit) {
     this.#init = init;
+  }
+
+  /** A scheduler of ours gives or refuses leave: what it refuses is not to be taken. */
+  get isGuided(): boolean {
+    return this.#isGuided;
   }
 
   /** Something is late. Said often meanwhile: only what makes a difference becomes an event. */
@@ -71,6 +78,7 @@ export class LateHelp {
 
   answered(lease: OriginLease | 'unlinked' | undefined): void {
     this.#leasePending = false;
+    this.#isGuided = lease !== 'unlinked';
     if (lease === 'unlinked') return this.#askUnlinked();
     this.#postpone();
     this.#init.journal.note(
