@@ -9,6 +9,7 @@ import type {
   PieceAnnouncement,
   PieceSink,
   ReceivedPiece,
+  TurnClient,
 } from '@d7y/peer-protocol';
 import { createLayout, pieceDigestOf } from '@d7y/piece';
 import { AsyncQueue, BufferPool, createLogger, delay, noTelemetry } from '@d7y/service-kit';
@@ -16,6 +17,7 @@ import { forever, transfer } from './_slow-transfer.ts';
 import type {
   EngineLimits,
   EngineOptions,
+  OriginLease,
   Parents,
   RememberedSeed,
   SchedulerConnection,
@@ -141,6 +143,8 @@ export class FakeCluster {
   swarm: MemorySwarm | undefined;
   /** Who gives leave to fetch late pieces from the origin. */
   link: SwarmLink | undefined;
+  /** What members speak of turns with, from then on. */
+  turns: TurnClient | undefined;
   readonly seeds: RememberedSeed[] = [];
   readonly blamed: string[] = [];
   readonly prefetches = { started: 0, failed: 0 };
@@ -225,6 +229,7 @@ export class FakeCluster {
     return {
       syncPieces: ({ port }, { taskId, interested }, options) => this.#sync(port, taskId, new Set(interested), options),
       watchLoad: async function* () {},
+      turns: this.turns,
       fetchPiece: (request, sink, options) => this.#fetch(request, sink, options),
       triggerSeed: async ({ port }, registration, { signal }) => {
         const { engine } = this.#at(port);
@@ -266,6 +271,7 @@ export class FakeCluster {
       ...{ number, offset, length },
       ip: '127.0.0.1',
       tcpPort: port,
+      takesTurns: this.turns !== undefined,
     });
     const end = Promise.withResolvers<undefined>();
     signal.addEventListener('abort', () => end.resolve(undefined));
@@ -353,3 +359,24 @@ export function requestOf(url: string, more: Partial<TaskRequest> = {}): TaskReq
 
 /** Layout of content that has so many whole pieces. */
 export const layoutOf = (bytes: Uint8Array) => createLayout(bytes.length);
+
+/** A link that answers requests for leave so, and counts leases that are out. */
+export function linkThat(answer: () => 'grant' | 'refuse' | 'unlinked'): SwarmLink & { asked: number; out: number } {
+  const link = {
+    asked: 0,
+    out: 0,
+    requestLease: (taskId: string): Promise<OriginLease | 'unlinked' | undefined> => {
+      link.asked++;
+      const what = answer();
+      if (what !== 'grant') return Promise.resolve(what === 'unlinked' ? what : undefined);
+      link.out++;
+      return Promise.resolve({ taskId, [Symbol.dispose]: () => void link.out-- });
+    },
+    vouch: () => undefined,
+    follow: async function* () {},
+    followParent: async function* () {},
+    isLinked: () => true,
+    blame: () => undefined,
+  };
+  return link;
+}

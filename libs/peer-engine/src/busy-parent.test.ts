@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { afterEach, beforeEach, expect, it, jest } from '@jest/globals';
-import { FakeCluster, MIB, requestOf } from './_swarm.ts';
+import { FakeCluster, linkThat, MIB, requestOf } from './_swarm.ts';
 import { MemoryOrigin } from './testing/index.ts';
 
 const signal = new AbortController().signal;
@@ -63,3 +63,38 @@ it('a parent that sends one piece at a time is waited for: requests of other tas
   expect([...origin.bytesServed.keys()]).toEqual([]);
   expect(cluster.asked.get('busy')).toBeGreaterThan(BLOBS * PIECES_EACH);
 });
+
+it.each([true, false])(
+  'a parent that has no turn for us is no offender while it says that it serves others: %s',
+  async (says) => {
+    cluster.add('busy');
+    const [url = ''] = urls;
+    const pull = async (host: string): Promise<void> => {
+      await using stream = await cluster.engines.get(host)?.engine.open(requestOf(url), { signal });
+      await stream?.deliver(() => Promise.resolve());
+    };
+    await virtually(pull('busy'));
+    const before = origin.bytesServed.get(url);
+    cluster.headerTimeoutMs = 10_000;
+    cluster.behaviour.set('busy', 'silent');
+    setTimeout(() => cluster.behaviour.delete('busy'), 45_000);
+    // Nobody else can help.
+    cluster.link = linkThat(() => 'refuse');
+    const parents = [cluster.asParent('busy', '127.0.0.1-busy-busy-0', PIECES_EACH * PIECE_BYTES)];
+    cluster.scheduler.others = () => ({ kind: 'parents', parents });
+    const beats = new Set<NodeJS.Timeout>();
+    cluster.turns = {
+      setLevel: () => undefined,
+      follow: (_parent, _taskId, listener) => {
+        listener.ruled(true);
+        if (says) beats.add(setInterval(() => listener.serving(), 3_000));
+        return { wants: () => undefined, [Symbol.dispose]: () => undefined };
+      },
+    };
+    cluster.add('child');
+    await virtually(pull('child'));
+    for (const beat of beats) clearInterval(beat);
+    expect(cluster.blamed).toEqual(says ? [] : ['busy: stalled']);
+    expect(origin.bytesServed.get(url) === before).toBe(says);
+  },
+);

@@ -4,8 +4,8 @@ import type { Instruction } from '@d7y/peer-protocol';
 import { RateLimiter } from '@d7y/service-kit';
 import fc from 'fast-check';
 import type { Behaviour } from './_swarm.ts';
-import { FakeCluster, MIB, requestOf } from './_swarm.ts';
-import type { Engine, OriginLease, SwarmLink } from './index.ts';
+import { FakeCluster, linkThat, MIB, requestOf } from './_swarm.ts';
+import type { Engine } from './index.ts';
 import { taskIdOfRequest } from './index.ts';
 import { MemoryOrigin, MemorySwarm } from './testing/index.ts';
 
@@ -58,27 +58,6 @@ const served = (url: string): number => origin.bytesServed.get(url) ?? 0;
 /** Has these hosts hold the content. */
 async function holders(url: string, ...names: string[]): Promise<void> {
   for (const name of names) await virtually(pull(cluster.add(name), url));
-}
-
-/** A link that answers requests for leave so, and counts leases that are out. */
-function linkThat(answer: () => 'grant' | 'refuse' | 'unlinked'): SwarmLink & { asked: number; out: number } {
-  const link = {
-    asked: 0,
-    out: 0,
-    requestLease: (taskId: string): Promise<OriginLease | 'unlinked' | undefined> => {
-      link.asked++;
-      const what = answer();
-      if (what !== 'grant') return Promise.resolve(what === 'unlinked' ? what : undefined);
-      link.out++;
-      return Promise.resolve({ taskId, [Symbol.dispose]: () => void link.out-- });
-    },
-    vouch: () => undefined,
-    follow: async function* () {},
-    followParent: async function* () {},
-    isLinked: () => true,
-    blame: () => undefined,
-  };
-  return link;
 }
 
 const FAST = 20 * MIB;

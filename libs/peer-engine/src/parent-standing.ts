@@ -36,6 +36,8 @@ interface Standing {
   users: number;
   /** When it was last seen sending us something, of whatever task. */
   fedAtMs: number;
+  /** When it last said that it serves others. */
+  servingAtMs: number;
   stop: AbortController | undefined;
   readonly limiter: ByteLimiter | undefined;
   /** Where it said that it serves pieces, and the upload port that said so: one that was started anew may have others. */
@@ -104,6 +106,15 @@ export class ParentStandings {
   /** When the host was last seen sending us something, of whatever task. */
   fedAtMs(hostId: string): number {
     return this.#hosts.get(hostId)?.fedAtMs ?? -Infinity;
+  }
+
+  /** The host says that it is there, and sends pieces to others. */
+  serving(hostId: string, atMs: number): void {
+    this.#of(hostId).servingAtMs = atMs;
+  }
+
+  servingAtMs(hostId: string): number {
+    return this.#hosts.get(hostId)?.servingAtMs ?? -Infinity;
   }
 
   succeeded(hostId: string, bytes: number, elapsedMs: number): void {
@@ -186,7 +197,7 @@ export class ParentStandings {
     const limiter = bytesPerSec === undefined ? undefined : new RateLimiter({ bytesPerSec });
     return {
       ...{ idleBps: undefined, rate: undefined, success: 1, users: 0, stop: undefined, limiter },
-      ...{ pieceServer: undefined, fedAtMs: -Infinity },
+      ...{ pieceServer: undefined, fedAtMs: -Infinity, servingAtMs: -Infinity },
     };
   }
 

@@ -120,6 +120,7 @@ export class PeerFetcher implements ClaimHolder {
         if (init.progress.claim(pieceNumber, this)) this.#begin(pieceNumber, state, true);
         this.#turns.refresh(this.#inFlight > 0);
       },
+      onServing: ({ parent }) => init.standings.serving(parent.hostId, init.clock()),
       onRule: () => this.pump(),
     });
     this.#hedging = new Hedging({
@@ -373,13 +374,14 @@ export class PeerFetcher implements ClaimHolder {
     this.parents.blame(state.parent.peerId, 'stalled');
   }
 
-  /** The host did not come to this request, but sent us other pieces meanwhile: it is asked again. */
+  /** The host did not come to this request, but sent other pieces meanwhile, to us or, as it says, to others: it is asked again. */
   #hadNoTurn(state: ParentState, error: unknown, startedAtMs: number): boolean {
     const { standings, clock, latePolicy } = this.#init;
     const isUnanswered = (error as { phase?: unknown }).phase === 'header';
     // What breaks off at once did not wait.
     if (!isUnanswered || clock() - startedAtMs < latePolicy.originSilenceMs) return false;
-    if (standings.fedAtMs(state.parent.hostId) <= startedAtMs) return false;
+    const { hostId } = state.parent;
+    if (Math.max(standings.fedAtMs(hostId), standings.servingAtMs(hostId)) <= startedAtMs) return false;
     return ++state.withoutTurn < MAX_WITHOUT_TURN;
   }
 

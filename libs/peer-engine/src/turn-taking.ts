@@ -19,6 +19,8 @@ export interface TurnTakingInit {
   readonly waitMs: number;
   /** Asks for a piece because of an offer. */
   readonly take: (chosen: ChosenPiece) => void;
+  /** The parent says that it is there, and serves others. */
+  readonly onServing: (state: ParentState) => void;
   /** Parents may be asked that could not before. */
   readonly onRule: () => void;
 }
@@ -61,6 +63,7 @@ export class TurnTaking {
         state.turn = mustWait ? 'wait' : 'free';
         if (!mustWait) this.#init.onRule();
       },
+      serving: () => this.#init.onServing(state),
       offered: (reason) => this.#offered(state, reason),
     });
     this.#seats.set(state, seat);

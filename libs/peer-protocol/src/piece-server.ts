@@ -31,6 +31,8 @@ export interface PieceServerLimits {
   readonly sendStallTimeoutMs: number;
   /** An offer holds a turn for so long at most. */
   readonly turnOfferMs: number;
+  /** While pieces leave, children that wait for offers hear so often that it is so: a few times while they wait for an answer. */
+  readonly turnBeatMs: number;
   /** Nothing said of turns, by neither side: closed. */
   readonly turnSilenceMs: number;
   /** From our last byte to the child's goodbye. */
@@ -51,6 +53,7 @@ export const PIECE_SERVER_LIMITS: PieceServerLimits = {
   pieceWaitTimeoutMs: 360_000, // as long as stock children wait
   sendStallTimeoutMs: 30_000,
   turnOfferMs: 1_000,
+  turnBeatMs: 3_000,
   turnSilenceMs: 120_000,
   closeTimeoutMs: 5_000,
   drainMs: 5_000,
@@ -80,6 +83,8 @@ export interface PieceServer extends AsyncDisposable {
 }
 
 const KEEPALIVE_MS = 5_000;
+/** So long after its last bytes a host still counts as sending, in ms. */
+const SENDING_MS = 5_000;
 const BACKLOG = 1024;
 
 /** Serves pieces over TCP. @throws Node's error when it cannot listen */
@@ -93,8 +98,18 @@ export async function startPieceServer(options: PieceServerOptions): Promise<Pie
     maxRunning: limits.maxUploads,
     maxWaiting: limits.maxQueuedUploads,
   });
-  const turns = new TurnDesk({ slots, isFresh: options.isFresh ?? (() => false), offerMs: limits.turnOfferMs });
-  const onSent = (bytes: number): void => link.moved(bytes, performance.now());
+  let sentAtMs = -Infinity;
+  const turns = new TurnDesk({
+    slots,
+    isFresh: options.isFresh ?? (() => false),
+    isSending: () => performance.now() - sentAtMs < SENDING_MS,
+    offerMs: limits.turnOfferMs,
+    beatMs: limits.turnBeatMs,
+  });
+  const onSent = (bytes: number): void => {
+    sentAtMs = performance.now();
+    link.moved(bytes, sentAtMs);
+  };
   const connections = new Map<PieceServerConnection, Promise<void>>();
   // Idle connections leave half of the places to children that come anew.
   let isDraining = false;

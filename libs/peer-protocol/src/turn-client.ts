@@ -20,6 +20,8 @@ export const PIECE_TURNS = 'piece-turns';
 export interface TurnListener {
   /** Whether to wait for offers, and not to ask for pieces unasked. */
   ruled(mustWait: boolean): void;
+  /** It is there, and sends pieces to whomever; said every few seconds as long as that is so. */
+  serving(): void;
   /** A place among the parent's uploads. @returns whether a piece of the task is being asked for right now because of it */
   offered(reason: TurnReason): boolean;
 }
@@ -230,6 +232,8 @@ class TurnChannel {
   #heard(frame: TurnAnswerFrame): void {
     this.#failures = 0;
     if (frame.kind === 'rule') {
+      if (frame.mustWait === this.#mustWait)
+        for (const seats of this.#seats.values()) for (const { listener } of seats) listener.serving();
       this.#setRule(frame.mustWait);
       return;
     }

@@ -19,8 +19,12 @@ export interface TurnDeskOptions {
   readonly slots: UploadSlots;
   /** Whether this host has pieces of the task that nobody else has. */
   readonly isFresh: (taskId: string) => boolean;
+  /** Bytes have left this host of late, to whomever. */
+  readonly isSending: () => boolean;
   /** An offer holds a turn for so long at most, in ms. */
   readonly offerMs: number;
+  /** How often children hear that others are served, in ms. */
+  readonly beatMs: number;
   /** Monotonic, in ms. */
   readonly clock?: (() => number) | undefined;
   /** Uniform in [0, 1). */
@@ -58,6 +62,7 @@ export class TurnDesk implements Disposable {
   readonly #told = new Map<TurnChild, boolean>();
   #offerCount = 0;
   #checks: NodeJS.Timeout | undefined;
+  #beats: NodeJS.Timeout | undefined;
   /** From an offer to the request that takes it, of late, in ms: messages may wait behind pieces on both ways. */
   #answerMs = 0;
 
@@ -84,6 +89,10 @@ export class TurnDesk implements Disposable {
         isOpen = false;
         this.#turns.left(child);
         this.#told.delete(child);
+        if (this.#told.size === 0) {
+          clearInterval(this.#beats);
+          this.#beats = undefined;
+        }
         this.#settle(child, false);
         this.#rule();
       },
@@ -91,6 +100,7 @@ export class TurnDesk implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    clearInterval(this.#beats);
     this.#watchRest(false);
     for (const child of [...this.#offers.keys()]) this.#settle(child, false);
   }
@@ -128,7 +138,14 @@ export class TurnDesk implements Disposable {
 
   #tell(child: TurnChild, mustWait: boolean): void {
     this.#told.set(child, mustWait);
+    this.#beats ??= setInterval(() => this.#beat(), this.#options.beatMs).unref();
     child.say({ kind: 'rule', packetId: child.packetId, mustWait });
+  }
+
+  /** Says the same again: who waits here knows that we are there, and at work. */
+  #beat(): void {
+    if (!this.#options.isSending()) return;
+    for (const [child, mustWait] of this.#told) child.say({ kind: 'rule', packetId: child.packetId, mustWait });
   }
 
   #offer(): void {

@@ -38,6 +38,7 @@ function listener(takes: () => boolean = () => true) {
   const heard: string[] = [];
   const hears: TurnListener = {
     ruled: (mustWait) => void heard.push(mustWait ? 'wait' : 'ask'),
+    serving: () => void heard.push('serving'),
     offered: (reason) => {
       heard.push(reason);
       return takes();
@@ -143,6 +144,19 @@ describe('turns of a piece server', () => {
     busy.follow(at(server), OTHER_TASK, fresh.hears).wants(true);
     await until(() => fresh.heard.includes('fresh'));
     expect(stale.heard).not.toContain('turn');
+  });
+
+  it('come with word that others are served, as long as that is so', async () => {
+    const server = await start({ limits: { turnBeatMs: 20 } });
+    const [first, second] = [listener(() => false), listener(() => false)];
+    child(1).follow(at(server), TASK_ID, first.hears);
+    child(2).follow(at(server), TASK_ID, second.hears);
+    await until(() => first.heard.includes('wait') && second.heard.includes('wait'));
+    await new Promise((resolve) => setTimeout(resolve, 60));
+    expect(first.heard).not.toContain('serving');
+    await fetch(server, 9, 1, false);
+    await until(() => first.heard.includes('serving') && second.heard.includes('serving'));
+    expect(first.heard.filter((what) => what === 'wait')).toHaveLength(1);
   });
 
   it('are spoken of again after the connection broke', async () => {
