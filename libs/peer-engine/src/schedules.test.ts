@@ -192,7 +192,7 @@ function randomTurns(random: Random): { turns: TurnClient; stop: () => void } {
         await wait(random() * 300);
         for (let event = 0; event < 200 && isOpen && !isStopped.is; event++) {
           if (event === 0 || random() < 0.1) listener.ruled(random() < 0.8);
-          else if (random() < 0.1) listener.serving();
+          else if (event % 10 === 0) listener.serving();
           else if (offers) listener.offered(reasons[Math.floor(random() * 3)] ?? 'turn');
           await wait(random() * (random() < 0.05 ? 5_000 : 200));
         }
