@@ -3,6 +3,8 @@ export type { Access, Doors, Opening, Route } from './route.ts';
 export { OBJECTS, OPENABLE, ROUTE_IDS, ROUTES } from './routes.ts';
 export type { AnswerOf, RequestOf, RouteId } from './routes.ts';
 export { failure, invalid } from './schemas/errors.ts';
+export { EVENT_TOPIC_NAMES } from './schemas/events.ts';
+export type { EventTopic, WatchedJob, WatchEvent } from './schemas/events.ts';
 export { createPreheat, gcArgs, imageDistributionArgs, preheatArgs, taskArgs } from './schemas/job-args.ts';
 export type { GcArgs, ImageDistributionArgs, PreheatArgs, PreheatScope, TaskArgs } from './schemas/job-args.ts';
 export { createJob, JOB_TYPES } from './schemas/jobs.ts';

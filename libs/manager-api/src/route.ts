@@ -13,7 +13,9 @@ export type Access =
       readonly action: 'read' | '*';
       /** Whom `:id` names may do it as well. */
       readonly self?: true;
-    };
+    }
+  /** To get of each topic what may be read: whoever may call its list, by its id, at the same door. Whoever may call none is not let in. */
+  | { readonly kind: 'topics'; readonly lists: Readonly<Record<string, string>> };
 
 /** Ways in. A route may have several. */
 export interface Doors {
@@ -48,6 +50,8 @@ export interface Route {
   readonly body?: z.ZodType;
   /** Of status 200. Undefined: an empty body. */
   readonly answer?: z.ZodType;
+  /** Instead of an answer: a stream of server-sent events, each of which is one of these. */
+  readonly event?: z.ZodType;
   /** The answer is one page of a list, with `Link` and `X-Total-Count`. */
   readonly isPaged?: true;
   /** About who may: recorded although it may change nothing. */

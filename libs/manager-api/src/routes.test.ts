@@ -80,6 +80,31 @@ DELETE /configs/:id
 GET /audits
 GET /healthy`.trim();
 
+const eventQuery = ROUTES['events.listen'].query;
+
+describe('topics of events', () => {
+  it.each([{}, { topics: 'jobs' }, { topics: 'peers,tasks,jobs,jobs' }])('are taken: %j', (query) => {
+    expect(eventQuery.parse(query)).toEqual(query);
+  });
+
+  it.each([
+    'job',
+    'jobs,',
+    ',jobs',
+    'jobs,unheard',
+    'jobs tasks',
+    'JOBS',
+    `${'jobs,'.repeat(99)}jobs`,
+    ['jobs', 'tasks'],
+  ])('are refused: %j', (topics) => {
+    expect(eventQuery.safeParse({ topics }).success).toBe(false);
+  });
+
+  it('are named to who asks for another', () => {
+    expect(eventQuery.safeParse({ topics: 'hosts' }).error?.issues[0]?.message).toContain('tasks, jobs, peers');
+  });
+});
+
 describe('ROUTES', () => {
   it('has every published route', () => {
     const spelled = new Set(TABLE.map(([, { method, path }]) => `${method} ${path}`));
@@ -102,6 +127,18 @@ describe('ROUTES', () => {
     expect(access.action).toBe(method === 'GET' ? 'read' : '*');
     expect(access.object).toBe(path.split('/')[1]);
     expect(doors.session).toBe(true);
+  });
+
+  it('lets listen to topics only by rights to read that other routes ask', () => {
+    for (const [, { access, doors }] of TABLE) {
+      if (access.kind !== 'topics') continue;
+      expect(doors.root).toBeUndefined();
+      for (const id of Object.values(access.lists))
+        expect((ROUTES as Readonly<Record<string, Route>>)[id]).toMatchObject({
+          ...{ method: 'GET', isPaged: true },
+          access: { kind: 'right', action: 'read' },
+        });
+    }
   });
 
   it('leaves open what signing in needs and what tells of health, and nothing else', () => {

@@ -3,6 +3,7 @@ import type { Route } from './route.ts';
 import { APPLICATION_ROUTES } from './routes/applications.ts';
 import { CLUSTER_ROUTES } from './routes/clusters.ts';
 import { CONFIG_ROUTES } from './routes/configs.ts';
+import { EVENT_ROUTES } from './routes/events.ts';
 import { JOB_ROUTES } from './routes/jobs.ts';
 import { OTHER_ROUTES } from './routes/others.ts';
 import { PEER_ROUTES } from './routes/peers.ts';
@@ -27,6 +28,7 @@ export const ROUTES = {
   ...PEER_ROUTES,
   ...JOB_ROUTES,
   ...SWARM_ROUTES,
+  ...EVENT_ROUTES,
   ...APPLICATION_ROUTES,
   ...TOKEN_ROUTES,
   ...CONFIG_ROUTES,

@@ -21,6 +21,8 @@ const METRICS = [
     'cache_hits_total',
     'cache_misses_total',
     'keepalive_streams',
+    'event_streams',
+    'event_streams_ended_total',
     'cluster_view_age_seconds',
     'cluster_view_failing',
   ],

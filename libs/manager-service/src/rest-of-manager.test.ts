@@ -1,6 +1,7 @@
 import { expect, it } from '@jest/globals';
 import type { Secret } from '@d7y/service-kit';
 import { databasesOfTests, startTestManager } from './_rig.ts';
+import { listenTo } from './rest/events/_listener.ts';
 
 const newDatabase = databasesOfTests();
 
@@ -33,4 +34,26 @@ it('serves REST: root signs in with the password told at the start, and asks for
     headers: { authorization: `Bearer ${token}` },
   });
   expect([matches.status, Array.isArray(await matches.json())]).toEqual([200, true]);
+}, 60_000);
+
+it('tells who listens when a job is asked for, and lets them go when it stops', async () => {
+  let password: Secret | undefined;
+  await using manager = await startTestManager(await newDatabase(), {
+    overrides: { tellRootPassword: (told) => (password = told) },
+  });
+  const url = `http://127.0.0.1:${manager.restPort}/api/v1`;
+  const post = async (path: string, body: object, headers = {}) => {
+    const content = { 'content-type': 'application/json', ...headers };
+    const response = await fetch(url + path, { method: 'POST', headers: content, body: JSON.stringify(body) });
+    return (await response.json()) as Record<string, unknown>;
+  };
+  const { token } = await post('/users/signin', { name: 'root', password: password?.reveal() });
+  const headers = { authorization: `Bearer ${String(token)}` };
+  using heard = await listenTo(`${url}/events`, headers);
+  await heard.nextThat(({ event }) => event === 'jobs.snapshot');
+  await post('/preheat', { type: 'image', url: 'registry.example/library/nginx:1.25' }, headers);
+  await heard.nextThat(({ event, data }) => event === 'jobs.changed' && data.changed[0]?.type === 'preheat');
+  await manager[Symbol.asyncDispose]();
+  // It ends as it should: a stream that held up the stop would be cut off.
+  expect((await heard.rest()).at(-1)).toEqual({ event: 'end', data: { reason: 'the manager is stopping' } });
 }, 60_000);

@@ -10,7 +10,7 @@ export { ConfigRepository } from './configs.ts';
 export type { ConfigValues } from './configs.ts';
 export { inBatches } from './in-batches.ts';
 export { JobRepository, KEPT_PREHEATS } from './jobs.ts';
-export type { JobClusters } from './jobs.ts';
+export type { JobClusters, WatchedJobRow } from './jobs.ts';
 export { activeUntil, isActive } from './keep-alive.ts';
 export type { ActivityState, ServiceIdentity } from './kept-alive-repository.ts';
 export { OauthRepository } from './oauths.ts';

@@ -51,6 +51,29 @@ describe('JobRepository', () => {
     await expect(jobs.get(3)).rejects.toMatchObject({ code: 'NOT_FOUND' });
   });
 
+  it('gives those who watch the newest, the pending and the named, each once, without what was asked for', async () => {
+    await using database = await databases.open();
+    await withCluster(database);
+    const [jobs, intake] = [new JobRepository(database.db), new JobIntake(database)];
+    const ids: number[] = [];
+    for (let n = 0; n < 6; n++) ids.push(await accept(database));
+    const end = { state: 'SUCCESS', phase: 'SUCCESS', error: undefined, now: NOON, result: () => ({}) } as const;
+    for (const id of ids.slice(1)) await intake.end(id, end);
+    const [pending, named] = [ids[0] as number, ids[2] as number];
+    const watched = async (which: Partial<Parameters<JobRepository['watched']>[0]>) =>
+      (await jobs.watched({ newest: 0, pending: 0, ids: [], ...which })).map(({ id }) => id).sort((a, b) => a - b);
+    expect(await watched({})).toEqual([]);
+    expect(await watched({ newest: 2 })).toEqual(ids.slice(4));
+    expect(await watched({ pending: 5 })).toEqual([pending]);
+    expect(await watched({ newest: 2, pending: 5, ids: [named, pending, 999] })).toEqual([
+      ...[pending, named],
+      ...ids.slice(4),
+    ]);
+    const [row] = await jobs.watched({ newest: 0, pending: 1, ids: [] });
+    expect(row).toMatchObject({ id: pending, state: 'PENDING', phase: 'PENDING', progress: null, updatedAt: NOON });
+    expect(row).not.toHaveProperty('args');
+  });
+
   it('counts what became of the layers of one job in each cluster', async () => {
     await using database = await databases.open();
     await withCluster(database);

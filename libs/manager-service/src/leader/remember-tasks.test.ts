@@ -25,7 +25,7 @@ describe('rememberTasksTask', () => {
     });
     let told = [task('a', 'Running'), task('b', 'Running')];
     const { run } = rememberTasksTask({
-      listing: { tasks: async () => ({ items: told, incomplete: [] }) },
+      listing: { tasks: async () => ({ items: told, incomplete: [], incompleteClusters: new Set() }) },
       ...{ history, intervalMs: 1, clock: () => nowMs },
     });
     await run({ signal });

@@ -240,6 +240,7 @@ export async function startRest(databases: TestDatabases, options: RigOptions = 
           readiness: () => Promise.resolve({ isReady: true, says: 'OK' }),
           serverIp: '10.0.0.9',
           isTls: false,
+          stopping: new AbortController().signal,
         },
         ...{ trustedProxies: [], allowedOrigins: [], version: '0.0.0' },
         ...(options.clock && { clock: options.clock }),

@@ -1,3 +1,4 @@
+import type { ServerResponse } from 'node:http';
 import type { AnswerOf, RequestOf, RouteId } from '@d7y/manager-api';
 import type { CookieSerializeOptions } from '@fastify/cookie';
 import type { Principal } from './auth/principal.ts';
@@ -18,6 +19,12 @@ export interface Call<Id extends RouteId> extends RequestOf<Id> {
   setTotal(totalCount: number): void;
   /** Who is meant, for the audit log, where the call itself does not know its caller: a sign-in. */
   setActor(name: string): void;
+  /** What may be listened to; only where the route is about topics. */
+  topics(): ReadonlySet<string>;
+  /** Asks once more whether the caller may do this. @throws as the gate does */
+  letInAgain(): Promise<void>;
+  /** Begins an answer of status 200 that the handler writes itself, for as long as it likes: neither `signal` nor the limit of time ends it. */
+  takeOver(headers: Readonly<Record<string, string>>): ServerResponse;
 }
 
 export type Handler<Id extends RouteId> = (call: Call<Id>) => Promise<AnswerOf<Id>> | AnswerOf<Id>;

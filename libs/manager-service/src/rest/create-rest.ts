@@ -1,7 +1,7 @@
 import type { AnswerOf, RequestOf } from '@d7y/manager-api';
 import { OPENABLE } from '@d7y/manager-api';
 import type { Database, PasswordHasher } from '@d7y/manager-db';
-import { AuditRepository, PersonalAccessTokenRepository, SchedulerRepository } from '@d7y/manager-db';
+import { AuditRepository, JobRepository, PersonalAccessTokenRepository, SchedulerRepository } from '@d7y/manager-db';
 import type { GrpcConnectionOptions } from '@d7y/peer-protocol';
 import type { HttpHandler, Logger, Metrics, Secret, Telemetry } from '@d7y/service-kit';
 import type { Readiness } from '../observe/readiness.ts';
@@ -15,7 +15,12 @@ import { accessSource, passwordsOf, sessionRecords } from './auth/records.ts';
 import type { CookieSettings } from './auth/session-cookies.ts';
 import { Sessions } from './auth/sessions.ts';
 import type { Handlers } from './call.ts';
+import type { EventLimits } from './events/event-streams.ts';
+import { EventStreams } from './events/event-streams.ts';
+import { EventIds } from './events/event-text.ts';
+import { createFeeds } from './events/feeds.ts';
 import { clusterHandlers } from './handlers/clusters.ts';
+import { eventHandlers } from './handlers/events.ts';
 import { jobHandlers } from './handlers/jobs.ts';
 import { otherHandlers } from './handlers/others.ts';
 import { peerHandlers } from './handlers/peers.ts';
@@ -33,6 +38,7 @@ import type { CallOutcome } from './server/register-routes.ts';
 import { registerRoutes } from './server/register-routes.ts';
 import type { Services } from './services.ts';
 import { SchedulerConnections } from './swarm/scheduler-connections.ts';
+import type { SwarmListingOptions } from './swarm/swarm-listing.ts';
 import { SwarmListing } from './swarm/swarm-listing.ts';
 
 export interface RestOptions {
@@ -59,13 +65,23 @@ export interface RestOptions {
   readonly logger: Logger;
   readonly telemetry: Telemetry;
   readonly metrics: Metrics;
+  /** The manager stops: answers that last end, so that the listener need not wait for them. */
+  readonly stopping: AbortSignal;
   /** Epoch milliseconds. */
   readonly clock?: () => number;
   readonly limits?: Partial<AppLimits>;
+  readonly events?: Partial<EventSettings>;
   /** How long what one manager remembers of rights may be old when it was not told of a change. */
   readonly accessTtlMs?: number;
   /** Calls of open routes without credentials that one address may make in a minute. */
   readonly openCallsPerMinute?: number;
+}
+
+/** Of those who listen to events. */
+export interface EventSettings extends EventLimits {
+  /** From one look at jobs to the next, while somebody listens; and at what schedulers tell. */
+  readonly jobsIntervalMs: number;
+  readonly swarmIntervalMs: number;
 }
 
 export interface RestAuth {
@@ -94,6 +110,14 @@ export interface Rest extends AsyncDisposable {
 }
 
 const LIMITS: AppLimits = { maxBodyBytes: 1024 * 1024, handlerTimeoutMs: 30_000, requestsPerClient: 1_000 };
+const EVENTS: EventSettings = {
+  ...{ maxStreams: 256, maxStreamsOfUser: 32, maxWaitingBytes: 2 * 1024 * 1024 },
+  // Whose access cannot be asked for is cut off the second time: within a minute, with what is remembered of rights.
+  ...{ heartbeatMs: 15_000, recheckMs: 20_000, retryMs: 3_000, endMs: 2_000 },
+  ...{ jobsIntervalMs: 1_000, swarmIntervalMs: 2_000 },
+};
+/** Rows that are read of schedulers every few seconds; a thousand of them are shown. */
+const MAX_ROWS_OF_EVENTS = 20_000;
 const ACCESS_TTL_MS = 5_000;
 const OPEN_CALLS_PER_MINUTE = 60;
 const MINUTE_MS = 60_000;
@@ -151,16 +175,26 @@ export async function createRest(options: RestOptions): Promise<Rest> {
   });
   const connections = stack.use(new SchedulerConnections(options.schedulers));
   const schedulers = new SchedulerRepository(database.db);
-  const listing = new SwarmListing({
+  const asked: SwarmListingOptions = {
     logger,
     connect: (ip, port) => connections.to(ip, port),
     async schedulers(schedulerClusterId) {
       const page = { offset: 0, limit: MAX_SCHEDULERS };
       return (await schedulers.page({ state: 'active', schedulerClusterId }, page, now())).rows;
     },
+  };
+  const listing = new SwarmListing(asked);
+  const settings = { ...EVENTS, ...options.events };
+  const { jobsIntervalMs, swarmIntervalMs } = settings;
+  const ids = new EventIds();
+  const jobRows = new JobRepository(database.db);
+  const feeds = createFeeds({
+    ...{ jobs: jobRows, ids, logger, jobsIntervalMs, swarmIntervalMs },
+    listing: new SwarmListing({ ...asked, maxRowsTogether: MAX_ROWS_OF_EVENTS }),
   });
+  const events = stack.use(new EventStreams({ feeds, ids, limits: settings, metrics, stopping: options.stopping }));
   const services: Services = {
-    ...{ database, jobs: options.jobs, listing, sessions, passwords, gate, cookies: auth.cookie, now },
+    ...{ database, jobs: options.jobs, listing, events, sessions, passwords, gate, cookies: auth.cookie, now },
     passwordAttempts: attempts(auth.signInsPerMinute),
     isSignUpOpen: auth.isSignUpOpen,
     accessLifetimeMs: auth.accessLifetimeMs,
@@ -198,6 +232,7 @@ const handlersOf = (services: Services): Handlers => ({
   ...peerHandlers(services),
   ...jobHandlers(services),
   ...swarmHandlers(services),
+  ...eventHandlers(services),
   ...personalAccessTokenHandlers(services),
   ...otherHandlers(services),
 });

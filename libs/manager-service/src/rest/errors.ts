@@ -45,4 +45,10 @@ export class UnavailableError extends DfError {
   override readonly name = 'UnavailableError';
   readonly code = 'UNAVAILABLE';
   readonly retryable = true;
+  /** When to ask again, if that is known. */
+  readonly retryAfterMs: number | undefined;
+  constructor(message: string, { retryAfterMs }: { readonly retryAfterMs?: number } = {}) {
+    super(message);
+    this.retryAfterMs = retryAfterMs;
+  }
 }

@@ -242,6 +242,15 @@ describe('the OpenAPI document', () => {
     }
   });
 
+  it('says that events are a stream, and what they are', async () => {
+    const { paths, components } = await openApi();
+    for (const prefix of [PREFIXES.session, PREFIXES.token])
+      expect(paths[`${prefix}/events`]?.['get']?.responses['200']).toMatchObject({
+        content: { 'text/event-stream': { schema: { $ref: '#/components/schemas/WatchEvent' } } },
+      });
+    expect(JSON.stringify(components.schemas['WatchEvent'])).toContain('jobs.changed');
+  });
+
   it('has a page that shows it', async () => {
     const response = await fetch(`${rig.url}/swagger/`);
     expect([response.status, await response.text()]).toEqual([200, expect.stringContaining('swagger-ui')]);

@@ -5,6 +5,7 @@ import type { Attempts } from './auth/attempts.ts';
 import type { Gate } from './auth/gate.ts';
 import type { CookieSettings } from './auth/session-cookies.ts';
 import type { Sessions } from './auth/sessions.ts';
+import type { EventStreams } from './events/event-streams.ts';
 import type { Jobs } from './jobs-port.ts';
 import type { SwarmListing } from './swarm/swarm-listing.ts';
 
@@ -13,6 +14,7 @@ export interface Services {
   readonly database: Database;
   readonly jobs: Jobs;
   readonly listing: SwarmListing;
+  readonly events: EventStreams;
   readonly sessions: Sessions;
   readonly passwords: PasswordHasher;
   readonly passwordAttempts: Attempts;

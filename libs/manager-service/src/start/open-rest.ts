@@ -59,6 +59,7 @@ export async function openRest(config: ManagerConfig, options: OpenRestOptions):
   const rest = stack.use(
     await createRest({
       ...{ database, jobs: opened.jobs, logger, telemetry, metrics, clock, patternProblemOf, version: VERSION },
+      stopping: signal,
       passwords: new PasswordHasher(),
       auth: {
         key: auth.jwt.key,

@@ -1,5 +1,6 @@
 import { hashToken, TOKEN_KINDS } from '@d7y/manager-db';
-import type { Doors, Opening, Route, RouteId, TokenScope } from '@d7y/manager-api';
+import type { Access, Doors, Opening, Route, RouteId, TokenScope } from '@d7y/manager-api';
+import { ROUTES } from '@d7y/manager-api';
 import type { FastifyRequest } from 'fastify';
 import { ForbiddenError, TooManyRequestsError, UnauthenticatedError } from '../errors.ts';
 import type { AccessSource, KnownUser } from './access-source.ts';
@@ -38,12 +39,16 @@ export class Gate {
   readonly #options: GateOptions;
   readonly #principals = new WeakMap<object, Principal>();
   readonly #actors = new WeakMap<object, string>();
+  readonly #topics = new WeakMap<object, ReadonlySet<string>>();
 
   constructor(options: GateOptions) {
     this.#options = options;
   }
 
-  /** @throws {UnauthenticatedError} {@link ForbiddenError} {@link TooManyRequestsError} */
+  /**
+   * May be asked again for a request that lasts, which may have lost its right meanwhile.
+   * @throws {UnauthenticatedError} {@link ForbiddenError} {@link TooManyRequestsError}
+   */
   async letIn(request: FastifyRequest, place: Place): Promise<void> {
     const { access, method } = place.route;
     if (access.kind === 'open') return this.#checkOpen(request, place);
@@ -66,6 +71,11 @@ export class Gate {
 
   principalOf({ raw }: FastifyRequest): Principal {
     return this.#principals.get(raw) ?? NOBODY;
+  }
+
+  /** What may be listened to, as far as the route is about topics; as it was when the request was let in last. */
+  topicsOf({ raw }: FastifyRequest): ReadonlySet<string> {
+    return this.#topics.get(raw) ?? new Set();
   }
 
   setActor({ raw }: FastifyRequest, name: string): void {
@@ -145,17 +155,51 @@ export class Gate {
     return NOBODY;
   }
 
-  async #checkRight(principal: Principal, request: FastifyRequest, { route }: Place): Promise<void> {
+  async #checkRight(principal: Principal, request: FastifyRequest, { route, door }: Place): Promise<void> {
     const { access, doors } = route;
-    if (principal.kind === 'nobody' || access.kind !== 'right') return;
-    const { object, action } = access;
+    if (principal.kind === 'nobody') return;
+    if (access.kind === 'topics') return await this.#checkTopics(principal, request, { lists: access.lists, door });
+    if (access.kind !== 'right') return;
+    const refusal = await this.#refusalOf(principal, access, doors, request);
+    if (refusal !== undefined) throw new ForbiddenError(refusal);
+  }
+
+  /** Finds the topics whose list he may read at this door. */
+  async #checkTopics(
+    principal: Caller,
+    request: FastifyRequest,
+    { lists, door }: { readonly lists: Readonly<Record<string, string>>; readonly door: keyof Doors },
+  ): Promise<void> {
+    const topics = new Set<string>();
+    let refusal: string | undefined;
+    for (const [topic, id] of Object.entries(lists)) {
+      const { access, doors }: Route = ROUTES[id as RouteId];
+      if (access.kind !== 'right' || doors[door] === undefined) continue;
+      const refused = await this.#refusalOf(principal, access, doors, request);
+      if (refused === undefined) topics.add(topic);
+      else refusal ??= refused;
+    }
+    this.#topics.set(request.raw, topics);
+    if (topics.size === 0) throw new ForbiddenError(refusal ?? 'permission deny');
+  }
+
+  /** Why he may not; undefined when he may. */
+  async #refusalOf(
+    principal: Caller,
+    { object, action, self }: Extract<Access, { kind: 'right' }>,
+    doors: Doors,
+    request: FastifyRequest,
+  ): Promise<string | undefined> {
     if (principal.kind === 'token' && !coversScope(principal.scopes, doors.token, action))
-      throw new ForbiddenError(`Token has no scope ${doors.token ?? ''}`);
+      return `Token has no scope ${doors.token ?? ''}`;
     const { id } = (request.params ?? {}) as { id?: string };
-    if (access.self && principal.kind === 'user' && id === String(principal.userId)) return;
-    if (!(await this.hasRight(principal.roles, object, action))) throw new ForbiddenError('permission deny');
+    if (self && principal.kind === 'user' && id === String(principal.userId)) return undefined;
+    return (await this.hasRight(principal.roles, object, action)) ? undefined : 'permission deny';
   }
 }
+
+/** Somebody who is known. */
+type Caller = Exclude<Principal, { kind: 'nobody' }>;
 
 function checkEnabled({ state }: KnownUser): void {
   if (state !== 'enable') throw new ForbiddenError('this user is disabled');

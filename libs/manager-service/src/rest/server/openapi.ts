@@ -30,9 +30,15 @@ export const swaggerOptions = (version: string): FastifyDynamicSwaggerOptions =>
 /** Nothing in the body. */
 const EMPTY = z.null();
 
+/** A stream of which each event is one of these. */
+const eventsOf = (event: z.ZodType) => ({
+  description: 'Server-sent events; `data` is JSON.',
+  content: { 'text/event-stream': { schema: event } },
+});
+
 /** What fastify checks a request and its answer by, and documents. */
 export function schemaOf(id: RouteId, route: Route, door: keyof Doors): object {
-  const { params, query, headers, body, answer, access, summary } = route;
+  const { params, query, headers, body, answer, event, access, summary } = route;
   const isProtected = access.kind !== 'open';
   const [group = ''] = id.split('.');
   return {
@@ -45,7 +51,7 @@ export function schemaOf(id: RouteId, route: Route, door: keyof Doors): object {
     ...(headers && { headers }),
     ...(body && { body }),
     response: {
-      200: answer ?? EMPTY,
+      200: event === undefined ? (answer ?? EMPTY) : eventsOf(event),
       ...(isProtected && { 401: failure, 403: failure }),
       ...(params && { 404: failure }),
       ...(route.method !== 'GET' && { 409: failure }),

@@ -1,8 +1,9 @@
+import type { OutgoingHttpHeaders } from 'node:http';
 import type { Doors, RequestOf, Route, RouteId } from '@d7y/manager-api';
 import { PREFIXES, ROUTE_IDS, ROUTES } from '@d7y/manager-api';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Call, Handler, Handlers } from '../call.ts';
-import type { Gate } from '../auth/gate.ts';
+import type { Gate, Place } from '../auth/gate.ts';
 import { bearerOf } from '../auth/bearer.ts';
 import { pageLinks } from './page-links.ts';
 import { schemaOf } from './openapi.ts';
@@ -40,20 +41,23 @@ interface Registration extends RegisterOptions {
 function registerRoute(app: FastifyInstance, registration: Registration): void {
   const { id, route, door, handlers, gate, onOutcome } = registration;
   const handler = handlers[id] as Handler<RouteId>;
+  const place = { id, route, door };
   const isRecorded = route.method !== 'GET' || route.isAboutAccess === true;
   app.route({
     method: route.method,
     url: PREFIXES[door] + route.path,
     schema: schemaOf(id, route, door),
     config: { ...rateLimitOf(route, door) },
+    // Nobody can look at a stream without having it begin.
+    ...(route.event !== undefined && { exposeHeadRoute: false }),
     // Before anything is read or parsed for somebody who may not.
-    onRequest: (request) => gate.letIn(request, { id, route, door }),
+    onRequest: (request) => gate.letIn(request, place),
     preValidation: (request, _reply, done) => {
       dropEmptyParameters(request);
       done();
     },
     preHandler: (request, _reply, done) => {
-      gate.checkBody(request, { id, route, door });
+      gate.checkBody(request, place);
       done();
     },
     ...(isRecorded && {
@@ -63,7 +67,8 @@ function registerRoute(app: FastifyInstance, registration: Registration): void {
       },
     }),
     async handler(request, reply) {
-      const answer = await handler(callOf(request, reply, gate));
+      const answer = await handler(callOf(request, reply, gate, place));
+      if (reply.sent) return reply;
       // A text would be sent as it is, without the quotes of JSON.
       if (typeof answer === 'string') return reply.code(200).type('application/json').send(JSON.stringify(answer));
       return reply.code(200).send(answer);
@@ -83,7 +88,7 @@ function dropEmptyParameters(request: FastifyRequest): void {
   for (const [name, value] of Object.entries(query)) if (value === '') delete query[name];
 }
 
-function callOf(request: FastifyRequest, reply: FastifyReply, gate: Gate): Call<RouteId> {
+function callOf(request: FastifyRequest, reply: FastifyReply, gate: Gate, place: Place): Call<RouteId> {
   const { params, query, headers, body, ip, signal, cookies } = request;
   return {
     ...({ params, query, headers, body } as unknown as RequestOf<RouteId>),
@@ -100,5 +105,12 @@ function callOf(request: FastifyRequest, reply: FastifyReply, gate: Gate): Call<
       });
     },
     setActor: (name) => gate.setActor(request, name),
+    topics: () => gate.topicsOf(request),
+    letInAgain: () => gate.letIn(request, place),
+    takeOver(more) {
+      reply.hijack();
+      reply.raw.writeHead(200, { ...(reply.getHeaders() as OutgoingHttpHeaders), ...more });
+      return reply.raw;
+    },
   };
 }

@@ -28,7 +28,10 @@ const silent = (): Transport =>
   });
 const stock = (): Transport => createRouterTransport(() => undefined);
 
-function listing(transports: readonly Transport[], options: { deadlineMs?: number; maxRows?: number } = {}) {
+function listing(
+  transports: readonly Transport[],
+  options: { deadlineMs?: number; maxRows?: number; maxRowsTogether?: number } = {},
+) {
   return new SwarmListing({
     schedulers: async (clusterId) =>
       transports
@@ -65,6 +68,18 @@ describe('SwarmListing', () => {
       ids: ['1:a0', '4:d0', '4:d1', '4:d2', '4:d3'],
       incomplete: ['10.0.0.2:8002', '10.0.0.3:8002', '10.0.0.4:8002'],
     });
+  });
+
+  it('reads no more of all together than it may, and names those of whom it is not all', async () => {
+    const { ids, incomplete } = await told(listing([withTasks('a', 9), withTasks('b', 9)], { maxRowsTogether: 6 }));
+    expect(ids.length).toBeGreaterThanOrEqual(6);
+    expect(ids.length).toBeLessThanOrEqual(8);
+    expect(incomplete).toEqual(['10.0.0.1:8002', '10.0.0.2:8002']);
+  });
+
+  it('names the clusters of which something may be missing', async () => {
+    const { incompleteClusters } = await listing([withTasks('a', 1), stock()]).tasks({}, gone.signal);
+    expect([...incompleteClusters]).toEqual([2]);
   });
 
   it('stops asking when nobody waits for the answer any more', async () => {

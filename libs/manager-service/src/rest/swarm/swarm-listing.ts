@@ -28,6 +28,8 @@ export interface Telling<T> {
   readonly items: readonly Told<T>[];
   /** `ip:port` of schedulers that did not answer in time, or whose lists are longer than what is read of them. */
   readonly incomplete: readonly string[];
+  /** Clusters of those: what one of them does not seem to have, it may have. */
+  readonly incompleteClusters: ReadonlySet<number>;
 }
 
 export interface SwarmListingOptions {
@@ -39,6 +41,8 @@ export interface SwarmListingOptions {
   readonly deadlineMs?: number;
   /** Rows that are read of one scheduler. */
   readonly maxRows?: number;
+  /** Rows that are read of all of them together, give or take those of a page each. */
+  readonly maxRowsTogether?: number;
 }
 
 const DEFAULT_DEADLINE_MS = 3_000;
@@ -119,24 +123,31 @@ export class SwarmListing {
     ) => Promise<Page<T>>,
   ): Promise<Telling<T>> {
     const { schedulers, connect, logger, deadlineMs = DEFAULT_DEADLINE_MS, maxRows = DEFAULT_MAX_ROWS } = this.#options;
+    const { maxRowsTogether = Infinity } = this.#options;
     const asked = await schedulers(clusterId);
     const items: Told<T>[] = [];
     const incomplete: string[] = [];
+    const incompleteClusters = new Set<number>();
     using deadline = linkedSignal(signal, AbortSignal.timeout(deadlineMs));
     const askOne = async ({ ip, port, schedulerClusterId }: AskedScheduler): Promise<void> => {
       const client = createClient(swarmListing.SwarmListingService, connect(ip, port));
       let [rows, pageToken] = [0, ''];
+      const isIncomplete = (): void => {
+        incomplete.push(addressOf(ip, port));
+        incompleteClusters.add(schedulerClusterId);
+      };
+      if (items.length >= maxRowsTogether) return isIncomplete();
       try {
         do {
           const page = await ask(client, { pageSize: PAGE_SIZE, pageToken }, { signal: deadline.signal });
           for (const told of page.items) items.push({ schedulerClusterId, told });
           rows += page.items.length;
           pageToken = page.nextPageToken;
-        } while (pageToken !== '' && rows < maxRows);
-        if (pageToken !== '') incomplete.push(addressOf(ip, port));
+        } while (pageToken !== '' && rows < maxRows && items.length < maxRowsTogether);
+        if (pageToken !== '') isIncomplete();
       } catch (error) {
         signal.throwIfAborted();
-        incomplete.push(addressOf(ip, port));
+        isIncomplete();
         logger.debug({ err: error, scheduler: addressOf(ip, port) }, 'a scheduler does not tell what it knows');
       }
     };
@@ -145,7 +156,7 @@ export class SwarmListing {
       for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) await askOne(next);
     };
     await Promise.all(Array.from({ length: Math.min(MAX_PARALLEL, asked.length) }, askNext));
-    return { items, incomplete: incomplete.sort() };
+    return { items, incomplete: incomplete.sort(), incompleteClusters };
   }
 }
 

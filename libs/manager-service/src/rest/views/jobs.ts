@@ -1,5 +1,5 @@
-import type { AnswerOf } from '@d7y/manager-api';
-import type { schema } from '@d7y/manager-db';
+import type { AnswerOf, WatchedJob } from '@d7y/manager-api';
+import type { schema, WatchedJobRow } from '@d7y/manager-db';
 import { isSecretHeader, safeUrl } from '@d7y/service-kit';
 import type { SchedulerClusterRow, SeedPeerClusterRow } from './clusters.ts';
 import { toBareSchedulerCluster, toBareSeedPeerCluster } from './clusters.ts';
@@ -33,6 +33,20 @@ export const toJob = (
   user: user === undefined ? null : toUser(user),
   seed_peer_clusters: seedPeerClusters.map(toBareSeedPeerCluster),
   scheduler_clusters: schedulerClusters.map(toBareSchedulerCluster),
+});
+
+/** A job in short, for those who watch it. */
+export const toWatchedJob = (row: WatchedJobRow): WatchedJob => ({
+  id: row.id,
+  type: row.type,
+  bio: row.bio,
+  state: row.state,
+  phase: row.phase,
+  progress: row.progress === null ? null : { ...row.progress },
+  error: row.error,
+  user_id: row.userId ?? 0,
+  created_at: row.createdAt.toISOString(),
+  updated_at: row.updatedAt.toISOString(),
 });
 
 /** Fields of arguments that are credentials, whatever they hold. */

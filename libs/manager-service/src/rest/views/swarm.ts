@@ -5,6 +5,7 @@ import { safeUrl } from '@d7y/service-kit';
 import type { Told } from '../swarm/swarm-listing.ts';
 
 type Task = AnswerOf<'tasks.list'>[number];
+type TaskPeer = AnswerOf<'taskPeers.list'>[number];
 
 /** Schedulers know tasks of this kind only. */
 const STANDARD = 'standard';
@@ -99,10 +100,7 @@ export const toTaskOfHistory = (row: TaskHistoryRow): Task => ({
   updatedAt: row.lastSeenAt.toISOString(),
 });
 
-export const toTaskPeer = ({
-  schedulerClusterId,
-  told,
-}: Told<swarmListing.ListedPeer>): AnswerOf<'taskPeers.list'>[number] => ({
+export const toTaskPeer = ({ schedulerClusterId, told }: Told<swarmListing.ListedPeer>): TaskPeer => ({
   id: told.id,
   taskId: told.taskId,
   hostId: told.hostId,
@@ -118,6 +116,20 @@ export const toTaskPeer = ({
   createdAt: instantOf(told.createdAtMs),
   updatedAt: instantOf(told.updatedAtMs),
 });
+
+/** The parts of hosts in tasks, the latest first; what two schedulers of a cluster tell of one counts as the later of them says. */
+export function mergeTaskPeers(told: readonly Told<swarmListing.ListedPeer>[]): TaskPeer[] {
+  const peers = new Map<string, TaskPeer>();
+  for (const each of told) {
+    const peer = toTaskPeer(each);
+    const key = `${peer.schedulerClusterId} ${peer.id}`;
+    const other = peers.get(key);
+    if (other === undefined || other.updatedAt <= peer.updatedAt) peers.set(key, peer);
+  }
+  return [...peers.values()].sort(
+    (left, right) => right.updatedAt.localeCompare(left.updatedAt) || left.id.localeCompare(right.id),
+  );
+}
 
 export const toTransfer = ({
   schedulerClusterId,
