@@ -20,6 +20,7 @@ import {
   metricsHandler,
   sendLine,
   TlsIdentity,
+  tracingOf,
 } from '@d7y/service-kit';
 import { hostname } from 'node:os';
 import type { ManagerConfig } from './config/read-manager-config.ts';
@@ -247,11 +248,7 @@ export async function startManager(
 
 function createManagerTelemetry({ tracing, server }: ManagerConfig): Telemetry {
   return createTelemetry({
-    serviceName: tracing['service-name'],
-    endpoint: tracing.endpoint || undefined,
-    protocol: tracing.protocol || undefined,
-    path: tracing.path,
-    headers: tracing.headers,
+    ...tracingOf(tracing),
     attributes: {
       'service.namespace': 'dragonfly',
       'service.version': VERSION,

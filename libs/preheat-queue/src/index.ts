@@ -9,6 +9,7 @@ export { JOB_TYPES, jobReportOf, QueueMessageError } from './messages.ts';
 export type { JobMessage, JobReport, JobType, LayerMessage } from './messages.ts';
 export { JOB_QUEUES, jobQueueOf } from './names.ts';
 export type { JobQueueName } from './names.ts';
+export { preheatKeys } from './preheat-keys.ts';
 export { postgresKeys, redisKeys } from './stores/store-keys.ts';
 export type { PostgresSettings, RedisSettings, WrittenStores } from './stores/store-keys.ts';
 export { postgresTlsOf, queueAddressOf, storesOf } from './stores/stores.ts';

@@ -21,6 +21,7 @@ import {
   StartError,
   TlsIdentity,
   type TlsIdentityFiles,
+  tracingOf,
   UpstreamGuard,
   withSpan,
 } from '@d7y/service-kit';
@@ -63,9 +64,7 @@ export async function startPreheatWorker(
     overrides.logger ?? createLogger({ name: 'preheat-worker', level: config.logLevel, console: config.console });
   const telemetry = stack.use(
     createTelemetry({
-      ...{ serviceName: tracing['service-name'], path: tracing.path, headers: tracing.headers },
-      endpoint: tracing.endpoint || undefined,
-      protocol: tracing.protocol || undefined,
+      ...tracingOf(tracing),
       attributes: { 'service.namespace': 'dragonfly', 'service.version': VERSION, 'host.name': hostname() },
     }),
   );

@@ -13,6 +13,7 @@ import {
   metricsHandler,
   TlsIdentity,
   UpstreamGuard,
+  tracingOf,
 } from '@d7y/service-kit';
 import { createOriginClient } from '@d7y/origin-client';
 import type { GrpcConnectionOptions } from '@d7y/peer-protocol';
@@ -108,11 +109,7 @@ export async function startScheduler(
   const instanceId = `${bracketed(server.advertiseIP)}:${server.advertisePort ?? server.port}`;
   const telemetry = stack.use(
     createTelemetry({
-      serviceName: config.tracing['service-name'],
-      endpoint: config.tracing.endpoint || undefined,
-      protocol: config.tracing.protocol || undefined,
-      path: config.tracing.path,
-      headers: config.tracing.headers,
+      ...tracingOf(config.tracing),
       attributes: {
         'service.namespace': 'dragonfly',
         'service.version': VERSION,

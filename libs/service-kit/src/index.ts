@@ -26,6 +26,8 @@ export { managerAddress, managerOf } from './config/manager-address.ts';
 export type { ManagerAddress } from './config/manager-address.ts';
 export { readConfig } from './config/read-config.ts';
 export { secretOrFile } from './config/secret-file.ts';
+export { tracingKeys, tracingOf } from './config/tracing-keys.ts';
+export type { WrittenTracing } from './config/tracing-keys.ts';
 export type { ConfigRead, ReadConfigOptions } from './config/read-config.ts';
 export { formatByteSize, formatDurationMs, parseByteSize, parseDurationMs } from './config/units.ts';
 export { keptSecret } from './files/kept-secret.ts';

@@ -1,6 +1,15 @@
-import { duration, httpUrl, ipAddress, listenAddress, logLevel, port, secretString } from '@d7y/service-kit';
+import {
+  duration,
+  httpUrl,
+  ipAddress,
+  listenAddress,
+  logLevel,
+  port,
+  secretString,
+  tracingKeys,
+} from '@d7y/service-kit';
 import { OPENABLE } from '@d7y/manager-api';
-import { postgresKeys, redisKeys } from '@d7y/preheat-queue';
+import { postgresKeys, preheatKeys, redisKeys } from '@d7y/preheat-queue';
 import { z } from 'zod';
 
 const SECOND = 1000;
@@ -103,30 +112,8 @@ export const managerSchema = z.object({
   }),
   job: section({
     preheat: section({
-      tls: section({
-        caCert: z.string().default('').describe('certificates that sign those of registries: PEM, or a file'),
-        insecureSkipVerify: z.boolean().default(false).describe('believe every registry'),
-      }),
-      defaultPlatforms: z
-        .array(z.string().regex(/^[^/\s]+\/[^/\s]+(\/[^/\s]+)?$/, 'expected os/architecture'))
-        .default([])
-        .describe('platforms that are preheated when a request names none; empty: all'),
+      ...preheatKeys,
       registryTimeout: positiveDuration().default(MINUTE).describe('for one answer of a registry'),
-      allowPrivateNetworks: z
-        .boolean()
-        .default(false)
-        .describe('preheat from private networks and this machine, too; metadata services stay refused'),
-      upstreams: section({
-        allow: z.array(text()).default([]).describe('registries and origins that may be preheated; empty for all'),
-        deny: z.array(text()).default([]).describe('those that may not; wins over `allow`'),
-      }),
-      maxLayers: count().max(10_000).default(1000).describe('of one request'),
-      enableTaskIDBasedBlobDigest: z
-        .boolean()
-        .default(true)
-        .describe(
-          'as `proxy.registryMirror.enableTaskIDBasedBlobDigest` of the daemons, so that pulls find what was preheated',
-        ),
     }),
     syncPeers: section({
       interval: positiveDuration()
@@ -190,13 +177,7 @@ export const managerSchema = z.object({
     enable: z.boolean().default(false).describe('serve `/metrics`'),
     addr: listenAddress().prefault(':8000').describe('where'),
   }),
-  tracing: section({
-    protocol: z.enum(['', 'http', 'https', 'grpc']).default('').describe('of the OTLP collector'),
-    endpoint: z.string().default('').describe('`host:port` or URL of the collector; empty: no traces'),
-    path: z.string().default('/v1/traces').describe('for http and https'),
-    'service-name': text().default('manager').describe('resource attribute'),
-    headers: z.record(z.string(), secretString()).default({}).describe('sent to the collector'),
-  }),
+  tracing: section(tracingKeys('manager')),
   network: section({ enableIPv6: z.boolean().default(false).describe('listen on and advertise IPv6') }),
 });
 

@@ -1,5 +1,5 @@
-import { postgresKeys, redisKeys, type Stores } from '@d7y/preheat-queue';
-import { duration, LOG_LEVELS, port, type Secret, secretString } from '@d7y/service-kit';
+import { postgresKeys, preheatKeys, redisKeys, type Stores } from '@d7y/preheat-queue';
+import { duration, LOG_LEVELS, port, type Secret, secretString, tracingKeys } from '@d7y/service-kit';
 import { z } from 'zod';
 
 /** A section whose keys all have defaults: present or not, it is there. */
@@ -38,30 +38,13 @@ export const workerSchema = z.object({
     keyFile: text().optional().describe('file whose content is `secrets.key`'),
   }),
   preheat: section({
-    tls: section({
-      caCert: z.string().default('').describe('certificates that sign those of registries: PEM, or a file'),
-      insecureSkipVerify: z.boolean().default(false).describe('believe every registry'),
-    }),
-    defaultPlatforms: z
-      .array(z.string().regex(/^[^/\s]+\/[^/\s]+(\/[^/\s]+)?$/, 'expected os/architecture'))
-      .default([])
-      .describe('platforms where a job names none; empty: those of the hosts of each cluster'),
-    allowPrivateNetworks: z.boolean().default(false).describe('preheat from private networks and this machine, too'),
-    upstreams: section({
-      allow: z.array(text()).default([]).describe('registries and origins that may be preheated; empty for all'),
-      deny: z.array(text()).default([]).describe('those that may not; wins over `allow`'),
-    }),
+    ...preheatKeys,
     insecureRegistries: z
       .array(text())
       .default([])
       .describe(
         'registries, as `host` or `host:port`, to which images that are named without a scheme may lead by http, credentials in clear; those of this machine do without credentials',
       ),
-    maxLayers: count().max(10_000).default(1_000).describe('of one job in one cluster'),
-    enableTaskIDBasedBlobDigest: z
-      .boolean()
-      .default(true)
-      .describe('as the daemons have it, so that pulls find what was preheated'),
   }),
   scheduler: section({ tls: mutualTls().describe('certificates towards schedulers') }),
   peer: section({ tls: mutualTls().describe('certificates towards daemons; those of `scheduler.tls` by default') }),
@@ -77,13 +60,7 @@ export const workerSchema = z.object({
     host: z.string().optional().describe('address; every one by default'),
     port: port().default(8010).describe('`/metrics`, `/healthy`, `/readyz`'),
   }),
-  tracing: section({
-    protocol: z.enum(['', 'http', 'https', 'grpc']).default('').describe('of the OTLP collector'),
-    endpoint: z.string().default('').describe('`host:port` or URL of the collector; empty: no traces'),
-    path: z.string().default('/v1/traces').describe('for http and https'),
-    'service-name': text().default('preheat-worker').describe('resource attribute'),
-    headers: z.record(z.string(), secretString()).default({}).describe('sent to the collector'),
-  }),
+  tracing: section(tracingKeys('preheat-worker')),
 });
 
 /** A checked configuration, with the secrets that stand in files. */

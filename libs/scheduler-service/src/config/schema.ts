@@ -1,4 +1,4 @@
-import { duration, ipAddress, listenAddress, logLevel, managerAddress, port, secretString } from '@d7y/service-kit';
+import { duration, ipAddress, listenAddress, logLevel, managerAddress, port, tracingKeys } from '@d7y/service-kit';
 import { z } from 'zod';
 
 const SECOND = 1000;
@@ -135,13 +135,7 @@ export const schedulerSchema = z.object({
     addr: listenAddress().prefault(':8000').describe('where'),
     enableHost: z.boolean().default(false).describe('count the traffic of every host by itself'),
   }),
-  tracing: section({
-    protocol: z.enum(['', 'http', 'https', 'grpc']).default('').describe('of the OTLP collector'),
-    endpoint: z.string().default('').describe('`host:port` or URL of the collector; empty: no traces'),
-    path: z.string().default('/v1/traces').describe('for http and https'),
-    'service-name': text().default('scheduler').describe('resource attribute'),
-    headers: z.record(z.string(), secretString()).default({}).describe('sent to the collector'),
-  }),
+  tracing: section(tracingKeys('scheduler')),
   network: section({ enableIPv6: z.boolean().default(false).describe('listen on and advertise IPv6') }),
 });
 
