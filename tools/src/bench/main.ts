@@ -58,7 +58,7 @@ interface Flags {
   readonly rounds: number;
   readonly hosts?: number;
   readonly protocol?: Protocol;
-  readonly rate: number;
+  readonly rate?: number;
   readonly size?: number;
   readonly killScheduler?: true;
   readonly queue?: true;
@@ -79,9 +79,9 @@ await new Command('bench')
   )
   .addOption(new Option('--protocol <name>', 'of scheduler and schedulerCrowd; both by default').choices(PROTOCOLS))
   .addOption(
-    new Option('--rate <rate>', 'of each link, of swarm and preheat')
-      .default(200, '200mbit')
-      .argParser(quantity(/mbit$/, 'a rate such as 200mbit', 1)),
+    new Option('--rate <rate>', 'of each link: of swarm 200mbit, of preheat 50mbit unless given').argParser(
+      quantity(/mbit$/, 'a rate such as 200mbit', 1),
+    ),
   )
   .addOption(
     new Option('--size <size>', 'of the blob, of swarm (100MiB), or of all layers, of preheat (512MiB)').argParser(

@@ -42,7 +42,7 @@ export interface BenchOptions {
   readonly progress: Progress;
   /** Of the benchmarks in a network lab. */
   readonly lab: {
-    readonly mbitPerSec: number;
+    readonly mbitPerSec: number | undefined;
     /** Of the blob, or of all layers; each benchmark has a default of its own. */
     readonly blobBytes: number | undefined;
     readonly killScheduler: boolean;

@@ -18,6 +18,7 @@ import { type Nginx, startNginx } from './nginx.ts';
 import { summarize } from './statistics.ts';
 
 const HOSTS = 8;
+const MBIT_PER_SEC = 200;
 const ROUNDS = 3;
 const SIZE_BYTES = 100 * 2 ** 20;
 /** Of a blob of some MiB and more. */
@@ -57,7 +58,7 @@ interface Crowd {
  */
 export async function benchSwarm(options: BenchOptions): Promise<readonly Measurement[]> {
   const { hosts = HOSTS, lab: settings, progress } = options;
-  const { mbitPerSec, blobBytes = SIZE_BYTES, killScheduler, turns } = settings;
+  const { mbitPerSec = MBIT_PER_SEC, blobBytes = SIZE_BYTES, killScheduler, turns } = settings;
   // Files of all rounds, in nginx's folder and in each daemon's.
   await requireMemory((hosts + 3) * blobBytes * (ROUNDS + 1));
   await using scratch = await tempDir('d7y-bench', MEMORY_DIR);
