@@ -77,7 +77,7 @@ describe('OriginTurns', () => {
     expect(begun).toEqual(['a', 'b']);
     expect(open.get('b')?.isTrial).toBe(true);
     flow((count) => count * 100);
-    expect(begun).toEqual(['a', 'b', 'c']);
+    expect(begun).toEqual(['a', 'b', 'c', 'd']);
   });
 
   it('has nobody wait for long behind a request that does not end', () => {

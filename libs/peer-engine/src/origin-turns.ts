@@ -104,7 +104,7 @@ class Lane {
   }
 
   #turn(): OriginTurn {
-    const isTrial = this.#width.isTrying && this.#running > 0;
+    const isTrial = this.#width.isTrial(this.#running);
     this.#running++;
     let isCounted = true;
     const end = (): void => {

@@ -35,8 +35,9 @@ describe('OriginWidth', () => {
   });
 
   it('goes up as long as that brings more', () => {
-    expect(flow(new OriginWidth(4), (width) => 100 * width)).toEqual([1, 2, 3, 4]);
-    expect(flow(new OriginWidth(8), (width) => 100 * Math.min(width, 3))).toEqual([1, 2, 3, 4, 3]);
+    expect(flow(new OriginWidth(4), (width) => 100 * width)).toEqual([1, 2, 4]);
+    expect(flow(new OriginWidth(6), (width) => 100 * width)).toEqual([1, 2, 4, 6]);
+    expect(flow(new OriginWidth(8), (width) => 100 * Math.min(width, 3))).toEqual([1, 2, 4, 8, 4]);
   });
 
   it('tries nothing where one is all there may be', () => {
@@ -59,14 +60,14 @@ describe('OriginWidth', () => {
 
   it('does not judge a request that nobody has made', () => {
     const width = new OriginWidth(8);
-    expect(flow(width, (count) => 100 * count, { most: 2 })).toEqual([1, 2, 3]);
-    expect(flow(width, (count) => 100 * count, { fromMs: 10_010 })).toEqual([3, 4, 5, 6, 7, 8]);
+    expect(flow(width, (count) => 100 * count, { most: 2 })).toEqual([1, 2, 4]);
+    expect(flow(width, (count) => 100 * count, { fromMs: 10_010 })).toEqual([4, 8]);
   });
 
   it('tries one more again after a while, where it is wanted', () => {
     const width = new OriginWidth(4);
     expect(flow(width, () => 100, { forMs: 30_000 })).toEqual([1, 2, 1]);
-    expect(flow(width, (count) => 100 * count, { fromMs: 30_010, isWanted: true })).toEqual([1, 2, 3, 4]);
+    expect(flow(width, (count) => 100 * count, { fromMs: 30_010, isWanted: true })).toEqual([1, 2, 4]);
     const other = new OriginWidth(4);
     // After 5, 10, 20 and 40 s.
     const widths = flow(other, () => 100, { forMs: 90_000, isWanted: true });
@@ -75,10 +76,12 @@ describe('OriginWidth', () => {
 
   it('says when a request is a trial', () => {
     const width = new OriginWidth(4);
-    expect(width.isTrying).toBe(false);
+    expect(width.isTrial(0)).toBe(false);
     flow(width, (count) => 100 * count, { forMs: 1_000 });
-    expect(width.isTrying).toBe(true);
-    flow(width, (count) => 100 * count);
-    expect(width.isTrying).toBe(false);
+    expect([0, 1].map((running) => width.isTrial(running))).toEqual([false, true]);
+    flow(width, (count) => 100 * count, { forMs: 1_000, fromMs: 1_010 });
+    expect([1, 2, 3].map((running) => width.isTrial(running))).toEqual([false, true, true]);
+    flow(width, (count) => 100 * count, { fromMs: 2_020 });
+    expect([1, 2, 3].map((running) => width.isTrial(running))).toEqual([false, false, false]);
   });
 });

@@ -2,28 +2,30 @@
 const SPAN_MS = 600;
 /** A request that was added is given so long to come up to speed first. */
 const START_MS = 300;
-/** A request more must bring at least this part of what each of the others brings to be worth it. */
+/** Requests that were added must bring at least this part of what as many of the others bring to be worth it. */
 const LEAST_SHARE = 1 / 4;
-/** One more is tried again so long after it brought nothing, in ms; doubled each time up to the minute. */
+/** More are tried again so long after they brought nothing, in ms; doubled each time up to the minute. */
 const RETRY_MS = 5_000;
 const MAX_RETRY_MS = 60_000;
 
 /** How many requests there are when bytes come. */
 export interface WidthInUse {
   readonly running: number;
-  /** Somebody would use one more. */
+  /** Somebody would use more. */
   readonly isWanted: boolean;
 }
 
 /**
  * How many requests to an origin are worth having at once: as few as bring all that comes. More would only share the link, and the first
- * pieces, which others wait for, would all be whole late. Begins with one; goes up as long as the rate does, once the first piece is here.
+ * pieces, which others wait for, would all be whole late. Begins with one; doubles as long as the rate goes up, once the first piece is here.
  */
 export class OriginWidth {
   readonly #max: number;
   #width = 1;
   #isSettled: boolean;
-  /** Bytes per ms with one request fewer. */
+  /** Requests that were added last. */
+  #added = 0;
+  /** Bytes per ms without them. */
   #before = 0;
   #sinceMs: number | undefined;
   #bytes = 0;
@@ -42,9 +44,9 @@ export class OriginWidth {
     return this.#width;
   }
 
-  /** The last request is there to see whether it helps. */
-  get isTrying(): boolean {
-    return !this.#isSettled && this.#width > 1;
+  /** Whether one request beside so many that run is there to see whether more help. */
+  isTrial(running: number): boolean {
+    return !this.#isSettled && this.#added > 0 && running >= this.#width - this.#added;
   }
 
   /** A piece is whole: others have something to work on. */
@@ -52,7 +54,7 @@ export class OriginWidth {
     this.#hasPiece = true;
   }
 
-  /** Bytes came, over whichever request. @returns whether one more is to be tried */
+  /** Bytes came, over whichever request. @returns whether more are to be tried */
   received(bytes: number, nowMs: number, { running, isWanted }: WidthInUse): boolean {
     if (this.#isSettled) {
       if (isWanted && nowMs >= this.#retryAtMs) this.#measureAnew(nowMs);
@@ -69,16 +71,17 @@ export class OriginWidth {
     const isUsed = this.#running >= this.#width;
     this.#sinceMs = nowMs + START_MS;
     this.#bytes = this.#running = 0;
-    // Nobody has come to use the last one yet: that says nothing of what it would bring.
+    // Nobody has come to use all of them yet: that says nothing of what they would bring.
     if (!isUsed) return false;
-    if (rate < this.#before * (1 + LEAST_SHARE / Math.max(this.#width - 1, 1))) {
-      this.#width--;
+    if (rate < this.#before * (1 + (LEAST_SHARE * this.#added) / Math.max(this.#width - this.#added, 1))) {
+      this.#width -= this.#added;
       this.#settle(nowMs);
       return false;
     }
     this.#before = rate;
-    if (this.#width === this.#max) this.#settle(nowMs);
-    else this.#width++;
+    this.#added = Math.min(this.#width, this.#max - this.#width);
+    if (this.#added === 0) this.#settle(nowMs);
+    this.#width += this.#added;
     return !this.#isSettled;
   }
 
@@ -88,10 +91,10 @@ export class OriginWidth {
     this.#retryMs = Math.min(this.#retryMs * 2, MAX_RETRY_MS);
   }
 
-  /** First what there is without one more. */
+  /** First what there is without more. */
   #measureAnew(nowMs: number): void {
     this.#isSettled = false;
-    this.#before = this.#bytes = this.#running = 0;
+    this.#before = this.#bytes = this.#running = this.#added = 0;
     this.#sinceMs = nowMs;
   }
 }
