@@ -144,6 +144,15 @@ network: { enableIPv6: false }
     expect(quiet.warnings).toEqual([]);
   });
 
+  it('warns of keys of preheats that only workers obey', () => {
+    const text =
+      'job: { preheat: { tls: { caCert: /ca.pem }, maxLayers: 5, registryTimeout: 5s, allowPrivateNetworks: true } }';
+    const { warnings } = read(text);
+    for (const key of ['job.preheat.tls', 'job.preheat.maxLayers', 'job.preheat.registryTimeout'])
+      expect(warnings.join('\n')).toContain(key);
+    expect(warnings.join('\n')).not.toMatch(/defaultPlatforms|allowPrivateNetworks/);
+  });
+
   it.each([
     ['servre: {}', 'server'],
     ['server: { grpc: { prot: 1 } }', 'port'],

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { type Stores, storesOf } from '@d7y/preheat-queue';
 import type { ListenAddress, LogLevel } from '@d7y/service-kit';
 import { ConfigError, firstAddress, isLoopbackAddress, readConfig, Secret, secretOrFile } from '@d7y/service-kit';
@@ -8,6 +9,8 @@ import { ALIASES, KNOWN_ELSEWHERE, managerSchema } from './schema.ts';
 const PUBLISHED_KEYS: ReadonlySet<string> = new Set(['ZHJhZ29uZmx5Cg==', 'ZHJhZ29uZmx5', 'dragonfly']);
 const MIN_KEY_LENGTH = 16;
 const SEALING_KEY_BYTES = 32;
+/** Keys of preheats that a manager takes, since published ones have them or one text may serve both, and workers alone obey. */
+const OF_WORKERS = ['tls', 'defaultPlatforms', 'maxLayers', 'enableTaskIDBasedBlobDigest'] as const;
 const ENV_PREFIX = 'DRAGONFLY_MANAGER';
 /** Variables that the program reads besides those that stand for keys. */
 const ROOT_PASSWORD = 'DRAGONFLY_INITIAL_ROOT_PASSWORD';
@@ -132,7 +135,11 @@ function ownWarnings({ server, database, auth, job }: ManagerFile, sealing: Secr
     warnings.push(`auth.openRoutes: anybody may call ${auth.openRoutes.join(', ')} without credentials`);
   if (auth.signup === 'open') warnings.push('auth.signup: anybody may make a user, who may read most of what there is');
   if (auth.allowInsecureDefaults) warnings.push('auth.allowInsecureDefaults: sessions may be signed by others');
-  if (job.preheat.tls.insecureSkipVerify)
-    warnings.push('job.preheat.tls.insecureSkipVerify: registries are believed without proof');
+  const unset = managerSchema.parse({}).job.preheat;
+  for (const key of OF_WORKERS)
+    if (!isDeepStrictEqual(job.preheat[key], unset[key]))
+      warnings.push(`job.preheat.${key}: has no effect here; workers obey preheat.${key} of their own configuration`);
+  if (job.preheat.registryTimeout !== unset.registryTimeout)
+    warnings.push('job.preheat.registryTimeout: has no effect; workers bound each answer of a registry themselves');
   return warnings;
 }

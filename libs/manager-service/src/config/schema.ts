@@ -113,7 +113,9 @@ export const managerSchema = z.object({
   job: section({
     preheat: section({
       ...preheatKeys,
-      registryTimeout: positiveDuration().default(MINUTE).describe('for one answer of a registry'),
+      registryTimeout: positiveDuration()
+        .default(MINUTE)
+        .describe('without effect: workers bound each answer of a registry themselves'),
     }),
     syncPeers: section({
       interval: positiveDuration()
