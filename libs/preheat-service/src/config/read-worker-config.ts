@@ -24,6 +24,12 @@ export function readPreheatWorkerConfig({ console, logLevel, ...file }: WorkerCo
     secrets: { key },
     console: config.console || console === true,
     logLevel: logLevel ?? config.logLevel,
-    warnings: [...warnings, ...(key === undefined ? ['secrets.key: not set, so jobs with credentials fail'] : [])],
+    warnings: [
+      ...warnings,
+      ...(key === undefined ? ['secrets.key: not set, so jobs with credentials fail'] : []),
+      ...(config.preheat.tls.insecureSkipVerify
+        ? ['preheat.tls.insecureSkipVerify: registries are believed without proof']
+        : []),
+    ],
   };
 }
