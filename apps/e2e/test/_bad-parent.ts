@@ -38,11 +38,14 @@ export interface OfferedBlob {
   readonly size: number;
   /** What it serves; zeros unless given. */
   readonly content?: Buffer;
+  /** Its last piece is held back until then. */
+  readonly lastPieceAfter?: Promise<void>;
 }
 
 interface HeldBlob {
   readonly layout: TaskLayout;
   readonly content: Buffer;
+  readonly lastPieceAfter: Promise<void> | undefined;
 }
 
 export interface BadParent extends AsyncDisposable {
@@ -110,9 +113,9 @@ export async function startBadParent(schedulerPort: number, misbehaviour: Misbeh
     get askedForPieces() {
       return asked.forPieces;
     },
-    async offer({ url, digest, size, content }) {
+    async offer({ url, digest, size, content, lastPieceAfter }) {
       const taskId = digest.slice('sha256:'.length);
-      const blob = { layout: createLayout(size), content: content ?? Buffer.alloc(size) };
+      const blob = { layout: createLayout(size), content: content ?? Buffer.alloc(size), lastPieceAfter };
       const { layout } = blob;
       held.set(taskId, blob);
       await link?.vouch(vouchersFor(taskId, blob));
@@ -215,6 +218,7 @@ async function startLyingServer(
             ...{ number, offset: start, length, parentId: '', costMs: 1, createdAtMs: Date.now() },
             digest: misbehaviour === 'otherDigest' ? 'crc32:1' : pieceDigestOf(content),
             read: async (from: number, target: Uint8Array) => {
+              if (number === blob.layout.pieceCount - 1) await blob.lastPieceAfter;
               // The description of a piece leaves with its first bytes.
               if (misbehaviour === 'headerOnly' && from > 0)
                 await delay(600_000, { signal: stopped.signal, unref: true });

@@ -52,6 +52,7 @@ export async function getBlob(
   daemon: DaemonNode,
   registryUrl: string,
   digest: string,
+  onFirstBytes?: () => void,
 ): Promise<{ status: number; digest: string; ms: number }> {
   const startedMs = performance.now();
   const answer = await fetch(`${daemon.proxyUrl}/v2/test/app/blobs/${digest}`, {
@@ -59,6 +60,9 @@ export async function getBlob(
     signal: AbortSignal.timeout(60_000),
   });
   const hash = createHash('sha256');
-  for await (const chunk of answer.body ?? []) hash.update(chunk as Uint8Array);
+  for await (const chunk of answer.body ?? []) {
+    onFirstBytes?.();
+    hash.update(chunk as Uint8Array);
+  }
   return { status: answer.status, digest: `sha256:${hash.digest('hex')}`, ms: performance.now() - startedMs };
 }
