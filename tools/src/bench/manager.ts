@@ -233,7 +233,7 @@ async function fill(address: DatabaseAddress): Promise<void> {
       for (let index = 0; index < SCHEDULERS; index++)
         await schedulers.register(
           {
-            ...{ hostName: `scheduler-${index}.zone-${zone}`, ip: `172.16.${zone}.${index + 1}`, port: 8002 },
+            ...{ hostName: `scheduler-${index}.zone-${zone}`, ip: `127.16.${zone}.${index + 1}`, port: 8002 },
             ...{ idc: `dc-${zone % 20}`, location: `region-${zone % 10}|zone-${zone}`, config: {} },
             ...{ features: ['schedule', 'preheat'], schedulerClusterId: cluster.id, keepAliveIntervalMs: HOUR_MS },
           },

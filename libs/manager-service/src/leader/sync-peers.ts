@@ -6,6 +6,9 @@ import type { Logger } from '@d7y/service-kit';
 import type { ClusterView } from '../search/cluster-view.ts';
 import type { LeaderTask } from './leadership.ts';
 
+/** A connection serves one call; Connect's timer of an idle one holds it in memory even when it has been closed. */
+const IDLE_TIMEOUT_MS = 1_000;
+
 export interface SyncPeersContext {
   readonly view: () => ClusterView;
   readonly peers: PeerBook;
@@ -30,7 +33,7 @@ export function syncPeersTask({ view, peers, connection, settings, clock, logger
           {
             ...{ clusterId, schedulers: active, book: peers, batchSize: settings.batchSize, clock },
             async listHosts({ ip, port }, options) {
-              using open = createGrpcConnection({ host: ip, port }, connection);
+              using open = createGrpcConnection({ host: ip, port }, { ...connection, idleTimeoutMs: IDLE_TIMEOUT_MS });
               const client = createClient(schedulerApi.Scheduler, open.transport);
               return (await client.listHosts({}, { ...options, timeoutMs: settings.timeout })).hosts;
             },

@@ -12,6 +12,8 @@ export interface Leanness {
   readonly oldGrowthPercent?: number;
   /** Keeps less of what is compiled, which costs a service of many small calls a fifth of its speed. */
   readonly optimizeForSize?: boolean;
+  /** False: weak references are cleared by the thread that waits for it; where processors are busy, it would wait longer for helpers. */
+  readonly parallelWeakClearing?: boolean;
 }
 
 /** An operator who sets this has decided. */
@@ -42,7 +44,7 @@ export interface LeanProcess {
  * that is loaded before all others: those would be loaded twice.
  */
 export function becomeLean(
-  { semiSpaceMib = 4, oldGrowthPercent, optimizeForSize = true }: Leanness = {},
+  { semiSpaceMib = 4, oldGrowthPercent, optimizeForSize = true, parallelWeakClearing = true }: Leanness = {},
   current: LeanProcess = process,
 ): void {
   const { execPath, execArgv, argv, env, execve } = current;
@@ -52,6 +54,7 @@ export function becomeLean(
     `${DECISIVE}=${semiSpaceMib}`,
     ...(oldGrowthPercent === undefined ? [] : [`--heap-growing-percent=${oldGrowthPercent}`]),
     ...(optimizeForSize ? ['--optimize-for-size'] : []),
+    ...(parallelWeakClearing ? [] : ['--no-parallel-weak-ref-clearing']),
   ];
   const kept = Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined);
   execve.call(current, execPath, [execPath, ...execArgv, ...flags, ...argv.slice(1)], {
