@@ -37,6 +37,8 @@ export type Report = readonly [what: string, ...details: unknown[]];
 export class FakeScheduler implements SchedulerConnection {
   readonly address = 'scheduler';
   isUp = true;
+  /** Is there, and breaks off every conversation. */
+  isRefusing = false;
   /** It came back a moment ago. */
   isBack = false;
   /** Takes registrations and never answers. */
@@ -65,7 +67,7 @@ export class FakeScheduler implements SchedulerConnection {
       queue.close();
       return Promise.resolve();
     };
-    if (!this.isUp) queue.fail(new Error('connection refused'));
+    if (!this.isUp || this.isRefusing) queue.fail(new Error('connection refused'));
     else if (!this.isSilent) queue.push(this.#instruct(registration));
     return {
       instructions: queue,

@@ -28,12 +28,14 @@ export interface AcquisitionTimeouts {
   readonly leaseRetryMs: number;
   /** For a seed to begin, asked directly. */
   readonly seedMs: number;
-  /** Between attempts to speak with a scheduler again after it was lost in the middle of a download. */
+  /** Between attempts to speak with a scheduler again after it was lost in the middle of a download; doubles while it refuses. */
   readonly reconnectMs: number;
 }
 
 /** How often claims on pieces are looked over, in ms. */
 const AUDIT_MS = 5_000;
+/** Of the time between attempts to speak with a scheduler that refuses. */
+const MAX_DOUBLINGS = 4;
 /** Seeds asked directly before the origin. */
 const MAX_SEEDS = 2;
 
@@ -92,6 +94,8 @@ export class Acquisition {
   #hasGivenUp = false;
   #timer: NodeJS.Timeout | undefined;
   #reconnectTimer: NodeJS.Timeout | undefined;
+  /** Conversations in a row that ended without an instruction. */
+  #refusals = 0;
 
   constructor(init: AcquisitionInit) {
     this.#init = init;
@@ -235,6 +239,7 @@ export class Acquisition {
           'the scheduler is gone; the download goes on without it',
         );
         this.#conversation = undefined;
+        if (event.conversation.isWaiting) this.#refusals++;
         if (event.conversation.isWaiting || !this.#isGettingSomething()) this.#moveOn('the scheduler is gone');
         this.#reconnectLater();
         return;
@@ -288,6 +293,7 @@ export class Acquisition {
 
   #instructed(conversation: Conversation, instruction: Instruction): void {
     conversation.answered();
+    this.#refusals = 0;
     const { journal } = this.#init;
     switch (instruction.kind) {
       case 'parents':
@@ -388,7 +394,8 @@ export class Acquisition {
 
   #reconnectLater(): void {
     clearTimeout(this.#reconnectTimer);
-    this.#reconnectTimer = setTimeout(() => this.#inbox.push({ kind: 'reconnect' }), this.#init.timeouts.reconnectMs);
+    const waitMs = this.#init.timeouts.reconnectMs * 2 ** Math.min(this.#refusals, MAX_DOUBLINGS);
+    this.#reconnectTimer = setTimeout(() => this.#inbox.push({ kind: 'reconnect' }), waitMs * (0.5 + Math.random()));
     this.#reconnectTimer.unref();
   }
 

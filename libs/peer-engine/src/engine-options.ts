@@ -119,7 +119,7 @@ export const DEFAULT_ENGINE_OPTIONS: EngineOptions = {
     lateMs: 5_000,
     leaseRetryMs: 1_000,
     seedMs: 10_000,
-    reconnectMs: 2_000,
+    reconnectMs: 500,
   },
   maxScheduleCount: 5,
   late: DEFAULT_LATE_POLICY,

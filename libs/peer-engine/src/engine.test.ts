@@ -404,6 +404,29 @@ describe('a download whose scheduler', () => {
     expect(served(url)).toBe(bytes.length);
   });
 
+  it('refuses again and again is asked ever more rarely', async () => {
+    const { url, bytes } = blob(33 * MIB);
+    const reached = Promise.withResolvers<void>();
+    const hold = Promise.withResolvers<void>();
+    origin.onChunk = async (_call, position) => {
+      if (position < 8 * MIB) return;
+      reached.resolve();
+      await hold.promise;
+    };
+    const pulled = pull(cluster.add('a'), url);
+    await reached.promise;
+    cluster.scheduler.isRefusing = true;
+    cluster.scheduler.die();
+    cluster.scheduler.isUp = true;
+    await new Promise((resolve) => setTimeout(resolve, 1_000));
+    // Every 10 to 30 ms, there were 33 of them at least.
+    expect(cluster.scheduler.registrations.length).toBeGreaterThan(2);
+    expect(cluster.scheduler.registrations.length).toBeLessThan(20);
+    hold.resolve();
+    expect((await pulled).equals(bytes)).toBe(true);
+    expect(served(url)).toBe(bytes.length);
+  });
+
   it('comes while a download is under way is told of it, and sends nobody to the origin for the same bytes', async () => {
     const { url, bytes } = blob(33 * MIB);
     const reached = Promise.withResolvers<void>();

@@ -33,6 +33,18 @@ export interface StartProgramOptions {
   readonly stopTimeoutMs?: number;
 }
 
+const running = new Set<ChildProcess>();
+
+function killAtExit(child: ChildProcess): void {
+  // In place of the listener before, if there is one: each child would add its own to the process.
+  process.removeListener('exit', killRunning).once('exit', killRunning);
+  running.add(child);
+}
+
+function killRunning(): void {
+  for (const child of running) child.kill('SIGKILL');
+}
+
 /** A program that runs beside the test. Its output is collected by lines; it never outlives this process. */
 export class ChildProgram implements AsyncDisposable {
   readonly name: string;
@@ -52,11 +64,10 @@ export class ChildProgram implements AsyncDisposable {
     this.pid = pid;
     this.name = name;
     this.#stopTimeoutMs = stopTimeoutMs;
-    const killWithUs = () => child.kill('SIGKILL');
-    process.once('exit', killWithUs);
+    killAtExit(child);
     this.exited = new Promise((resolve) => {
       child.once('close', (code, signal) => {
-        process.removeListener('exit', killWithUs);
+        running.delete(child);
         this.#end = { code, signal };
         resolve(this.#end);
         this.#notify();
