@@ -54,6 +54,17 @@ async function pull(engine: Engine, url: string, more: Partial<TaskRequest> = {}
   return await read(stream);
 }
 
+/** Has the origin stop after 8 MiB, which is when `reached` resolves, until `hold` does. */
+function pauseOrigin(): Record<'reached' | 'hold', PromiseWithResolvers<void>> {
+  const [reached, hold] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  origin.onChunk = async (_call, position) => {
+    if (position < 8 * MIB) return;
+    reached.resolve();
+    await hold.promise;
+  };
+  return { reached, hold };
+}
+
 const served = (url: string): number => origin.bytesServed.get(url) ?? 0;
 
 describe('a download without peers', () => {
@@ -382,13 +393,7 @@ describe('a download whose scheduler', () => {
 
   it('dies and comes back is told again, with the pieces that are here', async () => {
     const { url, bytes } = blob(33 * MIB);
-    const reached = Promise.withResolvers<void>();
-    const hold = Promise.withResolvers<void>();
-    origin.onChunk = async (_call, position) => {
-      if (position < 8 * MIB) return;
-      reached.resolve();
-      await hold.promise;
-    };
+    const { reached, hold } = pauseOrigin();
     const pulled = pull(cluster.add('a'), url);
     await reached.promise;
     cluster.scheduler.die();
@@ -406,13 +411,7 @@ describe('a download whose scheduler', () => {
 
   it('refuses again and again is asked ever more rarely', async () => {
     const { url, bytes } = blob(33 * MIB);
-    const reached = Promise.withResolvers<void>();
-    const hold = Promise.withResolvers<void>();
-    origin.onChunk = async (_call, position) => {
-      if (position < 8 * MIB) return;
-      reached.resolve();
-      await hold.promise;
-    };
+    const { reached, hold } = pauseOrigin();
     const pulled = pull(cluster.add('a'), url);
     await reached.promise;
     cluster.scheduler.isRefusing = true;
@@ -429,13 +428,7 @@ describe('a download whose scheduler', () => {
 
   it('comes while a download is under way is told of it, and sends nobody to the origin for the same bytes', async () => {
     const { url, bytes } = blob(33 * MIB);
-    const reached = Promise.withResolvers<void>();
-    const hold = Promise.withResolvers<void>();
-    origin.onChunk = async (_call, position) => {
-      if (position < 8 * MIB) return;
-      reached.resolve();
-      await hold.promise;
-    };
+    const { reached, hold } = pauseOrigin();
     cluster.scheduler.isUp = false;
     cluster.scheduler.answer = () => ({ kind: 'backToSource', reason: undefined });
     const [seed, daemon] = [cluster.add('seed', { isSeed: true }), cluster.add('a')];

@@ -36,9 +36,14 @@ export interface StartProgramOptions {
 const running = new Set<ChildProcess>();
 
 function killAtExit(child: ChildProcess): void {
-  // In place of the listener before, if there is one: each child would add its own to the process.
-  process.removeListener('exit', killRunning).once('exit', killRunning);
+  // One listener for all: Node takes more than ten for a leak.
+  if (running.size === 0) process.once('exit', killRunning);
   running.add(child);
+}
+
+function hasEnded(child: ChildProcess): void {
+  running.delete(child);
+  if (running.size === 0) process.removeListener('exit', killRunning);
 }
 
 function killRunning(): void {
@@ -67,7 +72,7 @@ export class ChildProgram implements AsyncDisposable {
     killAtExit(child);
     this.exited = new Promise((resolve) => {
       child.once('close', (code, signal) => {
-        running.delete(child);
+        hasEnded(child);
         this.#end = { code, signal };
         resolve(this.#end);
         this.#notify();
