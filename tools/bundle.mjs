@@ -1,5 +1,5 @@
 // Bundles one application into a single file that needs nothing but Node: node tools/bundle.mjs apps/<name>
-import { cp } from 'node:fs/promises';
+import { cp, readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { build } from 'esbuild';
 
@@ -11,7 +11,7 @@ const OPTIONS = {
   conditions: ['@d7y/source'],
   external: ['pg-native'],
   minifySyntax: true,
-  // Programs keep their source in memory; comments with any character beyond Latin-1 would double it.
+  // Programs keep their source in memory.
   minifyWhitespace: true,
   lineLimit: 160,
   sourcemap: true,
@@ -43,6 +43,13 @@ for (const [owner, [from, to]] of Object.entries(FOLDERS)) {
   if (isUsed) await cp(from, `${root}/bundle/${to}`, { recursive: true });
 }
 
-function bundle(entry, outfile) {
-  return build({ ...OPTIONS, entryPoints: [entry], outfile });
+async function bundle(entry, outfile) {
+  const built = await build({ ...OPTIONS, entryPoints: [entry], outfile });
+  const [beyond] = /[^\0-\xff]/u.exec(await readFile(outfile, 'utf8')) ?? [];
+  // Strings are escaped; what is left is in regular expressions.
+  if (beyond !== undefined)
+    throw new Error(
+      `${outfile}: "${beyond}" is beyond Latin-1, for which V8 keeps the whole source in twice the memory`,
+    );
+  return built;
 }

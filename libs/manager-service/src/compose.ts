@@ -49,8 +49,11 @@ const DRAIN_MS = 10_000;
 /** A connection without calls is closed after this, as stock managers do. */
 const IDLE_CONNECTION_MS = 600_000;
 
-/** For the tasks of all schedulers together. */
+/** For the tasks of all schedulers together, which nobody waits for. */
 const TASKS_DEADLINE_MS = 60_000;
+/** Schedulers that tell of their tasks at once. */
+const TASKS_PARALLEL = 8;
+const TASKS_PAUSE_MS = 50;
 
 /** What tests and the all-in-one program replace. */
 export interface ManagerOverrides {
@@ -155,7 +158,13 @@ export async function startManager(
           );
         },
         connect: (ip, port) => connections.to(ip, port),
-        ...{ logger, deadlineMs: TASKS_DEADLINE_MS, maxRows: config.taskHistory.maxTasks },
+        ...{
+          logger,
+          deadlineMs: TASKS_DEADLINE_MS,
+          maxParallel: TASKS_PARALLEL,
+          pauseMs: TASKS_PAUSE_MS,
+          maxRows: config.taskHistory.maxTasks,
+        },
       }),
       ...{ history: new TaskHistoryRepository(database.db), intervalMs: config.taskHistory.interval, clock },
     }),

@@ -10,13 +10,17 @@ const DURATION_UNITS_MS: Readonly<Record<string, number>> = {
   d: 86_400_000,
 };
 
+const AMOUNT = String.raw`(\d+(?:\.\d+)?)(${Object.keys(DURATION_UNITS_MS).join('|')})`;
+const AMOUNTS = new RegExp(AMOUNT, 'g');
+const DURATION = new RegExp(`^(?:${AMOUNT})+$`);
+
 /** Milliseconds of a duration in Go's notation (`1h30m`, `500ms`, `1.5s`; days as `7d` too), or undefined when it is none. */
 export function parseDurationMs(text: string): number | undefined {
   const trimmed = text.trim();
   if (trimmed === '0') return 0;
-  if (!/^(?:\d+(?:\.\d+)?(?:ns|us|µs|μs|ms|s|m|h|d))+$/.test(trimmed)) return undefined;
+  if (!DURATION.test(trimmed)) return undefined;
   let totalMs = 0;
-  for (const [, amount, unit] of trimmed.matchAll(/(\d+(?:\.\d+)?)(ns|us|µs|μs|ms|s|m|h|d)/g))
+  for (const [, amount, unit] of trimmed.matchAll(AMOUNTS))
     totalMs += Number(amount) * (DURATION_UNITS_MS[unit ?? ''] ?? NaN);
   if (!Number.isSafeInteger(Math.round(totalMs))) return undefined;
   // 1.1 s is 1100.0000000000002 ms in doubles; whole numbers are exact.

@@ -43,10 +43,10 @@ describe('becomeLean', () => {
   });
 
   it('gives V8 nothing that it does not know', () => {
-    const [call] = fake({}, { oldGrowthPercent: 60, optimizeForSize: true, parallelWeakClearing: false });
-    const flags = call?.args.slice(2, 6) ?? [];
-    expect(flags).toEqual(expect.arrayContaining(['--no-parallel-weak-ref-clearing']));
-    expect(flags).toHaveLength(4);
+    const [call] = fake({}, { oldGrowthPercent: 60, optimizeForSize: true, helperThreads: 1, tenuresEarly: false });
+    const flags = call?.args.slice(2, 7) ?? [];
+    expect(flags).toEqual(expect.arrayContaining(['--v8-pool-size=1', '--no-allocation-site-pretenuring']));
+    expect(flags).toHaveLength(5);
     expect(spawnSync(process.execPath, [...flags, '--eval', '0'], { env: { NODE_OPTIONS: '' } }).status).toBe(0);
   });
 

@@ -2,8 +2,8 @@ import { describe, expect, it } from '@jest/globals';
 import { createRouterTransport } from '@connectrpc/connect';
 import type { Transport } from '@connectrpc/connect';
 import { swarmListing } from '@d7y/api';
-import { createLogger } from '@d7y/service-kit';
-import { SwarmListing } from './swarm-listing.ts';
+import { createLogger, delay } from '@d7y/service-kit';
+import { SwarmListing, type SwarmListingOptions } from './swarm-listing.ts';
 
 const { SwarmListingService } = swarmListing;
 const logger = createLogger({ name: 'test', level: 'silent' });
@@ -30,7 +30,7 @@ const stock = (): Transport => createRouterTransport(() => undefined);
 
 function listing(
   transports: readonly Transport[],
-  options: { deadlineMs?: number; maxRows?: number; maxRowsTogether?: number } = {},
+  options: Partial<Omit<SwarmListingOptions, 'schedulers' | 'connect' | 'logger'>> = {},
 ) {
   return new SwarmListing({
     schedulers: async (clusterId) =>
@@ -55,6 +55,23 @@ describe('SwarmListing', () => {
       ids: ['1:a0', '1:a1', '1:a2', '2:b0'],
       incomplete: [],
     });
+  });
+
+  it('asks no more at once than it may, and rests between them', async () => {
+    const askedMs: number[] = [];
+    const slow = Array.from({ length: 4 }, () =>
+      createRouterTransport(({ rpc }) => {
+        rpc(SwarmListingService.method.listTasks, async () => {
+          askedMs.push(performance.now());
+          await delay(10);
+          return {};
+        });
+      }),
+    );
+    await told(listing(slow, { maxParallel: 2, pauseMs: 100 }));
+    const [first = 0, second = 0, third = 0, fourth = 0] = askedMs;
+    expect(third - first).toBeGreaterThanOrEqual(99);
+    expect(fourth - second).toBeGreaterThanOrEqual(99);
   });
 
   it('asks one cluster when one is named, with the filter', async () => {

@@ -1,9 +1,8 @@
 import { createClient } from '@connectrpc/connect';
-import type { Client } from '@connectrpc/connect';
-import type { Transport } from '@connectrpc/connect';
+import type { CallOptions, Client, Transport } from '@connectrpc/connect';
 import { swarmListing } from '@d7y/api';
 import type { Logger } from '@d7y/service-kit';
-import { linkedSignal } from '@d7y/service-kit';
+import { delay, linkedSignal } from '@d7y/service-kit';
 
 type Listing = Client<typeof swarmListing.SwarmListingService>;
 type ListedTask = swarmListing.ListedTask;
@@ -37,6 +36,10 @@ export interface SwarmListingOptions {
   readonly schedulers: (schedulerClusterId: number | undefined) => Promise<readonly AskedScheduler[]>;
   readonly connect: (ip: string, port: number) => Transport;
   readonly logger: Logger;
+  /** Schedulers asked at once. Default: 64. */
+  readonly maxParallel?: number;
+  /** Between an answer and the next question in its place: a thousand connections that are opened in a row hold up everybody else. Default: 0. */
+  readonly pauseMs?: number;
   /** For all answers together; an answer to a person is better incomplete than late. */
   readonly deadlineMs?: number;
   /** Rows that are read of one scheduler. */
@@ -48,8 +51,9 @@ export interface SwarmListingOptions {
 const DEFAULT_DEADLINE_MS = 3_000;
 const DEFAULT_MAX_ROWS = 10_000;
 const PAGE_SIZE = 500;
-/** Schedulers asked at once. */
-const MAX_PARALLEL = 64;
+/** A scheduler that is silent holds up those that wait for their turn. */
+const PAGE_DEADLINE_MS = 5_000;
+const DEFAULT_MAX_PARALLEL = 64;
 
 interface Page<T> {
   readonly items: readonly T[];
@@ -116,19 +120,16 @@ export class SwarmListing {
   async #askAll<T>(
     clusterId: number | undefined,
     signal: AbortSignal,
-    ask: (
-      client: Listing,
-      page: { pageSize: number; pageToken: string },
-      options: { signal: AbortSignal },
-    ) => Promise<Page<T>>,
+    ask: (client: Listing, page: { pageSize: number; pageToken: string }, options: CallOptions) => Promise<Page<T>>,
   ): Promise<Telling<T>> {
     const { schedulers, connect, logger, deadlineMs = DEFAULT_DEADLINE_MS, maxRows = DEFAULT_MAX_ROWS } = this.#options;
-    const { maxRowsTogether = Infinity } = this.#options;
+    const { maxRowsTogether = Infinity, maxParallel = DEFAULT_MAX_PARALLEL, pauseMs = 0 } = this.#options;
     const asked = await schedulers(clusterId);
     const items: Told<T>[] = [];
     const incomplete: string[] = [];
     const incompleteClusters = new Set<number>();
     using deadline = linkedSignal(signal, AbortSignal.timeout(deadlineMs));
+    const options = { signal: deadline.signal, timeoutMs: PAGE_DEADLINE_MS };
     const askOne = async ({ ip, port, schedulerClusterId }: AskedScheduler): Promise<void> => {
       const client = createClient(swarmListing.SwarmListingService, connect(ip, port));
       let [rows, pageToken] = [0, ''];
@@ -139,7 +140,7 @@ export class SwarmListing {
       if (items.length >= maxRowsTogether) return isIncomplete();
       try {
         do {
-          const page = await ask(client, { pageSize: PAGE_SIZE, pageToken }, { signal: deadline.signal });
+          const page = await ask(client, { pageSize: PAGE_SIZE, pageToken }, options);
           for (const told of page.items) items.push({ schedulerClusterId, told });
           rows += page.items.length;
           pageToken = page.nextPageToken;
@@ -153,9 +154,12 @@ export class SwarmListing {
     };
     const waiting = [...asked];
     const askNext = async (): Promise<void> => {
-      for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) await askOne(next);
+      for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+        await askOne(next);
+        if (pauseMs > 0 && waiting.length > 0) await delay(pauseMs, { signal });
+      }
     };
-    await Promise.all(Array.from({ length: Math.min(MAX_PARALLEL, asked.length) }, askNext));
+    await Promise.all(Array.from({ length: Math.min(maxParallel, asked.length) }, askNext));
     return { items, incomplete: incomplete.sort(), incompleteClusters };
   }
 }
