@@ -32,7 +32,7 @@ import { createManagerMetrics } from './observe/manager-metrics.ts';
 import type { Readiness } from './observe/readiness.ts';
 import { watchState } from './observe/watch-state.ts';
 import { SchedulerConnections } from './rest/swarm/scheduler-connections.ts';
-import { SwarmListing } from './rest/swarm/swarm-listing.ts';
+import { SwarmListing } from '@d7y/peer-protocol';
 import { CallLimit } from './rpc/call-limit.ts';
 import { registerManager } from './rpc/index.ts';
 import { KeepAlives } from './rpc/keep-alive.ts';

@@ -71,6 +71,8 @@ export type {
 export { createSchedulerClient } from './scheduler-client.ts';
 export type { SchedulerClientOptions } from './scheduler-client.ts';
 export type { SchedulerClient } from './scheduler.ts';
+export { joinTasks, SwarmListing } from './swarm-listing.ts';
+export type { AskedScheduler, SwarmListingOptions, Telling, Told } from './swarm-listing.ts';
 export { createTurnClient, PIECE_TURNS } from './turn-client.ts';
 export type { TurnClient, TurnClientOptions, TurnListener, TurnSeat } from './turn-client.ts';
 export { parseVouchers, toVoucherMessage } from './voucher-message.ts';

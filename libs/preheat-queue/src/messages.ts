@@ -2,7 +2,15 @@ import { DfError } from '@d7y/piece';
 import { z } from 'zod';
 
 /** What jobs there are. */
-export const JOB_TYPES = ['preheat', 'sync_peers', 'get_task', 'get_image_distribution', 'delete_task', 'gc'] as const;
+export const JOB_TYPES = [
+  'preheat',
+  'sync_peers',
+  'get_task',
+  'list_tasks',
+  'get_image_distribution',
+  'delete_task',
+  'gc',
+] as const;
 export type JobType = (typeof JOB_TYPES)[number];
 
 const id = z.int().min(1);

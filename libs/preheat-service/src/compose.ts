@@ -28,6 +28,7 @@ import {
 import { Counter, Gauge } from 'prom-client';
 import { type ClusterHost, ClusterHosts } from './cluster/cluster-hosts.ts';
 import { Connections } from './cluster/connections.ts';
+import { createSwarmLists } from './cluster/swarm-lists.ts';
 import type { WorkerConfig } from './config/schema.ts';
 import type { JobContext } from './jobs/context.ts';
 import { advanceOther } from './jobs/other-jobs.ts';
@@ -111,6 +112,7 @@ export async function startPreheatWorker(
     ...{ peers: new PeerRepository(database.db), audits: new AuditRepository(database.db) },
     jobs: new JobRepository(database.db),
     hosts: new ClusterHosts({ work, connect: (address) => schedulers.to(address) }),
+    listing: createSwarmLists({ work, connect: (address) => schedulers.to(address), logger }),
     unsealer: config.secrets.key === undefined ? NO_KEY : new Sealer(config.secrets.key),
     trust: { certificates: certificatesOf(preheat.tls.caCert), insecureSkipVerify: preheat.tls.insecureSkipVerify },
     byDigest: preheat.enableTaskIDBasedBlobDigest,

@@ -112,6 +112,14 @@ export const taskArgs = args({
     });
 });
 
+/** Which tasks schedulers know: all, or those with this state, of this URL, or whose ids begin so. */
+export const listTasksArgs = args({
+  task_id: line(256).optional(),
+  state: line(64).optional(),
+  url: url.optional(),
+  timeout: timeout.optional(),
+});
+
 /** Which hosts hold the layers of an image. */
 export const imageDistributionArgs = args({
   url,

@@ -68,7 +68,7 @@ describe('a job', () => {
   });
 
   it('is of a known type', () => {
-    expect(createJob.safeParse({ type: 'list_tasks', args: {} }).success).toBe(false);
+    expect(createJob.safeParse({ type: 'get_tasks', args: {} }).success).toBe(false);
     expect(createJob.parse({ type: 'sync_peers' })).toEqual({ type: 'sync_peers' });
   });
 

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { bio, id, paging, stored, textId } from './fields.ts';
-import { gcArgs, imageDistributionArgs, noArgs, preheatArgs, taskArgs } from './job-args.ts';
+import { gcArgs, imageDistributionArgs, listTasksArgs, noArgs, preheatArgs, taskArgs } from './job-args.ts';
 import { bareSchedulerCluster } from './scheduler-clusters.ts';
 import { bareSeedPeerCluster } from './seed-peer-clusters.ts';
 import { user } from './users.ts';
@@ -17,6 +17,7 @@ const jobFields = {
 export const createJob = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('preheat'), ...jobFields, args: preheatArgs }),
   z.strictObject({ type: z.literal('get_task'), ...jobFields, args: taskArgs }),
+  z.strictObject({ type: z.literal('list_tasks'), ...jobFields, args: listTasksArgs.nullish() }),
   z.strictObject({ type: z.literal('delete_task'), ...jobFields, args: taskArgs }),
   z.strictObject({ type: z.literal('get_image_distribution'), ...jobFields, args: imageDistributionArgs }),
   z.strictObject({ type: z.literal('sync_peers'), ...jobFields, args: noArgs.nullish() }),

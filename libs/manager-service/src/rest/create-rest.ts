@@ -38,8 +38,7 @@ import type { CallOutcome } from './server/register-routes.ts';
 import { registerRoutes } from './server/register-routes.ts';
 import type { Services } from './services.ts';
 import { SchedulerConnections } from './swarm/scheduler-connections.ts';
-import type { SwarmListingOptions } from './swarm/swarm-listing.ts';
-import { SwarmListing } from './swarm/swarm-listing.ts';
+import { SwarmListing, type SwarmListingOptions } from '@d7y/peer-protocol';
 
 export interface RestOptions {
   readonly database: Database;

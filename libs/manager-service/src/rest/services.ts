@@ -7,7 +7,7 @@ import type { CookieSettings } from './auth/session-cookies.ts';
 import type { Sessions } from './auth/sessions.ts';
 import type { EventStreams } from './events/event-streams.ts';
 import type { Jobs } from './jobs-port.ts';
-import type { SwarmListing } from './swarm/swarm-listing.ts';
+import type { SwarmListing } from '@d7y/peer-protocol';
 
 /** What handlers work with. */
 export interface Services {

@@ -56,9 +56,7 @@ export class ClusterHosts {
   }
 
   async #ask(clusterId: number): Promise<readonly ClusterHost[]> {
-    const { work } = this.#options;
-    const schedulers = await work.schedulers(clusterId, new Date());
-    if (schedulers.length === 0) throw new ClusterUnreachableError(`cluster ${clusterId} has no scheduler`);
+    const schedulers = await schedulersOf(this.#options.work, clusterId);
     const failures: unknown[] = [];
     // Daemons choose among the schedulers of their cluster, so each knows some.
     const found = new Map<string, ClusterHost>();
@@ -78,6 +76,16 @@ export class ClusterHosts {
       throw new ClusterUnreachableError(`no scheduler of cluster ${clusterId} answers`, { cause: failures[0] });
     return [...found.values()].sort((a, b) => (a.id < b.id ? -1 : 1));
   }
+}
+
+/** The schedulers of a cluster that are active. @throws {ClusterUnreachableError} there is none */
+export async function schedulersOf(
+  work: Pick<JobWork, 'schedulers'>,
+  clusterId: number,
+): Promise<readonly SchedulerAddress[]> {
+  const schedulers = await work.schedulers(clusterId, new Date());
+  if (schedulers.length === 0) throw new ClusterUnreachableError(`cluster ${clusterId} has no scheduler`);
+  return schedulers;
 }
 
 /** What image platforms the hosts run, as `linux/arm64`; empty where none says. */

@@ -1,5 +1,5 @@
 import { Code, ConnectError, createRouterTransport, type Transport } from '@connectrpc/connect';
-import { type common, dfdaemon, scheduler } from '@d7y/api';
+import { type common, dfdaemon, scheduler, swarmListing } from '@d7y/api';
 import {
   AuditRepository,
   type JobEnd,
@@ -15,6 +15,7 @@ import type { Advance, JobMessage, JobType, LayerMessage, Run } from '@d7y/prehe
 import { createLogger, noTelemetry, UpstreamGuard } from '@d7y/service-kit';
 import type { TestDatabases } from '@d7y/testkit';
 import { ClusterHosts } from '../cluster/cluster-hosts.ts';
+import { createSwarmLists } from '../cluster/swarm-lists.ts';
 import type { JobContext } from './context.ts';
 import { advanceOther } from './other-jobs.ts';
 import { advancePreheat } from './preheat-job.ts';
@@ -23,6 +24,12 @@ import { toTaskIdentity } from './preheat-request.ts';
 
 /** The task that a file is for daemons. */
 export const taskOf = (url: string): string => taskIdFor(url, toTaskIdentity({}), true);
+
+/** What the scheduler says that its daemons share. */
+const KNOWN_TASKS = [
+  { id: 'a1', url: 'http://origin/a?X-Amz-Signature=secret', state: 'Succeeded', peers: 2n, updatedAtMs: 1_000n },
+  { id: 'b1', url: 'http://origin/b', state: 'Running', peers: 1n, contentLength: 7n, updatedAtMs: 2_000n },
+];
 
 /** A daemon in memory: downloads whatever it is asked for, and holds it then. */
 export class MemoryDaemon {
@@ -85,7 +92,7 @@ export interface JobRig extends AsyncDisposable {
   /** Every step of a job and its layers, until it is done; layers that fail for now are tried again at once. */
   finish(message: JobMessage): Promise<Extract<Advance, { kind: 'done' }>['report']>;
   /** What the worker wrote down of it. */
-  resultOf(message: JobMessage): Promise<{ success_tasks: object[]; failure_tasks: object[]; peers: object[] }>;
+  resultOf(message: JobMessage): Promise<Record<'success_tasks' | 'failure_tasks' | 'peers' | 'tasks', object[]>>;
   end(message: JobMessage): Promise<void>;
 }
 
@@ -120,7 +127,13 @@ export async function startJobRig(
         hosts: daemons.map(({ name }) => ({ id: name, hostname: name, ip: '127.0.0.1', port: 1, type: 0 })),
       }),
     });
+    service(swarmListing.SwarmListingService, {
+      listTasks: ({ state, taskIdPrefix }) => ({
+        tasks: KNOWN_TASKS.filter((task) => (state === '' || task.state === state) && task.id.startsWith(taskIdPrefix)),
+      }),
+    });
   });
+  const logger = createLogger({ name: 'test', level: 'silent' });
   const [work, intake] = [new JobWork(database), new JobIntake(database)];
   const notAsked = () => Promise.reject(new TypeError('the origin is not asked'));
   const reader = new ImageReader({
@@ -132,6 +145,7 @@ export async function startJobRig(
   });
   const context: JobContext = {
     ...{ work, reader, hosts: new ClusterHosts({ work, connect: () => swarm }) },
+    listing: createSwarmLists({ work, connect: () => swarm, logger }),
     ...{ peers: new PeerRepository(db), audits: new AuditRepository(db), jobs: new JobRepository(db) },
     connect: ({ id }) => {
       const daemon = daemons.find(({ name }) => name === id);
@@ -142,7 +156,7 @@ export async function startJobRig(
     trust: { certificates: [], insecureSkipVerify: false },
     ...{ byDigest: true, defaultPlatforms: [], maxLayers: 100, remoteIp: '127.0.0.1' },
     retentionMs: { job: MINUTE_MS, audit: MINUTE_MS },
-    ...{ telemetry: noTelemetry(), logger: createLogger({ name: 'test', level: 'silent' }) },
+    ...{ telemetry: noTelemetry(), logger },
     onTarget: () => undefined,
   };
   const steps = { preheat: advancePreheat(context), other: advanceOther(context), layer: doLayer(context) };

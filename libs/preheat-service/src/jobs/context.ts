@@ -1,4 +1,5 @@
 import type { AuditRepository, JobRepository, JobWork, WantedJob } from '@d7y/manager-db';
+import type { SwarmListing } from '@d7y/peer-protocol';
 import type { Connect, ImageReader, PeerBook } from '@d7y/preheat';
 import { joinSecrets, secretContextOf } from '@d7y/preheat-queue';
 import type { Logger, Secret, Telemetry } from '@d7y/service-kit';
@@ -17,6 +18,7 @@ export interface JobContext {
   readonly audits: Pick<AuditRepository, 'removeBefore'>;
   readonly jobs: Pick<JobRepository, 'removeEndedBefore'>;
   readonly hosts: ClusterHosts;
+  readonly listing: Pick<SwarmListing, 'tasks'>;
   readonly reader: ImageReader;
   /** To the upload service of a daemon. */
   readonly connect: Connect<ClusterHost>;

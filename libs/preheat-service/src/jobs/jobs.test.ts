@@ -139,6 +139,30 @@ describe('a question for a task', () => {
   });
 });
 
+describe('a question for tasks', () => {
+  it('is answered with those that the schedulers know, the latest first, and no secret of a URL', async () => {
+    await using rig = await startJobRig(databases, ['a']);
+    const job = await rig.accept('list_tasks', {});
+    expect(await rig.finish(job)).toEqual({ outcome: 'SUCCESS' });
+    const { tasks, ...rest } = await rig.resultOf(job);
+    expect(rest).toMatchObject({ is_complete: true });
+    expect(tasks).toMatchObject([
+      { id: 'b1', state: 'Running', peer_count: 1, content_length: 7, piece_length: null },
+      { id: 'a1', peer_count: 2, updated_at: '1970-01-01T00:00:01.000Z' },
+    ]);
+    expect(JSON.stringify(tasks)).not.toContain('secret');
+  });
+
+  it('is answered with those it is about', async () => {
+    await using rig = await startJobRig(databases, ['a']);
+    for (const args of [{ state: 'Running' }, { task_id: 'b' }, { url: 'http://origin/b' }]) {
+      const job = await rig.accept('list_tasks', args);
+      await rig.finish(job);
+      expect((await rig.resultOf(job)).tasks).toMatchObject([{ id: 'b1' }]);
+    }
+  });
+});
+
 describe('peers that are brought up to date', () => {
   it('are those that the schedulers of a cluster name now', async () => {
     await using rig = await startJobRig(databases, ['a', 'b']);

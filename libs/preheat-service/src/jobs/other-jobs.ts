@@ -2,6 +2,7 @@ import { Code, ConnectError, createClient, type Transport } from '@connectrpc/co
 import { dfdaemon } from '@d7y/api';
 import { inBatches, KEPT_PREHEATS, type WantedJob } from '@d7y/manager-db';
 import { DfError, taskIdOf } from '@d7y/piece';
+import { joinTasks } from '@d7y/peer-protocol';
 import { askWhoHolds, each, PreheatRequestError, syncPeers, taskIdFor, taskIdsOf } from '@d7y/preheat';
 import {
   type Advance,
@@ -11,7 +12,7 @@ import {
   type Run,
   toJobResult,
 } from '@d7y/preheat-queue';
-import { safeText } from '@d7y/service-kit';
+import { safeText, safeUrl } from '@d7y/service-kit';
 import { z } from 'zod';
 import { type ClusterHost, ClusterUnreachableError, platformsOf } from '../cluster/cluster-hosts.ts';
 import { argsOf, type JobContext, mostTries, reasonOf, untilDeadline } from './context.ts';
@@ -25,6 +26,7 @@ const STAT_TIMEOUT_MS = 10_000;
 const PEERS_AT_ONCE = 500;
 /** Hosts told of one by one in a result. */
 const MAX_RESULT_HOSTS = 10_000;
+const MAX_RESULT_TASKS = 1_000;
 
 const text = z.string().optional();
 const number = z.number().optional();
@@ -32,6 +34,7 @@ const taskArgs = z.looseObject({
   ...{ task_id: text, url: text, content_for_calculating_task_id: text, tag: text, application: text },
   ...{ piece_length: number, filtered_query_params: text, concurrent_peer_count: number },
 });
+const listArgs = z.looseObject({ task_id: text, state: text, url: text }).nullish();
 const imageArgs = z.looseObject({
   ...{
     url: z.string(),
@@ -111,6 +114,8 @@ async function workOf(
   switch (type) {
     case 'get_task':
       return getTask(context, args);
+    case 'list_tasks':
+      return listTasks(context, args);
     case 'delete_task':
       return deleteTask(context, args);
     case 'get_image_distribution':
@@ -183,6 +188,28 @@ function getTask(context: JobContext, args: Readonly<Record<string, unknown>>): 
     };
   };
 }
+
+/** The latest ones; `is_complete` says whether all are there. */
+function listTasks({ listing }: JobContext, args: Readonly<Record<string, unknown>>): InCluster {
+  const { task_id: idPrefix, state, url } = listArgs.parse(args) ?? {};
+  return async (clusterId, signal) => {
+    const { items, incomplete } = await listing.tasks({ clusterId, idPrefix, state }, signal);
+    const tasks = joinTasks(items).filter(({ told }) => url === undefined || told.url === url);
+    return {
+      is_complete: incomplete.length === 0 && tasks.length <= MAX_RESULT_TASKS,
+      tasks: tasks.slice(0, MAX_RESULT_TASKS).map(({ told }) => ({
+        ...{ id: told.id, url: safeUrl(told.url), state: told.state, tag: told.tag, application: told.application },
+        ...{ content_length: numberOf(told.contentLength), piece_length: numberOf(told.pieceLength) },
+        ...{ piece_count: numberOf(told.pieceCount), peer_count: Number(told.peers) },
+        seed_peer_count: Number(told.seedPeers),
+        created_at: new Date(Number(told.createdAtMs)).toISOString(),
+        updated_at: new Date(Number(told.updatedAtMs)).toISOString(),
+      })),
+    };
+  };
+}
+
+const numberOf = (value: bigint | undefined): number | null => (value === undefined ? null : Number(value));
 
 function deleteTask(context: JobContext, args: Readonly<Record<string, unknown>>): InCluster {
   const taskIds = idsOf(args, context.byDigest);

@@ -2,7 +2,7 @@ import type { swarmListing } from '@d7y/api';
 import type { AnswerOf } from '@d7y/manager-api';
 import type { TaskHistoryRow } from '@d7y/manager-db';
 import { safeUrl } from '@d7y/service-kit';
-import type { Told } from '../swarm/swarm-listing.ts';
+import { joinTasks, type Told } from '@d7y/peer-protocol';
 
 type Task = AnswerOf<'tasks.list'>[number];
 type TaskPeer = AnswerOf<'taskPeers.list'>[number];
@@ -13,19 +13,9 @@ const STANDARD = 'standard';
 const numberOf = (value: bigint | undefined): number | null => (value === undefined ? null : Number(value));
 const instantOf = (ms: bigint): string => new Date(Number(ms)).toISOString();
 
-/** Tasks as the schedulers of all clusters told them, the latest first: a task that several schedulers of a cluster know is one. */
-export function mergeTasks(told: readonly Told<swarmListing.ListedTask>[]): Task[] {
-  const tasks = new Map<string, Task>();
-  for (const { schedulerClusterId, told: task } of told) {
-    const key = `${schedulerClusterId} ${task.id}`;
-    const shown = toTask(schedulerClusterId, task);
-    const other = tasks.get(key);
-    tasks.set(key, other === undefined ? shown : joined(other, shown));
-  }
-  return [...tasks.values()].sort(
-    (left, right) => right.updatedAt.localeCompare(left.updatedAt) || left.id.localeCompare(right.id),
-  );
-}
+/** Tasks as the schedulers of all clusters told them, the latest first. */
+export const mergeTasks = (told: readonly Told<swarmListing.ListedTask>[]): Task[] =>
+  joinTasks(told).map(({ schedulerClusterId, told: task }) => toTask(schedulerClusterId, task));
 
 const toTask = (schedulerClusterId: number, task: swarmListing.ListedTask): Task => ({
   id: task.id,
@@ -44,20 +34,6 @@ const toTask = (schedulerClusterId: number, task: swarmListing.ListedTask): Task
   createdAt: instantOf(task.createdAtMs),
   updatedAt: instantOf(task.updatedAtMs),
 });
-
-/** What two schedulers tell of one task: the later word counts, peers are those of both. */
-function joined(one: Task, other: Task): Task {
-  const [earlier, later] = one.updatedAt <= other.updatedAt ? [one, other] : [other, one];
-  return {
-    ...later,
-    contentLength: later.contentLength ?? earlier.contentLength,
-    pieceLength: later.pieceLength ?? earlier.pieceLength,
-    pieceCount: later.pieceCount ?? earlier.pieceCount,
-    peerCount: one.peerCount + other.peerCount,
-    seedPeerCount: one.seedPeerCount + other.seedPeerCount,
-    createdAt: one.createdAt < other.createdAt ? one.createdAt : other.createdAt,
-  };
-}
 
 /** Longest id, and longest text of a label, that are kept. */
 const MAX_ID = 256;

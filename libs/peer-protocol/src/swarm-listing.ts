@@ -1,5 +1,5 @@
 import { createClient } from '@connectrpc/connect';
-import type { CallOptions, Client, Transport } from '@connectrpc/connect';
+import type { Client, Transport } from '@connectrpc/connect';
 import { swarmListing } from '@d7y/api';
 import type { Logger } from '@d7y/service-kit';
 import { delay, linkedSignal } from '@d7y/service-kit';
@@ -120,7 +120,11 @@ export class SwarmListing {
   async #askAll<T>(
     clusterId: number | undefined,
     signal: AbortSignal,
-    ask: (client: Listing, page: { pageSize: number; pageToken: string }, options: CallOptions) => Promise<Page<T>>,
+    ask: (
+      client: Listing,
+      page: { pageSize: number; pageToken: string },
+      options: { signal: AbortSignal },
+    ) => Promise<Page<T>>,
   ): Promise<Telling<T>> {
     const { schedulers, connect, logger, deadlineMs = DEFAULT_DEADLINE_MS, maxRows = DEFAULT_MAX_ROWS } = this.#options;
     const { maxRowsTogether = Infinity, maxParallel = DEFAULT_MAX_PARALLEL, pauseMs = 0 } = this.#options;
@@ -129,7 +133,6 @@ export class SwarmListing {
     const incomplete: string[] = [];
     const incompleteClusters = new Set<number>();
     using deadline = linkedSignal(signal, AbortSignal.timeout(deadlineMs));
-    const options = { signal: deadline.signal, timeoutMs: PAGE_DEADLINE_MS };
     const askOne = async ({ ip, port, schedulerClusterId }: AskedScheduler): Promise<void> => {
       const client = createClient(swarmListing.SwarmListingService, connect(ip, port));
       let [rows, pageToken] = [0, ''];
@@ -140,7 +143,8 @@ export class SwarmListing {
       if (items.length >= maxRowsTogether) return isIncomplete();
       try {
         do {
-          const page = await ask(client, { pageSize: PAGE_SIZE, pageToken }, options);
+          using inTime = linkedSignal(deadline.signal, AbortSignal.timeout(PAGE_DEADLINE_MS));
+          const page = await ask(client, { pageSize: PAGE_SIZE, pageToken }, { signal: inTime.signal });
           for (const told of page.items) items.push({ schedulerClusterId, told });
           rows += page.items.length;
           pageToken = page.nextPageToken;
@@ -165,3 +169,32 @@ export class SwarmListing {
 }
 
 const addressOf = (ip: string, port: number): string => (ip.includes(':') ? `[${ip}]:${port}` : `${ip}:${port}`);
+
+/** Tasks as the schedulers of all clusters told them, the latest first: a task that several schedulers of a cluster know is one. */
+export function joinTasks(told: readonly Told<ListedTask>[]): readonly Told<ListedTask>[] {
+  const tasks = new Map<string, Told<ListedTask>>();
+  for (const { schedulerClusterId, told: task } of told) {
+    const key = `${schedulerClusterId} ${task.id}`;
+    const other = tasks.get(key);
+    tasks.set(key, { schedulerClusterId, told: other === undefined ? task : joined(other.told, task) });
+  }
+  return [...tasks.values()].sort(
+    ({ told: left }, { told: right }) =>
+      Number(right.updatedAtMs - left.updatedAtMs) || left.id.localeCompare(right.id),
+  );
+}
+
+/** What two schedulers tell of one task: the later word counts, peers are those of both. */
+function joined(one: ListedTask, other: ListedTask): ListedTask {
+  const [earlier, later] = one.updatedAtMs <= other.updatedAtMs ? [one, other] : [other, one];
+  const { contentLength, pieceLength, pieceCount } = earlier;
+  const known = Object.fromEntries(
+    Object.entries({ contentLength, pieceLength, pieceCount }).filter(([, value]) => value !== undefined),
+  );
+  return {
+    ...{ ...known, ...later },
+    peers: one.peers + other.peers,
+    seedPeers: one.seedPeers + other.seedPeers,
+    createdAtMs: one.createdAtMs < other.createdAtMs ? one.createdAtMs : other.createdAtMs,
+  };
+}
