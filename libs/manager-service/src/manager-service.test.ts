@@ -30,6 +30,11 @@ const METRICS = [
   ...['db_pool_connections', 'db_pool_idle', 'db_pool_waiting'],
 ]
   .map((name) => `dragonfly_manager_${name}`)
+  .concat(
+    ['requests_total', 'request_duration_seconds', 'request_size_bytes', 'response_size_bytes'].map(
+      (name) => `manager_${name}`,
+    ),
+  )
   .concat(['bullmq_job_count', 'dragonfly_queue_oldest_wait_seconds'])
   .concat(['started', 'handled', 'msg_received', 'msg_sent'].map((name) => `grpc_server_${name}_total`))
   .concat(['process_cpu_seconds_total', 'process_resident_memory_bytes', 'nodejs_eventloop_lag_seconds']);

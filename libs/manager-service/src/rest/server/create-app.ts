@@ -81,7 +81,9 @@ export async function createApp(options: AppOptions): Promise<App> {
     const route = request.routeOptions.url ?? '';
     const { method } = request;
     const [status, tookMs] = [reply.statusCode, reply.elapsedTime];
-    observer.ended(request.raw, { method, route, status, tookMs });
+    const requestBytes = Number(request.headers['content-length']) || 0;
+    const answerBytes = Number(reply.getHeader('content-length')) || 0;
+    observer.ended(request.raw, { method, route, status, tookMs, requestBytes, answerBytes });
     if (logger.isLevelEnabled('debug'))
       logger.debug({ requestId: request.id, method, route, status, tookMs }, 'request');
   });
