@@ -7,6 +7,7 @@ export type { ProxyRule, RegistryPolicy, RegistryProxyConfig } from './config.ts
 export { ProxyRequestError, UpstreamUnreachableError } from './errors.ts';
 export type { ErrorType } from './errors.ts';
 export { splitCredentials } from './http-headers.ts';
+export { explainRoute } from './explain-route.ts';
 export type { RouteExplanation } from './explain-route.ts';
 export { listenProxy } from './listen.ts';
 export type { ListeningProxy, ListenProxyOptions } from './listen.ts';
