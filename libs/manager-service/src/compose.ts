@@ -7,6 +7,7 @@ import {
   TaskHistoryRepository,
 } from '@d7y/manager-db';
 import { createRulesInterceptor, guardOf } from '@d7y/message-rules';
+import { SwarmListing } from '@d7y/peer-protocol';
 import type { HttpHandler, Logger, Secret, Telemetry, TlsIdentityFiles } from '@d7y/service-kit';
 import {
   createClientInterceptors,
@@ -32,7 +33,6 @@ import { createManagerMetrics } from './observe/manager-metrics.ts';
 import type { Readiness } from './observe/readiness.ts';
 import { watchState } from './observe/watch-state.ts';
 import { SchedulerConnections } from './rest/swarm/scheduler-connections.ts';
-import { SwarmListing } from '@d7y/peer-protocol';
 import { CallLimit } from './rpc/call-limit.ts';
 import { registerManager } from './rpc/index.ts';
 import { KeepAlives } from './rpc/keep-alive.ts';

@@ -1,9 +1,10 @@
 import { describe, expect, it } from '@jest/globals';
+import { create } from '@bufbuild/protobuf';
 import { createRouterTransport } from '@connectrpc/connect';
 import type { Transport } from '@connectrpc/connect';
 import { swarmListing } from '@d7y/api';
 import { createLogger, delay } from '@d7y/service-kit';
-import { SwarmListing, type SwarmListingOptions } from './swarm-listing.ts';
+import { joinTasks, SwarmListing, type SwarmListingOptions } from './swarm-listing.ts';
 
 const { SwarmListingService } = swarmListing;
 const logger = createLogger({ name: 'test', level: 'silent' });
@@ -104,5 +105,27 @@ describe('SwarmListing', () => {
     const asked = listing([silent()]).tasks({}, left.signal);
     left.abort(new Error('left'));
     await expect(asked).rejects.toThrow('left');
+  });
+});
+
+describe('joinTasks', () => {
+  it('takes what two schedulers of a cluster know for one task: the later word, the lengths that either knows, and all peers', () => {
+    const task = (
+      init: Parameters<typeof create<typeof swarmListing.ListedTaskSchema>>[1],
+      schedulerClusterId = 1,
+    ) => ({
+      ...{ schedulerClusterId, told: create(swarmListing.ListedTaskSchema, { id: 'a', ...init }) },
+    });
+    const early = task({ contentLength: 7n, state: 'Running', peers: 2n, createdAtMs: 1n, updatedAtMs: 2n });
+    const late = task({ state: 'Succeeded', peers: 1n, createdAtMs: 3n, updatedAtMs: 4n });
+    for (const both of [
+      [early, late],
+      [late, early],
+    ]) {
+      const [joined, ...others] = joinTasks(both);
+      expect(others).toEqual([]);
+      expect(joined?.told).toMatchObject({ contentLength: 7n, state: 'Succeeded', peers: 3n, createdAtMs: 1n });
+    }
+    expect(joinTasks([early, task({}, 2)])).toHaveLength(2);
   });
 });

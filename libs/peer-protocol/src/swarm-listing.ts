@@ -187,12 +187,10 @@ export function joinTasks(told: readonly Told<ListedTask>[]): readonly Told<List
 /** What two schedulers tell of one task: the later word counts, peers are those of both. */
 function joined(one: ListedTask, other: ListedTask): ListedTask {
   const [earlier, later] = one.updatedAtMs <= other.updatedAtMs ? [one, other] : [other, one];
-  const { contentLength, pieceLength, pieceCount } = earlier;
-  const known = Object.fromEntries(
-    Object.entries({ contentLength, pieceLength, pieceCount }).filter(([, value]) => value !== undefined),
-  );
+  const lengths = ['contentLength', 'pieceLength', 'pieceCount'] as const;
+  const onlyEarlier = lengths.filter((name) => later[name] === undefined && earlier[name] !== undefined);
   return {
-    ...{ ...known, ...later },
+    ...{ ...later, ...Object.fromEntries(onlyEarlier.map((name) => [name, earlier[name]])) },
     peers: one.peers + other.peers,
     seedPeers: one.seedPeers + other.seedPeers,
     createdAtMs: one.createdAtMs < other.createdAtMs ? one.createdAtMs : other.createdAtMs,

@@ -1,6 +1,6 @@
 import type { TaskHistoryRepository } from '@d7y/manager-db';
-import { mergeTasks, toTaskToRemember } from '../rest/views/swarm.ts';
 import type { SwarmListing } from '@d7y/peer-protocol';
+import { mergeTasks, toTaskToRemember } from '../rest/views/swarm.ts';
 import type { LeaderTask } from './leadership.ts';
 
 export interface RememberTasksContext {

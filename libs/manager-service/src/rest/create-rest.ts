@@ -2,7 +2,7 @@ import type { AnswerOf, RequestOf } from '@d7y/manager-api';
 import { OPENABLE } from '@d7y/manager-api';
 import type { Database, PasswordHasher } from '@d7y/manager-db';
 import { AuditRepository, JobRepository, PersonalAccessTokenRepository, SchedulerRepository } from '@d7y/manager-db';
-import type { GrpcConnectionOptions } from '@d7y/peer-protocol';
+import { type GrpcConnectionOptions, SwarmListing, type SwarmListingOptions } from '@d7y/peer-protocol';
 import type { HttpHandler, Logger, Metrics, Secret, Telemetry } from '@d7y/service-kit';
 import type { Readiness } from '../observe/readiness.ts';
 import { AuditLog } from './audit/audit-log.ts';
@@ -38,7 +38,6 @@ import type { CallOutcome } from './server/register-routes.ts';
 import { registerRoutes } from './server/register-routes.ts';
 import type { Services } from './services.ts';
 import { SchedulerConnections } from './swarm/scheduler-connections.ts';
-import { SwarmListing, type SwarmListingOptions } from '@d7y/peer-protocol';
 
 export interface RestOptions {
   readonly database: Database;

@@ -1,5 +1,6 @@
 import type { AnswerOf, RequestOf } from '@d7y/manager-api';
 import type { Database, Page, PasswordHasher } from '@d7y/manager-db';
+import type { SwarmListing } from '@d7y/peer-protocol';
 import type { Readiness } from '../observe/readiness.ts';
 import type { Attempts } from './auth/attempts.ts';
 import type { Gate } from './auth/gate.ts';
@@ -7,7 +8,6 @@ import type { CookieSettings } from './auth/session-cookies.ts';
 import type { Sessions } from './auth/sessions.ts';
 import type { EventStreams } from './events/event-streams.ts';
 import type { Jobs } from './jobs-port.ts';
-import type { SwarmListing } from '@d7y/peer-protocol';
 
 /** What handlers work with. */
 export interface Services {

@@ -1,8 +1,8 @@
 import { Code, ConnectError, createClient, type Transport } from '@connectrpc/connect';
 import { dfdaemon } from '@d7y/api';
 import { inBatches, KEPT_PREHEATS, type WantedJob } from '@d7y/manager-db';
-import { DfError, taskIdOf } from '@d7y/piece';
 import { joinTasks } from '@d7y/peer-protocol';
+import { DfError, taskIdOf } from '@d7y/piece';
 import { askWhoHolds, each, PreheatRequestError, syncPeers, taskIdFor, taskIdsOf } from '@d7y/preheat';
 import {
   type Advance,

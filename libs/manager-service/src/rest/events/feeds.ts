@@ -1,7 +1,7 @@
 import type { AnswerOf, EventTopic, WatchedJob } from '@d7y/manager-api';
 import type { JobRepository } from '@d7y/manager-db';
-import type { Logger } from '@d7y/service-kit';
 import type { SwarmListing, Telling, Told } from '@d7y/peer-protocol';
+import type { Logger } from '@d7y/service-kit';
 import { toWatchedJob } from '../views/jobs.ts';
 import { mergeTaskPeers, mergeTasks } from '../views/swarm.ts';
 import type { EventIds } from './event-text.ts';

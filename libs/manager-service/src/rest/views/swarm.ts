@@ -1,8 +1,8 @@
 import type { swarmListing } from '@d7y/api';
 import type { AnswerOf } from '@d7y/manager-api';
 import type { TaskHistoryRow } from '@d7y/manager-db';
-import { safeUrl } from '@d7y/service-kit';
 import { joinTasks, type Told } from '@d7y/peer-protocol';
+import { safeUrl } from '@d7y/service-kit';
 
 type Task = AnswerOf<'tasks.list'>[number];
 type TaskPeer = AnswerOf<'taskPeers.list'>[number];
