@@ -15,6 +15,8 @@ export interface HostTls {
 export interface DispatchersOptions {
   /** By `host:port`, or by `host` for all its ports. Everybody else is verified against the authorities that Node trusts. */
   readonly tls: Readonly<Record<string, HostTls>>;
+  /** PEM certificates of authorities to trust at every host, beside those. */
+  readonly authorities?: string | undefined;
   /** Connections to one origin for content, at most; further requests wait for one. */
   readonly maxConnectionsPerOrigin: number;
   readonly connectTimeoutMs: number;
@@ -37,9 +39,11 @@ export class Dispatchers implements AsyncDisposable {
   readonly #default: Agents;
   readonly #byHost = new Map<string, Agents>();
 
-  constructor({ tls, maxConnectionsPerOrigin, connectTimeoutMs, readBuffers, guard }: DispatchersOptions) {
-    const agent = ({ ca, insecure }: HostTls, connections: number) =>
-      new Agent({
+  constructor(options: DispatchersOptions) {
+    const { tls, authorities, maxConnectionsPerOrigin, connectTimeoutMs, readBuffers, guard } = options;
+    const agent = ({ ca, insecure }: HostTls, connections: number) => {
+      const further = [ca, authorities].filter((pem) => pem !== undefined);
+      return new Agent({
         connections,
         pipelining: 1,
         connect: guard.guarding(
@@ -50,10 +54,11 @@ export class Dispatchers implements AsyncDisposable {
             onread: readBuffers.onread,
             lookup: guard.lookup,
             rejectUnauthorized: insecure !== true,
-            ...(ca !== undefined && { ca: [...getCACertificates('default'), ca] }),
+            ...(further.length > 0 && { ca: [...getCACertificates('default'), ...further] }),
           }),
         ),
       });
+    };
     const agents = (hostTls: HostTls): Agents => ({
       content: agent(hostTls, maxConnectionsPerOrigin),
       question: agent(hostTls, QUESTION_CONNECTIONS),

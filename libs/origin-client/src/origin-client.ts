@@ -3,6 +3,7 @@ import type { ByteRange } from '@d7y/piece';
 import { type Logger, type Secret, UpstreamGuard } from '@d7y/service-kit';
 import type { Tracer } from '@opentelemetry/api';
 import type { Authenticator } from './authenticator.ts';
+import { byAuthorities } from './by-authorities.ts';
 import { Dispatchers } from './dispatchers.ts';
 import type { HostTls, Purpose } from './dispatchers.ts';
 import { exchange } from './exchange.ts';
@@ -19,6 +20,7 @@ import { Requester } from './requester.ts';
 import type { RetryPolicyOptions } from './retry-policy.ts';
 import { RETRY_DEFAULTS } from './retry-policy.ts';
 import { SharedProbes } from './shared-probes.ts';
+import { TrustWorlds } from './trust-worlds.ts';
 
 export interface OriginClientOptions {
   readonly logger: Logger;
@@ -41,7 +43,10 @@ export interface OriginClientOptions {
   readonly maxConnectionsPerOrigin?: number;
   /** Default 10. */
   readonly maxRedirects?: number;
-  /** For callers who bring no token; by default what registries' token servers give, to anybody or for a password. */
+  /**
+   * For callers who bring no token; by default what registries' token servers give, to anybody or for a password. Requests with
+   * authorities of their own always get the latter.
+   */
   readonly authenticator?: Authenticator;
 }
 
@@ -54,6 +59,14 @@ export interface OriginClient extends Origin, AsyncDisposable {
 }
 
 export function createOriginClient(options: OriginClientOptions): OriginClient {
+  // What it knows was learned from servers that everybody trusts.
+  const { authenticator: _common, ...apart } = options;
+  const create = (authorities: string): OriginClient => createClient(apart, authorities);
+  return byAuthorities(createClient(options), new TrustWorlds({ create, logger: options.logger }));
+}
+
+/** @param authorities PEM, trusted at every host beside what is configured for it */
+function createClient(options: OriginClientOptions, authorities?: string): OriginClient {
   const { tracer, headerTimeoutMs = 15_000 } = options;
   const retry: RetryPolicyOptions = { ...RETRY_DEFAULTS, ...options.retry };
   const floor = options.progressFloor ?? { minBytesPerSec: 64 * 1024, windowMs: 5_000 };
@@ -61,6 +74,7 @@ export function createOriginClient(options: OriginClientOptions): OriginClient {
   const dispatchers = new Dispatchers({
     readBuffers,
     tls: options.tls ?? {},
+    authorities,
     maxConnectionsPerOrigin: options.maxConnectionsPerOrigin ?? 64,
     connectTimeoutMs: options.connectTimeoutMs ?? 3_000,
     guard: options.guard ?? new UpstreamGuard(),

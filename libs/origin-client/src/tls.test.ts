@@ -1,60 +1,16 @@
-import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { Secret } from '@d7y/service-kit';
 import { active, anonymous, pattern } from '@d7y/peer-engine/conformance';
+import { makeAuthority } from './_authority.ts';
 import { serveContent, startServer, testClient } from './_origin-server.ts';
 
 const bytes = pattern(1, 1000);
 const MANY_READS = pattern(2, 24 * 2 ** 20);
 
 describe('TLS to an origin', () => {
-  let folder = '';
-  let ca = '';
-  let own = { key: '', cert: '' };
-
-  beforeAll(() => {
-    folder = mkdtempSync(join(tmpdir(), 'origin-tls-'));
-    const openssl = (...args: string[]) => execFileSync('openssl', args, { cwd: folder, stdio: 'pipe' });
-    const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'];
-    openssl('req', '-x509', ...key, '-days', '2', '-subj', '/CN=test ca', '-keyout', 'ca.key', '-out', 'ca.crt');
-    openssl(
-      'req',
-      ...key,
-      '-subj',
-      '/CN=registry',
-      '-addext',
-      'subjectAltName=IP:127.0.0.1',
-      '-keyout',
-      'own.key',
-      '-out',
-      'own.csr',
-    );
-    openssl(
-      'x509',
-      '-req',
-      '-in',
-      'own.csr',
-      '-CA',
-      'ca.crt',
-      '-CAkey',
-      'ca.key',
-      '-days',
-      '2',
-      '-copy_extensions',
-      'copy',
-      '-out',
-      'own.crt',
-    );
-    const read = (name: string) => readFileSync(join(folder, name), 'utf8');
-    ca = read('ca.crt');
-    own = { key: read('own.key'), cert: read('own.crt') };
-  });
-  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+  const { ca, own } = makeAuthority();
 
   const start = (hostname?: string, content = bytes) =>
     startServer((request, response) => serveContent({ bytes: content }, request, response), {

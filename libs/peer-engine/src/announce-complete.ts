@@ -2,6 +2,7 @@ import { hashedUrl, peerIdOf } from '@d7y/piece';
 import type { EngineComponents } from './engine-options.ts';
 import type { StoredTask } from './ports/task-store.ts';
 import type { TaskRequest } from './task-request.ts';
+import { PRIORITY_SELF } from './registration.ts';
 import { pieceLengthOfRequest } from './task-request.ts';
 
 /** Time a scheduler has for the whole of it, in ms. */
@@ -33,7 +34,7 @@ export async function announceComplete(
       filteredQueryParams: request.filteredQueryParams,
       requestHeaders: {},
       requestedPieceLength: pieceLengthOfRequest(request),
-      priority: request.priority,
+      priority: stored.isPrivate ? PRIORITY_SELF : request.priority,
       range: undefined,
       contentLength: layout.contentLength,
       pieceLength: layout.pieceLength,

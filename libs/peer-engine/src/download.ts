@@ -203,12 +203,14 @@ export class Download {
   #createPeerFetcher(): PeerFetcher {
     const { progress, reputation, standings, intake, readers, journal, registration, components, options, signal } =
       this.#init;
+    const { originRequest, isPrivate } = this.#init;
     const { parents, host, limits, clock, random, tracer, logger, events } = components;
     const { handlers } = this.acquisition;
     return new PeerFetcher({
       ...{ progress, parents, reputation, standings, intake, journal, clock, random, tracer, logger, signal },
       verification: this.#verification,
       hostId: host.hostId,
+      takesPublicOnly: originRequest.authorities !== undefined && !isPrivate,
       latePolicy: options.late,
       concurrency: registration.concurrentPieceCount,
       fallbackMs: options.fallbackMs,

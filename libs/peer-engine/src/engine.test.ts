@@ -287,6 +287,43 @@ describe('a download in a swarm', () => {
   });
 });
 
+describe('an origin that only the caller vouches for', () => {
+  const more = { authorities: 'authorities of the caller' };
+
+  it('is asked everything with the authorities of its caller, which nobody else hears of', async () => {
+    const url = 'http://origin.test/file';
+    origin.put(url, { bytes: noise('file', 9 * MIB) });
+    cluster = new FakeCluster(origin, {}, { revalidateMs: 0 });
+    const engine = cluster.add('a');
+    await pull(engine, url, more);
+    await pull(engine, url, more); // asks whether it is still the same
+    expect(origin.calls.filter(({ kind }) => kind === 'probe')).toHaveLength(2);
+    expect(new Set(origin.calls.map(({ authorities }) => authorities))).toEqual(new Set([more.authorities]));
+    expect(JSON.stringify(cluster.scheduler.registrations)).not.toContain(more.authorities);
+
+    origin.put(url, { bytes: noise('other', 100), tellsLength: false });
+    await pull(cluster.add('b'), url, more);
+    expect(origin.calls.at(-1)).toMatchObject({ kind: 'fetch', ...more });
+    origin.calls.length = 0;
+    await pull(cluster.add('c'), url);
+    expect(new Set(origin.calls.map(({ authorities }) => authorities))).toEqual(new Set([undefined]));
+  });
+
+  it('makes nothing public that peers hold as private', async () => {
+    const { url, bytes } = blob(9 * MIB);
+    await pull(cluster.add('a'), url);
+    const parents = [cluster.asParent('a', 'peer', bytes.length, true)];
+    cluster.scheduler.answer = ({ hostId }) => (hostId === 'a' ? undefined : { kind: 'parents', parents });
+    origin.calls.length = 0;
+    expect((await pull(cluster.add('b'), url, more)).equals(bytes)).toBe(true);
+    expect(cluster.asked.get('a')).toBeUndefined();
+    expect(origin.calls.some(({ kind }) => kind === 'fetch')).toBe(true);
+    // Whom the configured authorities, or its own credentials, give access gets it from there.
+    await pull(cluster.add('c'), url);
+    expect(cluster.asked.get('a')).toBeGreaterThan(0);
+  });
+});
+
 describe('weakness 8: private content that is here', () => {
   const credentials = { authorization: new Secret('Bearer planted') };
 
@@ -324,6 +361,15 @@ describe('weakness 8: private content that is here', () => {
     const before = origin.calls.length;
     expect((await pull(engine, url, { isAccepted: true })).equals(bytes)).toBe(true);
     expect(origin.calls).toHaveLength(before);
+  });
+
+  it('stays private for the scheduler, whoever has this host fetch what it holds', async () => {
+    const { url, bytes } = blob(5 * MIB);
+    origin.put(url, { bytes, authorization: 'Bearer planted' });
+    const engine = cluster.add('a');
+    await pull(engine, url, { credentials });
+    await pull(engine, url, { isAccepted: true, needBackToSource: true });
+    expect(cluster.scheduler.registrations.at(-1)).toMatchObject({ metadataOnly: true, priority: 3 });
   });
 
   it('is brought here from others, without credentials, only for whom the front end accepted', async () => {

@@ -29,7 +29,7 @@ import type { TaskOpener, TaskStream } from './task-opener.ts';
 import { TaskReader } from './task-reader.ts';
 import { watchTask } from './task-watch.ts';
 import type { TaskRequest } from './task-request.ts';
-import { checkableDigestOf, taskIdOfRequest } from './task-request.ts';
+import { checkableDigestOf, originRequestOf, taskIdOfRequest } from './task-request.ts';
 
 /** Downloads that can be told of afterwards. */
 const MAX_JOURNALS = 128;
@@ -267,10 +267,9 @@ export class Engine implements TaskOpener, AsyncDisposable {
     const resolved = await unlessAborted(task.resolved, signal);
     await this.#checkAccess(task.isPrivate || task.stored?.isPrivate === true, task.stored, request, signal);
     if (resolved.kind === 'unknownLength') {
-      const { url, headers, credentials } = request;
-      const origin = this.#components.origin;
+      const { origin } = this.#components;
       task.leave();
-      return new DirectStream(task.taskId, origin, { url, headers, credentials }, resolved.probe, task.digest, signal);
+      return new DirectStream(task.taskId, origin, originRequestOf(request), resolved.probe, task.digest, signal);
     }
     if (request.needBackToSource) task.trigger();
     const { progress } = resolved;
@@ -338,8 +337,7 @@ export class Engine implements TaskOpener, AsyncDisposable {
       throw new PrivateElsewhereError(stored.taskId);
     }
     if (request.isAccepted === true || Object.keys(request.credentials).length > 0) return;
-    const { url, headers, credentials } = request;
-    await this.#components.origin.probe({ url, headers, credentials }, { signal });
+    await this.#components.origin.probe(originRequestOf(request), { signal });
   }
 }
 

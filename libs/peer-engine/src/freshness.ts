@@ -2,7 +2,7 @@ import type { EngineComponents } from './engine-options.ts';
 import { isReplaced } from './origin-pin.ts';
 import { OriginStatusError, OriginUnreachableError } from './ports/origin.ts';
 import type { StoredTask } from './ports/task-store.ts';
-import type { TaskRequest } from './task-request.ts';
+import { originRequestOf, type TaskRequest } from './task-request.ts';
 
 /** Tasks whose last check is remembered; one that is forgotten is checked again. */
 const MAX_REMEMBERED = 4096;
@@ -40,9 +40,8 @@ export class Freshness {
 
   async #ask(held: StoredTask, request: TaskRequest, signal: AbortSignal): Promise<boolean> {
     const { origin, clock, logger } = this.#components;
-    const { url, headers, credentials } = request;
     try {
-      const probe = await origin.probe({ url, headers, credentials }, { signal });
+      const probe = await origin.probe(originRequestOf(request), { signal });
       this.#remember(held.taskId, clock());
       return isReplaced(held, probe);
     } catch (error) {

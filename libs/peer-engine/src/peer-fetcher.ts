@@ -43,6 +43,8 @@ export interface PeerFetcherInit {
   /** Judges the bytes that parents send. */
   readonly verification: Pick<Verification, 'meet' | 'wantsSha256' | 'judge' | 'turnedAway'>;
   readonly hostId: string;
+  /** @see TaskParentsInit.takesPublicOnly */
+  readonly takesPublicOnly?: boolean;
   readonly standings: ParentStandings;
   /** Takes down which parents are asked, which not, and why. */
   readonly journal: Journal;

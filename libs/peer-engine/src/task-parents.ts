@@ -51,6 +51,8 @@ export interface TaskParentsInit {
   readonly progress: Progress;
   readonly parents: Pick<Parents, 'syncPieces'>;
   readonly reputation: Reputation;
+  /** Only the caller vouches for the origin that shows the content to anybody: what peers hold as private is not to be had by that. */
+  readonly takesPublicOnly?: boolean;
   readonly verification: Pick<Verification, 'meet' | 'turnedAway'>;
   /** This host. */
   readonly hostId: string;
@@ -185,8 +187,10 @@ export class TaskParents {
     if (!this.#presume(state)) void this.#sync(state);
   }
 
-  #whyNot({ hostId }: Parent): string | undefined {
+  #whyNot({ hostId, isPrivate }: Parent): string | undefined {
     if (hostId === this.#init.hostId) return 'it is this host itself';
+    if (isPrivate && this.#init.takesPublicOnly === true)
+      return 'it holds as private what only our caller calls public';
     return this.#init.reputation.isTrusted(hostId) ? undefined : 'its host did wrong a short time ago';
   }
 

@@ -1,6 +1,7 @@
 import { blobDigestOf, formatDigest, parseDigest, taskIdOf } from '@d7y/piece';
 import type { Secret } from '@d7y/service-kit';
 import { isCheckable } from './content-hash.ts';
+import type { OriginRequest } from './ports/origin.ts';
 
 /** What one caller wants: the same for the proxy, for dfget and for a scheduler's trigger. */
 export interface TaskRequest {
@@ -19,6 +20,8 @@ export interface TaskRequest {
   readonly headers: Readonly<Record<string, string>>;
   /** Secret headers for the origin (authorization, cookie …), lower-case. They never leave this host but to the origin. */
   readonly credentials: Readonly<Record<string, Secret>>;
+  /** PEM certificates of authorities by which the origin may prove itself to this caller, beside those that everybody trusts. */
+  readonly authorities?: string | undefined;
   /** The front end answers for the caller: it may have what is here of private content without the origin being asked. */
   readonly isAccepted?: boolean;
   /** `algorithm:encoded` of the whole content, when the caller knows it and the URL does not say. */
@@ -45,6 +48,11 @@ export function pieceLengthOfRequest(request: TaskRequest): number | undefined {
   return digest !== undefined && taskIdOfRequest(request) === digest.slice('sha256:'.length)
     ? undefined
     : request.requestedPieceLength;
+}
+
+/** The content at its origin, as the caller of the request may ask for it. */
+export function originRequestOf({ url, headers, credentials, authorities }: TaskRequest): OriginRequest {
+  return { url, headers, credentials, authorities };
 }
 
 /** Id of the task that the request belongs to. @throws {TypeError} when the URL does not parse */

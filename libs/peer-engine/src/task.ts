@@ -10,7 +10,7 @@ import { Download } from './download.ts';
 import type { EngineComponents, EngineOptions } from './engine-options.ts';
 import { TaskAbandonedError, TaskDigestMismatchError } from './errors.ts';
 import { Journal } from './journal.ts';
-import type { OriginProbe, OriginRequest } from './ports/origin.ts';
+import type { OriginProbe } from './ports/origin.ts';
 import { OriginChangedError } from './ports/origin.ts';
 import type { StoredTask } from './ports/task-store.ts';
 import { Progress } from './progress.ts';
@@ -19,7 +19,7 @@ import { PRIORITY_SELF, publicUrlOf, registrationOf } from './registration.ts';
 import type { OpenedConversation, Resolution } from './resolve-task.ts';
 import { resolveTask } from './resolve-task.ts';
 import type { TaskRequest } from './task-request.ts';
-import { checkableDigestOf, taskIdOfRequest } from './task-request.ts';
+import { checkableDigestOf, originRequestOf, taskIdOfRequest } from './task-request.ts';
 
 /** What callers join: pieces being fetched into the store, or a length that nobody knows. */
 export type Resolved =
@@ -239,7 +239,7 @@ export class Task {
       held === undefined
         ? await resolveTask(
             this.#request,
-            this.#originRequest(),
+            originRequestOf(this.#request),
             (layout) => this.#registration(layout),
             this.#components,
             this.#options,
@@ -344,7 +344,7 @@ export class Task {
       ...this.#shared,
       progress,
       registration: this.#registration(progress.layout),
-      originRequest: this.#originRequest(),
+      originRequest: originRequestOf(this.#request),
       mayAskOrigin: !this.#request.disableBackToSource,
       isPrivate: this.isPrivate,
       opened,
@@ -359,10 +359,6 @@ export class Task {
       },
       signal: this.#abort.signal,
     });
-  }
-
-  #originRequest(): OriginRequest {
-    return { url: this.#request.url, headers: this.#request.headers, credentials: this.#request.credentials };
   }
 
   #registration(layout: TaskLayout | undefined): PeerRegistration {

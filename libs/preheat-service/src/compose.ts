@@ -1,4 +1,4 @@
-import { X509Certificate } from 'node:crypto';
+import type { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { AuditRepository, JobRepository, JobWork, openDatabase, PeerRepository, Sealer } from '@d7y/manager-db';
@@ -6,6 +6,7 @@ import { createOriginClient } from '@d7y/origin-client';
 import { type Connect, ImageReader } from '@d7y/preheat';
 import { type AdvanceJob, type DoLayer, postgresTlsOf, queueAddressOf, QueueWorkers } from '@d7y/preheat-queue';
 import {
+  certificatesIn,
   contextFromTraceparent,
   createClientInterceptors,
   createHttpHandler,
@@ -213,10 +214,7 @@ const NO_KEY = {
 function certificatesOf(text: string): readonly X509Certificate[] {
   if (text === '') return [];
   try {
-    const pem = text.includes('-----BEGIN') ? text : readFileSync(text, 'utf8');
-    const found = pem.match(/-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----/g) ?? [];
-    if (found.length === 0) throw new TypeError('there is no certificate in it');
-    return found.map((one) => new X509Certificate(one));
+    return certificatesIn(text.includes('-----BEGIN') ? text : readFileSync(text, 'utf8'));
   } catch (cause) {
     throw new StartError(`preheat.tls.caCert: ${cause instanceof Error ? cause.message : ''}`, { cause });
   }

@@ -1,6 +1,5 @@
-import { X509Certificate } from 'node:crypto';
 import { DfError, taskIdOf } from '@d7y/piece';
-import { isSecretHeader, Secret } from '@d7y/service-kit';
+import { certificatesIn, isSecretHeader, Secret } from '@d7y/service-kit';
 
 /** A preheat, or a question about one, that cannot be. */
 export class PreheatRequestError extends DfError {
@@ -78,15 +77,15 @@ export function toOriginAccess(request: {
     credentials,
     certificateChain,
     tls: {
-      ...(certificateChain.length > 0 && { ca: certificateChain.map(toPem).join('\n') }),
+      ...(certificateChain.length > 0 && { ca: certificateChain.flatMap(toPem).join('\n') }),
       ...(insecureSkipVerify && { insecure: true }),
     },
   };
 }
 
-function toPem(certificate: Uint8Array): string {
+function toPem(certificate: Uint8Array): string[] {
   try {
-    return new X509Certificate(certificate).toString();
+    return certificatesIn(certificate).map(String);
   } catch (cause) {
     throw new PreheatRequestError('certificate_chain: expected certificates in PEM or DER', { cause });
   }

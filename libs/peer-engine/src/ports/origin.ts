@@ -17,6 +17,8 @@ export interface OriginRequest {
   readonly headers: Readonly<Record<string, string>>;
   /** Secret headers of this caller by lower-case name (authorization, cookie …); empty for an anonymous caller. */
   readonly credentials: Readonly<Record<string, Secret>>;
+  /** PEM certificates of authorities that this caller answers for, trusted beside the configured ones for this request alone. */
+  readonly authorities?: string | undefined;
   /** The version of which some is here already: bytes of another one are refused with OriginChangedError. */
   readonly pinned?: OriginValidators | undefined;
 }

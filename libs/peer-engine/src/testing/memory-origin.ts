@@ -24,6 +24,7 @@ export interface OriginCall {
   /** Names only. */
   readonly credentials: readonly string[];
   readonly pinned: OriginValidators | undefined;
+  readonly authorities: string | undefined;
 }
 
 const CHUNK_BYTES = 64 * 1024;
@@ -97,12 +98,12 @@ export class MemoryOrigin implements Origin {
 
   async #admit(
     kind: OriginCall['kind'],
-    { url, headers, credentials, pinned }: OriginRequest,
+    { url, headers, credentials, pinned, authorities }: OriginRequest,
     range: ByteRange | undefined,
     signal: AbortSignal,
   ): Promise<{ call: OriginCall; content: OriginContent }> {
     signal.throwIfAborted();
-    const call: OriginCall = { kind, url, range, headers, credentials: Object.keys(credentials), pinned };
+    const call: OriginCall = { kind, url, range, headers, credentials: Object.keys(credentials), pinned, authorities };
     this.calls.push(call);
     await this.onCall(call, { signal });
     signal.throwIfAborted();
