@@ -27,6 +27,6 @@ export type { DownloadStory, ParentStory } from './journal.ts';
 export type { BlamedFor, OriginLease, PieceVoucher, SwarmLink, VoucherBatch } from './ports/swarm-link.ts';
 export { NoSpaceError } from './ports/task-store.ts';
 export type { NewTask, StoredTask, TaskFile, TaskStore } from './ports/task-store.ts';
-export { digestOfRequest, taskIdOfRequest } from './task-request.ts';
+export { digestInUrl, digestOfRequest, taskIdOfRequest } from './task-request.ts';
 export type { TaskRequest } from './task-request.ts';
 export type { TaskOpener, TaskStream, TaskTraffic } from './task-opener.ts';

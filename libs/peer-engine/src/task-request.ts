@@ -60,13 +60,18 @@ export function taskIdOfRequest(request: TaskRequest): string {
   return taskIdOf({ ...request, pieceLength: request.requestedPieceLength });
 }
 
+/** The digest by which a registry blob is named, where it is one that can stand for its content. */
+export function digestInUrl(url: string): string | undefined {
+  const digest = blobDigestOf(url);
+  return digest !== undefined && /^(sha256:[a-f0-9]{64}|sha512:[a-f0-9]{128})$/.test(digest) ? digest : undefined;
+}
+
 /**
  * Digest of the whole content: what the URL of a registry blob says, else what the caller says. The URL comes first because the
  * id may be made of it: nobody may have other bytes verified and kept under a blob's name.
  */
 export function digestOfRequest(request: TaskRequest): string | undefined {
-  const inUrl = blobDigestOf(request.url);
-  return inUrl !== undefined && /^(sha256:[a-f0-9]{64}|sha512:[a-f0-9]{128})$/.test(inUrl) ? inUrl : request.digest;
+  return digestInUrl(request.url) ?? request.digest;
 }
 
 /** Digest of the whole content by which it can be checked here, in normal form. @throws {DigestFormatError} */

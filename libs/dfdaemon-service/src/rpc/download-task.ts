@@ -19,6 +19,7 @@ import { linkedSignal, type Logger, untilAborted } from '@d7y/service-kit';
 import type { Identity } from '../host/identity.ts';
 import { OutputFile } from '../output/output-file.ts';
 import type { OutputRoots } from '../output/output-roots.ts';
+import { NamedAuthorities } from './named-authorities.ts';
 import { authorisedTaskRequest, DownloadRefusedError, InvalidDownloadError } from './task-request-message.ts';
 
 /** Longest time that a timer takes. */
@@ -38,7 +39,7 @@ export interface DownloadTaskPorts {
   readonly engine: TaskOpener;
   readonly store: TaskStore;
   readonly pieces: TaskPieces;
-  readonly access: Pick<AccessPolicy, 'decide'>;
+  readonly access: Pick<AccessPolicy, 'decide' | 'apart'>;
   readonly identity: Identity;
   readonly logger: Logger;
 }
@@ -67,8 +68,9 @@ export interface DownloadRights {
  * DownloadTask as a stream: what the task is, then each piece when it is there. The stream ends when the whole task (or its range) is
  * here, its digest matched, and the output, if one was asked for, is in place.
  */
-export const downloadTask = (ports: DownloadTaskPorts, rights: DownloadRights) =>
-  async function* (
+export const downloadTask = (ports: DownloadTaskPorts, rights: DownloadRights) => {
+  const named = new NamedAuthorities(ports.logger);
+  return async function* (
     { download }: dfdaemon.DownloadTaskRequest,
     context: HandlerContext,
   ): AsyncGenerator<Response, void, undefined> {
@@ -93,8 +95,14 @@ export const downloadTask = (ports: DownloadTaskPorts, rights: DownloadRights) =
     using _limit = abortAfter(download.timeout, left);
     const lifetime = download.needPieceContent ? undefined : rights.outlivesCaller;
     try {
-      const isForStore = outputRoots === undefined && !download.needPieceContent;
-      const asked = await authorisedTaskRequest(download, ports.access, { signal: left.signal, isForStore });
+      const isLocal = outputRoots !== undefined;
+      const isForStore = !isLocal && !download.needPieceContent;
+      const authorities = named.of(download, { isLocal, isForStore });
+      const asked = await authorisedTaskRequest(download, ports.access, {
+        signal: left.signal,
+        authorities,
+        isForStore,
+      });
       const request = { ...asked, requestedPieceLength: asked.requestedPieceLength ?? rights.pieceLength };
       await using held = new HeldStream(ports, await ports.engine.open(request, { signal: lifetime ?? left.signal }));
       const { stream, stored } = held;
@@ -128,6 +136,7 @@ export const downloadTask = (ports: DownloadTaskPorts, rights: DownloadRights) =
       left.abort();
     }
   };
+};
 
 /** A caller's limit for all of its download; none where it names none. */
 function abortAfter(timeout: Duration | undefined, left: { abort(reason: unknown): void }): Disposable {

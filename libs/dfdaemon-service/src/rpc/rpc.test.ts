@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, X509Certificate } from 'node:crypto';
 import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,6 +9,7 @@ import { backendErrorOf, createDaemonTransport, createParentClientPool } from '@
 import { type AccessRequest, parseBlockList } from '@d7y/registry-proxy';
 import { createRulesInterceptor } from '@d7y/message-rules';
 import { listen } from '@d7y/service-kit';
+import { makeServerCertificate } from '@d7y/testkit';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { FakeEngine, FakeTask, TASK_ID, taskWatchOf } from '../_fakes.ts';
@@ -49,13 +50,13 @@ async function setUp(options: { disableShared?: boolean } = {}) {
   stack.defer(() => lifetime.abort());
   const asked: AccessRequest[] = [];
   const told: string[] = [];
-  const access = {
-    decide: async (request: AccessRequest) => {
-      asked.push(request);
-      const isPrivate = Object.keys(request.credentials).length > 0;
-      return { isPrivate, credentials: request.credentials, isAccepted: isPrivate };
-    },
+  const decide = async (request: AccessRequest) => {
+    asked.push(request);
+    const isPrivate = Object.keys(request.credentials).length > 0;
+    return { isPrivate, credentials: request.credentials, isAccepted: isPrivate };
   };
+  const apart: string[] = [];
+  const access = { decide, apart: (authorities: string) => (apart.push(authorities), { decide }) };
   const scheduler = {
     deleteTask: async (taskId: string) => void told.push(`delete ${taskId.slice(0, 1)}`),
     statTask: async () => create(common.TaskSchema, { id: TASK_ID, state: 'Succeeded' }),
@@ -127,7 +128,7 @@ async function setUp(options: { disableShared?: boolean } = {}) {
   const local = stack.use(createDaemonTransport({ socketPath }));
   const remote = stack.use(createDaemonTransport({ address: upload.address }));
   return {
-    ...{ task, engine, asked, told, socketPath, ports, uploadPort: upload.port },
+    ...{ task, engine, asked, apart, told, socketPath, ports, uploadPort: upload.port },
     download: createClient(dfdaemon.DfdaemonDownload, local.transport),
     upload: createClient(dfdaemon.DfdaemonUpload, remote.transport),
     swarm: createClient(swarm.SwarmService, remote.transport),
@@ -238,6 +239,29 @@ describe('DownloadTask', () => {
     expect(asked[0]?.headers).toEqual({ accept: 'x/y' });
     expect(engine.requests[0]).toMatchObject({ headers: { accept: 'x/y' }, priority: 3, needBackToSource: true });
     expect(engine.requests[0]?.credentials['authorization']?.reveal()).toBe('Bearer planted');
+  });
+
+  it('weakness 23: trusts the authorities that a program of this machine names, and of others where they can do no harm', async () => {
+    const { task, download, upload, engine, apart } = await setUp();
+    await task.finishAll();
+    const { ca } = await makeServerCertificate(dir);
+    const authorities = new X509Certificate(ca).toString();
+    const blob = `http://registry.test/v2/team/x/blobs/sha256:${'d'.repeat(64)}`;
+    const certificateChain = [new TextEncoder().encode(ca)];
+    await collect(download, { certificateChain });
+    await collect(download, { certificateChain, needPieceContent: true });
+    await collect(upload, { certificateChain, url: blob });
+    expect(engine.requests.map((request) => request.authorities)).toEqual(Array(3).fill(authorities));
+    expect(apart).toEqual(Array(3).fill(authorities));
+    await collect(upload, { certificateChain });
+    await collect(upload, { certificateChain, url: blob, needPieceContent: true });
+    await collect(download, {});
+    expect(engine.requests.slice(3).map((request) => request.authorities)).toEqual(Array(3).fill(undefined));
+    expect(apart).toHaveLength(3);
+    for (const client of [download, upload]) {
+      const tooMany = collect(client, { certificateChain: Array(17).fill(certificateChain[0]) as Uint8Array[] });
+      await expect(tooMany).rejects.toMatchObject({ code: Code.InvalidArgument });
+    }
   });
 
   it('refuses what is blocked before anybody is asked', async () => {

@@ -51,6 +51,32 @@ describe('a seed that is told to fetch private content', () => {
   });
 });
 
+describe('a download with authorities of its caller', () => {
+  const named = () => create(common.DownloadSchema, { url, enableTaskIdBasedBlobDigest: true });
+
+  it('is asked for with them, and not as the account of this node', async () => {
+    const { access, asked } = accessOf(robot);
+    const request = await authorisedTaskRequest(named(), access, { signal, authorities: 'pem' });
+    expect(request).toMatchObject({ authorities: 'pem', credentials: {}, isAccepted: false });
+    expect(asked).toEqual([]);
+    // Without any the account counts.
+    const own = await authorisedTaskRequest(named(), access, { signal });
+    expect(own).toMatchObject({ authorities: undefined, isAccepted: true });
+    expect(asked).toEqual([undefined, 'Basic robot']);
+  });
+
+  it('is judged by what that origin says to this caller, for this request alone', async () => {
+    const { access, asked } = accessOf(undefined);
+    const download = { ...named(), requestHeader: { Authorization: 'Basic robot' } };
+    for (const authorities of ['pem', 'pem']) {
+      const request = await authorisedTaskRequest(download, access, { signal, authorities });
+      expect(request).toMatchObject({ authorities, isAccepted: true, priority: 3, enableTaskIdBasedBlobDigest: false });
+    }
+    expect(asked).toEqual([undefined, 'Basic robot', undefined, 'Basic robot']);
+    expect(access.rememberedCallers().accepted).toEqual([]);
+  });
+});
+
 describe('a daemon that is to keep private content for others', () => {
   const kept = () =>
     create(common.DownloadSchema, {

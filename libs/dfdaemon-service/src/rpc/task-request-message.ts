@@ -23,14 +23,20 @@ const PRIORITY_OF_PRIVATE = 3;
 /**
  * Makes a task request of a published Download, once the origin has accepted the caller for content that it does not
  * serve to anybody.
+ * @param authorities PEM, by which the origin may prove itself to this caller. What is said by an origin that nobody else vouches for counts for
+ * this request alone, and no credentials of this node go there.
  * @param isForStore the caller gets no byte of it: a preheat may have private content brought here from the swarm (LEVEL3 without
  * credentials, the origin not to be asked), where only those get it whom the origin accepts
  * @throws {InvalidDownloadError} @throws {OriginStatusError} @throws {OriginUnreachableError}
  */
 export async function authorisedTaskRequest(
   download: common.Download,
-  access: Pick<AccessPolicy, 'decide'>,
-  { signal, isForStore = false }: { signal: AbortSignal; isForStore?: boolean },
+  access: Pick<AccessPolicy, 'decide' | 'apart'>,
+  {
+    signal,
+    authorities,
+    isForStore = false,
+  }: { signal: AbortSignal; authorities?: string | undefined; isForStore?: boolean },
 ): Promise<TaskRequest> {
   const url = URL.parse(download.url);
   if (url === null || !/^https?:$/.test(url.protocol)) {
@@ -40,7 +46,8 @@ export async function authorisedTaskRequest(
   const filteredQueryParams =
     download.filteredQueryParams.length > 0 ? download.filteredQueryParams : [...DEFAULT_FILTERED_QUERY_PARAMS];
   const signing = new Set(filteredQueryParams.filter((name) => name !== 'ns'));
-  const decision: Access = await access.decide(
+  const judge = authorities === undefined ? access : access.apart(authorities);
+  const decision: Access = await judge.decide(
     {
       url: download.url,
       ...contentOf(url),
@@ -68,6 +75,7 @@ export async function authorisedTaskRequest(
     priority: decision.isPrivate ? PRIORITY_OF_PRIVATE : download.priority,
     headers,
     credentials: decision.credentials,
+    authorities,
     isAccepted: decision.isAccepted || isKept,
     digest: download.digest === '' ? undefined : download.digest,
     rangeHeader,

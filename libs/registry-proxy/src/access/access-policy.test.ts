@@ -1,4 +1,4 @@
-import { OriginStatusError } from '@d7y/peer-engine';
+import { OriginStatusError, OriginUnreachableError } from '@d7y/peer-engine';
 import { Secret } from '@d7y/service-kit';
 import { describe, expect, it } from '@jest/globals';
 import { FakeOrigin } from '../_fakes.ts';
@@ -134,6 +134,36 @@ describe('AccessPolicy', () => {
     expect(decision.isPrivate).toBe(true);
     await access.decide(request({ signature: ['X-Amz-Signature=2'] }), { signal });
     expect(origin.probes).toHaveLength(2);
+  });
+
+  it('forgets what an origin said that only a caller vouches for, and tells it nothing of this node', async () => {
+    const origin = new FakeOrigin();
+    // Somebody else in place of the registry accepts everybody; the registry itself is private.
+    origin.answer = ({ authorities, credentials }) =>
+      authorities !== undefined || credentials['authorization']?.reveal() === 'Basic node' ? 200 : 401;
+    const heard: string[] = [];
+    const access = new AccessPolicy({
+      ...{ origin, publicTtlMs: 1000, publicWhenDownMs: 10_000, acceptedTtlMs: 1000, acceptedWhenDownMs: 5_000 },
+      probeTimeoutMs: 1000,
+      nodeCredentials: () => ({ authorization: new Secret('Basic node') }),
+      changed: () => void heard.push('changed'),
+      challenged: () => void heard.push('challenged'),
+    });
+    const apart = access.apart('made up');
+    const nobody = { isPrivate: false, credentials: {}, isAccepted: false };
+    expect(await apart.decide(request(), { signal })).toEqual(nobody);
+    expect(origin.probes).toEqual([]);
+    expect(await apart.decide(request({ token: 't' }), { signal })).toEqual(nobody);
+    expect(origin.probes).toMatchObject([{ authorities: 'made up', credentials: {} }]);
+    expect([...access.visibility.remembered(), ...access.rememberedCallers().accepted, ...heard]).toEqual([]);
+    // Neither does what is known of the registry decide about somebody else.
+    await expect(access.decide(request({ token: 't' }), { signal })).rejects.toMatchObject({ status: 401 });
+    expect(await access.decide(request(), { signal })).toMatchObject({ isPrivate: true, isAccepted: true });
+    origin.answer = () => {
+      throw new OriginUnreachableError('https://registry.test', 'it is down');
+    };
+    await expect(access.apart('made up').decide(request({ token: 't' }), { signal })).rejects.toThrow('it is down');
+    expect(access.health.isDown('https://registry.test')).toBe(false);
   });
 
   it('stops waiting when the caller leaves, and lets the probe go on for others', async () => {

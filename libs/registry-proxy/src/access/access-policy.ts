@@ -112,6 +112,24 @@ export class AccessPolicy {
     return { isPrivate: true, credentials: request.credentials, isAccepted: true };
   }
 
+  /**
+   * The same rules for a request that brings authorities of its own (PEM). What an origin says that only the caller vouches for is asked
+   * anew and remembered nowhere, so that it counts for that request alone, and this node's own credentials do not go there.
+   */
+  apart(authorities: string): Pick<AccessPolicy, 'decide'> {
+    const { origin, publicTtlMs, publicWhenDownMs, acceptedTtlMs, acceptedWhenDownMs, probeTimeoutMs } = this.#options;
+    return new AccessPolicy({
+      ...{ publicTtlMs, publicWhenDownMs, acceptedTtlMs, acceptedWhenDownMs, probeTimeoutMs },
+      mode: this.mode,
+      origin: {
+        head: (request, options) => origin.head({ ...request, authorities }, options),
+        probe: (request, options) => origin.probe({ ...request, authorities }, options),
+      },
+      maxEntries: 1,
+      clock: this.#clock,
+    });
+  }
+
   /** The request with the credentials that count: the caller's own, else those of this node. */
   actingAs(request: AccessRequest): AccessRequest {
     if (!isNobody(request)) return request;
