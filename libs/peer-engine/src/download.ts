@@ -101,6 +101,7 @@ export class Download {
           // Pieces may be lost meanwhile.
           while (!(await this.#isSettled(matching, either))) await this.acquisition.run();
           await this.#verification.conclude();
+          repair.conclude();
           return;
         } catch (error) {
           if (!(error instanceof TaskDigestMismatchError)) throw error;

@@ -21,15 +21,17 @@ export interface RepairInit {
 }
 
 /**
- * What happens when a whole does not match its digest although every piece matched what its parent claimed: the origin's own bytes tell
- * who lied. Unverified pieces are suspected first, then all from peers: a voucher may have been false, so none is believed any more.
- * Without the origin all parents of the suspects are blamed.
+ * What happens when a whole does not match its digest although every piece matched what its parent claimed: the origin's own bytes take
+ * the place of the suspects', and tell who lied once they have made the whole match. Unverified pieces are suspected first, then all from
+ * peers: a voucher may have been false, so none is believed any more. Without the origin all parents of the suspects are blamed.
  */
 export class Repair {
   readonly #init: RepairInit;
   #repairs = 0;
   /** Pieces from peers that a voucher had confirmed before there was any doubt. */
   readonly #vouched = new Set<number>();
+  /** What was fetched anew, as it was before. */
+  readonly #replaced: PieceRecord[] = [];
 
   constructor(init: RepairInit) {
     this.#init = init;
@@ -59,11 +61,16 @@ export class Repair {
       return;
     }
     await fetchFromOrigin();
-    for (const before of suspects) {
+    // Whoever passed on what a voucher had confirmed was deceived as we were: the voucher is judged when the whole has matched.
+    this.#replaced.push(...suspects.filter(({ number }) => !this.#vouched.has(number)));
+  }
+
+  /** The whole has matched: whoever sent other bytes than are here now is to blame. An origin that never gets there convicts nobody. */
+  conclude(): void {
+    const { stored } = this.#init.progress;
+    for (const before of this.#replaced) {
       const after = stored.piece(before.number);
-      // Whoever passed on what a voucher had confirmed was deceived as we were: the voucher is judged when the whole has matched.
-      const isExcused = this.#vouched.has(before.number);
-      if (after !== undefined && !isExcused && !isSame(before, after)) this.#blameSender(before);
+      if (after !== undefined && !isSame(before, after)) this.#blameSender(before);
     }
   }
 

@@ -353,6 +353,31 @@ describe('weakness 22: a parent whose CRC fits its wrong bytes', () => {
   });
 });
 
+describe('an origin that has other bytes than the digest wants', () => {
+  it('brings nobody into disrepute who sent the right ones', async () => {
+    const { url, bytes, taskId } = blob();
+    await pull(cluster.add('a'), url);
+    origin.put(url, { bytes: liesOf(bytes) });
+    const store = new MemoryTaskStore();
+    const stored = await store.create({
+      ...{ taskId, url, layout: layoutOf(bytes), responseHeaders: {}, isPrivate: false },
+      digest: `sha256:${sha256(bytes)}`,
+    });
+    // Something that nobody vouches for and that is wrong, so that the origin is asked what is right.
+    const { start, length } = pieceRange(stored.layout, 0);
+    const wrong = liesOf(bytes).subarray(start, start + length);
+    await stored.write(start, [wrong]);
+    stored.recordPiece({
+      ...{ number: 0, offset: start, length, digest: pieceDigestOf(wrong), sha256: undefined, isVerified: false },
+      ...{ parentId: 'somebody', trafficType: 'remotePeer', costMs: 1, createdAtMs: 1 },
+    });
+    cluster.swarm = undefined;
+    await expect(pull(cluster.add('b', { store }), url)).rejects.toMatchObject({ code: 'TASK_DIGEST_MISMATCH' });
+    expect(cluster.asked.get('a')).toBeGreaterThan(0);
+    expect(cluster.blamed).toEqual([]);
+  });
+});
+
 describe('a false voucher', () => {
   it('costs a reader its last byte, never a wrong blob: asked again it is right, and who vouched is named', async () => {
     const { url, bytes, taskId } = blob();
