@@ -60,7 +60,7 @@ describe('a registry with TLS under an authority that no daemon was told of', ()
     );
     await eventually(async () => expect((await client.listHosts({})).hosts).toHaveLength(2), { timeoutMs: 60_000 });
   });
-  afterAll(() => bench[Symbol.asyncDispose]());
+  afterAll(async () => bench[Symbol.asyncDispose]());
 
   /** The blobs of a new image, the largest last. */
   async function publish(tag: string): Promise<readonly BlobDescriptor[]> {
