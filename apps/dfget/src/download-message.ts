@@ -21,6 +21,7 @@ export function toDownloadMessage(options: DownloadOptions): common.Download {
     priority: PRIORITIES[options.priority] ?? common.Priority.LEVEL6,
     filteredQueryParams: [...options.filteredQueryParams],
     requestHeader: Object.fromEntries([...options.headers].map(([name, value]) => [name, value.reveal()])),
+    certificateChain: [...options.certificateChain],
     ...(options.pieceLength === undefined ? {} : { pieceLength: BigInt(options.pieceLength) }),
     ...(forceHardLink ? { outputPath: output } : { needPieceContent: true }),
     timeout: { seconds: BigInt(Math.floor(timeoutMs / 1000)), nanos: Math.round((timeoutMs % 1000) * 1e6) },

@@ -22,6 +22,8 @@ export interface DownloadOptions {
   readonly tag: string;
   /** For the origin, by lower-case name; any of them may be a secret. */
   readonly headers: ReadonlyMap<string, Secret>;
+  /** Of authorities by which the origin may prove itself, beside those that the daemon trusts; DER. */
+  readonly certificateChain: readonly Uint8Array[];
   readonly filteredQueryParams: readonly string[];
   readonly disableBackToSource: boolean;
   readonly contentForCalculatingTaskId: string | undefined;

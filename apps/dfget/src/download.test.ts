@@ -1,6 +1,7 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash, randomBytes, X509Certificate } from 'node:crypto';
 import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import * as path from 'node:path';
+import { rootCertificates } from 'node:tls';
 import { crc32 } from 'node:zlib';
 import { Code, ConnectError } from '@connectrpc/connect';
 import { common } from '@d7y/api';
@@ -39,12 +40,16 @@ describe('a download that the daemon links', () => {
       },
     });
     const output = path.join(daemon.directory, 'model.bin');
+    const ca = path.join(daemon.directory, 'ca.pem');
+    const authorities = rootCertificates.slice(0, 2);
+    await writeFile(ca, authorities.join('\n'));
     const result = await run([
       ...[URL_TEXT, '-O', output, '-e', daemon.socket, '--format', 'json', '--digest', sha256(CONTENT)],
       ...['-H', 'Authorization: Bearer planted', '-H', 'X-Team: blue', '--tag', 't', '--application', 'a', '-p', '3'],
       ...['--piece-length', '8MiB', '--timeout', '90s', '--disable-back-to-source', '--filtered-query-param', 'sig'],
       ...['--force-hard-link', '--content-for-calculating-task-id', 'name', '--storage-region', 'eu'],
       ...['--storage-access-key-secret', 'planted', '--storage-insecure-skip-verify', '--hdfs-delegation-token', 'h'],
+      ...['--ca', ca],
     ]);
     expect(result).toMatchObject({ exitCode: 0, stderr: '' });
     expect(seen).toMatchObject({
@@ -66,6 +71,8 @@ describe('a download that the daemon links', () => {
       objectStorage: { region: 'eu', accessKeySecret: 'planted', insecureSkipVerify: true },
       hdfs: { delegationToken: 'h' },
     });
+    const fingerprint = (certificate: string | Uint8Array) => new X509Certificate(certificate).fingerprint256;
+    expect(seen?.certificateChain.map(fingerprint)).toEqual(authorities.map(fingerprint));
     expect(seen?.objectStorage?.predefinedAcl).toBeUndefined();
     expect(seen?.huggingFace).toBeUndefined();
     expect(JSON.parse(result.stdout)).toMatchObject({

@@ -27,6 +27,8 @@ describe('the command line', () => {
     ['no time', [URL_TEXT, '-O', 'f', '--timeout', '0']],
     ['a time without unit', [URL_TEXT, '-O', 'f', '--timeout', '10']],
     ['a priority of 7', [URL_TEXT, '-O', 'f', '-p', '7']],
+    ['authorities that are not there', [URL_TEXT, '-O', 'f', '--ca', '/nowhere/ca.pem']],
+    ['authorities that are none', [URL_TEXT, '-O', 'f', '--ca', import.meta.filename]],
     ['a strange format', ['status', '--format', 'xml']],
   ])('is refused with exit code 2: %s', async (_, argv) => {
     const { exitCode, stdout, stderr } = await run(argv);

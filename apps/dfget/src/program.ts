@@ -1,8 +1,9 @@
 import { commonOptions, type CommonOptions, type CommonValues, optionMaker, outputFormatOption } from '@d7y/cli-kit';
 import { readCommonOptions, VERSION } from '@d7y/cli-kit';
+import { readFileSync } from 'node:fs';
 import * as path from 'node:path';
 import { DEFAULT_FILTERED_QUERY_PARAMS, MAX_PIECE_LENGTH, MIN_PIECE_LENGTH, parseDigest } from '@d7y/piece';
-import { parseByteSize, parseDurationMs, Secret } from '@d7y/service-kit';
+import { certificatesIn, describeSystemError, parseByteSize, parseDurationMs, Secret } from '@d7y/service-kit';
 import { Command, InvalidArgumentError, type Option, type OutputConfiguration } from 'commander';
 import type { DownloadOptions } from './download-options.ts';
 
@@ -65,6 +66,7 @@ interface Values extends CommonValues {
   readonly application: string;
   readonly tag: string;
   readonly header?: readonly Secret[];
+  readonly ca?: readonly Uint8Array[];
   readonly filteredQueryParam?: readonly string[];
   readonly disableBackToSource?: boolean;
   readonly contentForCalculatingTaskId?: string;
@@ -102,6 +104,7 @@ function downloadOptions(): Option[] {
     option('--application <name>', 'makes a task of its own').default(''),
     option('--tag <tag>', 'makes a task of its own').default(''),
     option('-H, --header <header>', '"Name: value" for the origin; may be repeated').argParser(repeatedSecret),
+    option('--ca <file>', "of authorities to trust for the origin's certificate, in PEM").argParser(certificates),
     option(
       '--filtered-query-param <name>',
       'query parameter that does not name other content; may be repeated (default: those that sign URLs)',
@@ -174,6 +177,7 @@ function readDownload(url: string | undefined, values: Values, fail: (message: s
     application: values.application,
     tag: values.tag,
     headers: readHeaders(values.header ?? [], fail),
+    certificateChain: values.ca ?? [],
     filteredQueryParams: values.filteredQueryParam ?? [...new Set(DEFAULT_FILTERED_QUERY_PARAMS)],
     disableBackToSource: values.disableBackToSource ?? false,
     contentForCalculatingTaskId: values.contentForCalculatingTaskId,
@@ -233,6 +237,15 @@ function pieceLength(text: string): number {
   if (bytes < MIN_PIECE_LENGTH || bytes > MAX_PIECE_LENGTH)
     throw new InvalidArgumentError('It must be from 4MiB to 64MiB.');
   return bytes;
+}
+
+function certificates(file: string): readonly Uint8Array[] {
+  try {
+    return certificatesIn(readFileSync(file)).map(({ raw }) => new Uint8Array(raw));
+  } catch (error) {
+    const reason = describeSystemError(error);
+    throw new InvalidArgumentError(reason ?? 'It must be a file with certificates in PEM.');
+  }
 }
 
 function count(text: string): number {
