@@ -1,4 +1,6 @@
 import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { createClient } from '@connectrpc/connect';
 import { createGrpcTransport } from '@connectrpc/connect-node';
@@ -7,6 +9,7 @@ import { createDaemonTransport } from '@d7y/peer-protocol';
 import { type BlobDescriptor, blobsOf, type DaemonNode, eventually, type SchedulerNode } from '@d7y/testkit';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { expectEveryByteOnce, type PullBench, startPullBench } from './_cluster.ts';
+import { runApp } from './_program.ts';
 import { getBlob, heldBytes } from './_traffic.ts';
 
 const KIB = 1024;
@@ -39,6 +42,7 @@ describe('a registry with TLS under an authority that no daemon was told of', ()
   let scheduler: SchedulerNode;
   let daemon: DaemonNode;
   let seed: DaemonNode;
+  let caFile: string;
   let certificateChain: Uint8Array[];
 
   beforeAll(async () => {
@@ -53,7 +57,9 @@ describe('a registry with TLS under an authority that no daemon was told of', ()
       throw new Error('the cluster is incomplete');
     scheduler = cluster.scheduler;
     [daemon, seed] = [cluster.daemons[0], cluster.seeds[0]];
-    certificateChain = [Buffer.from(registry.certificate?.ca ?? '')];
+    if (registry.certificate === undefined) throw new Error('the registry has a certificate');
+    caFile = registry.certificate.caFile;
+    certificateChain = [Buffer.from(registry.certificate.ca)];
     const client = createClient(
       schedulerApi.Scheduler,
       createGrpcTransport({ baseUrl: `http://${scheduler.address}` }),
@@ -81,6 +87,10 @@ describe('a registry with TLS under an authority that no daemon was told of', ()
     expect(sha256(bytes)).toBe(large.digest);
     expectEveryByteOnce(bench.origin, [large]);
     await expect(ask(small)).rejects.toThrow('certificate');
+    const output = join(bench.scratch, 'blob');
+    const dfget = ['-O', output, '-e', daemon.socketPath, '--digest', small.digest, '--ca', caFile];
+    expect(await runApp('dfget', { args: [urlOf(small), ...dfget] })).toMatchObject({ code: 0 });
+    expect(sha256(await readFile(output))).toBe(small.digest);
     // Content without a digest in its URL.
     const url = `${bench.origin.url}/v2/`;
     expect(
