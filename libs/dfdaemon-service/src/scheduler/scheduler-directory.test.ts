@@ -5,11 +5,11 @@ import { create } from '@bufbuild/protobuf';
 import { common } from '@d7y/api';
 import type { Announcement, Instruction, LinkedPeers, PeerRegistration, SchedulerClient } from '@d7y/peer-protocol';
 import { PieceSet } from '@d7y/piece';
-import { delay } from '@d7y/service-kit';
+import { createLogger, delay } from '@d7y/service-kit';
 import { schedulerRing } from '@d7y/swarm';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { silentLogger } from '../_silent-logger.ts';
-import { SchedulerDirectory } from './scheduler-directory.ts';
+import { SchedulerDirectory, type SchedulerDirectoryOptions } from './scheduler-directory.ts';
 import { PersistentSeedMemory } from './seed-memory.ts';
 
 let dir: string;
@@ -28,6 +28,7 @@ class FakeScheduler {
   features: string[] = [];
   conversations = 0;
   conversationError: unknown;
+  helloError: Error | undefined;
 
   client(address: string): SchedulerClient {
     const check = <T>(value: T): Promise<T> =>
@@ -36,11 +37,13 @@ class FakeScheduler {
       address,
       checkHealth: () => Promise.resolve(this.isUp),
       hello: () =>
-        check(
-          this.isStock
-            ? undefined
-            : { instanceId: address, version: '1', features: this.features, pieceTlsPort: undefined },
-        ),
+        this.helloError !== undefined
+          ? Promise.reject(this.helloError)
+          : check(
+              this.isStock
+                ? undefined
+                : { instanceId: address, version: '1', features: this.features, pieceTlsPort: undefined },
+            ),
       announceHost: () => check(void this.announced++),
       deleteHost: () => check(void this.left++),
       listHosts: () =>
@@ -64,7 +67,10 @@ class FakeScheduler {
   }
 }
 
-async function setUp(addresses: string[]) {
+async function setUp(
+  addresses: string[],
+  options: Partial<Pick<SchedulerDirectoryOptions, 'checkIntervalMs' | 'logger'>> = {},
+) {
   const clock = { ms: 0 };
   const schedulers = new Map(addresses.map((address) => [address, new FakeScheduler()]));
   const seeds = await PersistentSeedMemory.open(join(dir, 'seeds.json'), 'self', silentLogger);
@@ -79,6 +85,7 @@ async function setUp(addresses: string[]) {
     seedIntervalMs: 100,
     now: () => clock.ms,
     logger: silentLogger,
+    ...options,
   });
   return { clock, schedulers, seeds, directory };
 }
@@ -183,6 +190,26 @@ describe('SchedulerDirectory', () => {
     while (directory.candidates(TASK).length === 0) await new Promise((resolve) => setTimeout(resolve, 1));
     await directory[Symbol.asyncDispose]();
     expect(directory.candidates(TASK)).toEqual([]);
+  });
+
+  it('looks again soon for one that was not there at first, however seldom it checks, and says once what is the matter', async () => {
+    const lines: string[] = [];
+    const stream = { write: (line: string) => void lines.push(line) };
+    const { directory, schedulers } = await setUp(['10.0.0.1:8002'], {
+      checkIntervalMs: 600_000,
+      logger: createLogger({ name: 'test', stream }),
+    });
+    const scheduler = schedulers.get('10.0.0.1:8002') as FakeScheduler;
+    scheduler.helloError = new Error('no route');
+    directory.start();
+    await directory.met({ timeoutMs: 60_000 });
+    await directory.refresh();
+    expect(lines.filter((line) => line.includes('does not answer yet'))).toEqual([expect.stringContaining('no route')]);
+    scheduler.helloError = undefined;
+    while (directory.candidates(TASK).length === 0) await new Promise((resolve) => setTimeout(resolve, 10));
+    expect(scheduler.announced).toBe(1);
+    expect(directory.isBack('10.0.0.1:8002')).toBe(false);
+    await directory[Symbol.asyncDispose]();
   });
 
   it('remembers seeds across restarts, in the same order for everybody, without itself', async () => {

@@ -40,7 +40,7 @@ export interface SchedulerDirectoryOptions {
 
 /** How long a download waits for the stream with a scheduler that was found, or may have been restarted, a moment ago. */
 const LINK_WAIT_MS = 1_000;
-/** A scheduler that went down is looked at again after about this, for some time. */
+/** A scheduler that went down, or was not there at first, is looked at again after about this, for some time. */
 const RETRY_MS = 1_000;
 const RETRY_FOR_MS = 60_000;
 /** A scheduler that came back has heard after this time who has what, and who fetches it. */
@@ -61,8 +61,10 @@ interface Entry {
   isOurs: boolean | undefined;
   /** It takes registrations over the stream of this daemon. */
   takesPeers: boolean;
-  /** When it went down; the next check of it. */
+  /** When it went down, or was heard of first; the next check of it. */
   downSinceMs: number;
+  /** That it is not there was told. */
+  isMissed: boolean;
   /** When it was there again after it had been gone, or may have been. */
   backAtMs: number;
   retry: NodeJS.Timeout | undefined;
@@ -239,7 +241,8 @@ export class SchedulerDirectory implements Schedulers, OwnSchedulers, AsyncDispo
         state: 'down',
         isOurs: undefined,
         takesPeers: false,
-        downSinceMs: -Infinity,
+        downSinceMs: this.#now(),
+        isMissed: false,
         backAtMs: -Infinity,
         retry: undefined,
         announcedAtMs: -Infinity,
@@ -270,7 +273,8 @@ export class SchedulerDirectory implements Schedulers, OwnSchedulers, AsyncDispo
     try {
       if (!(await client.checkHealth({ signal }))) return this.#down(entry, undefined);
       if (entry.state === 'down' || entry.isSuspect || this.#now() - entry.announcedAtMs >= announceIntervalMs) {
-        if (entry.isSuspect || entry.downSinceMs > entry.backAtMs) entry.backAtMs = this.#now();
+        const wasThere = entry.isOurs !== undefined;
+        if (entry.isSuspect || (entry.state === 'down' && wasThere)) entry.backAtMs = this.#now();
         entry.isSuspect = false;
         const hello = await client.hello({ signal });
         await client.announceHost(await describeHost(), announceIntervalMs, { signal });
@@ -280,6 +284,7 @@ export class SchedulerDirectory implements Schedulers, OwnSchedulers, AsyncDispo
         entry.seedsAtMs = -Infinity;
         if (entry.state === 'down') {
           entry.state = 'up';
+          entry.isMissed = false;
           logger.info(
             { scheduler: client.address, isOurs: entry.isOurs, version: hello?.version },
             'a scheduler is there',
@@ -301,10 +306,13 @@ export class SchedulerDirectory implements Schedulers, OwnSchedulers, AsyncDispo
   }
 
   #down(entry: Entry, error: unknown): void {
+    const { logger } = this.#options;
+    const facts = { scheduler: entry.client.address, err: error };
     if (entry.state === 'up') {
-      this.#options.logger.warn({ scheduler: entry.client.address, err: error }, 'a scheduler is gone');
-    }
-    if (entry.state === 'up') entry.downSinceMs = this.#now();
+      logger.warn(facts, 'a scheduler is gone');
+      entry.downSinceMs = this.#now();
+    } else if (!entry.isMissed) logger.warn(facts, 'a scheduler does not answer yet');
+    entry.isMissed = true;
     entry.state = 'down';
     this.#changed();
     this.#retrySoon(entry);
