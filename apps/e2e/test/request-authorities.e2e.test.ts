@@ -21,7 +21,7 @@ type DownloadShape = MessageInitShape<typeof common.DownloadSchema>;
 
 /** Asks a daemon for a download, as a program on its machine or as anybody on the network. @returns the bytes, where they are asked for */
 async function download(target: { socketPath: string } | { address: string }, asked: DownloadShape): Promise<Buffer> {
-  await using daemon = createDaemonTransport(target);
+  using daemon = createDaemonTransport(target);
   const service = 'socketPath' in target ? dfdaemon.DfdaemonDownload : dfdaemon.DfdaemonUpload;
   const chunks: Uint8Array[] = [];
   const messages = createClient(service, daemon.transport).downloadTask(

@@ -7,7 +7,7 @@ import { create } from '@bufbuild/protobuf';
 import { common } from '@d7y/api';
 import { createLogger } from '@d7y/service-kit';
 import { makeServerCertificate } from '@d7y/testkit';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import { NamedAuthorities, type NamingCaller } from './named-authorities.ts';
 
 const BLOB = `https://registry.test/v2/team/x/blobs/sha256:${'d'.repeat(64)}`;
