@@ -1,8 +1,5 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createClient } from '@connectrpc/connect';
-import { createGrpcTransport } from '@connectrpc/connect-node';
-import { scheduler as schedulerApi } from '@d7y/api';
 import {
   type AppConfig,
   type Cluster,
@@ -17,6 +14,7 @@ import {
   tempDir,
 } from '@d7y/testkit';
 import { expect } from '@jest/globals';
+import { schedulerKnows } from './_scheduler-knows.ts';
 
 /** Everything that must never be shown has this in it. */
 export const PLANTED = 'planted';
@@ -222,12 +220,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
         },
         { timeoutMs: 60_000, intervalMs: 200 },
       );
-      const transport = createGrpcTransport({ baseUrl: `http://${scheduler?.address}` });
-      const client = createClient(schedulerApi.Scheduler, transport);
-      await eventually(
-        async () => expect((await client.listHosts({})).hosts).toHaveLength(daemons.length + seeds.length),
-        { timeoutMs: 60_000 },
-      );
+      await schedulerKnows(scheduler?.address ?? '', daemons.length + seeds.length);
     },
     async preheat(args, { clusterId, manager = 0 } = {}) {
       const { id } = await ask<JobAnswer>(manager, 'POST', '/oapi/v1/jobs', {

@@ -1,17 +1,13 @@
-import { createClient } from '@connectrpc/connect';
-import { createGrpcTransport } from '@connectrpc/connect-node';
-import { scheduler as schedulerApi } from '@d7y/api';
 import {
   type Cluster,
   type ClusterOptions,
   DaemonNode,
-  eventually,
   freePort,
   mergeConfig,
   SchedulerNode,
   tempDir,
 } from '@d7y/testkit';
-import { expect } from '@jest/globals';
+import { schedulerKnows } from './_scheduler-knows.ts';
 import { tapGrpc, tapTcp, type Wiretap } from './_wiretap.ts';
 
 /** A cluster in which every message from one process to another is overheard. */
@@ -75,11 +71,7 @@ export async function startTappedCluster(options: ClusterOptions): Promise<Tappe
         : startDaemon(`daemon-${index - seedCount}`, index, false),
     ),
   );
-  // Who pulls before the scheduler knows everybody fetches for himself.
-  const client = createClient(schedulerApi.Scheduler, createGrpcTransport({ baseUrl: `http://${scheduler.address}` }));
-  await eventually(async () => expect((await client.listHosts({})).hosts).toHaveLength(all.length), {
-    timeoutMs: 60_000,
-  });
+  await schedulerKnows(scheduler.address, all.length);
   const heard = (list: readonly Wiretap[]) => Buffer.concat(list.map((one) => one.heard()));
   const resources = stack.move();
   return {

@@ -10,6 +10,7 @@ import { type BlobDescriptor, blobsOf, type DaemonNode, eventually, type Schedul
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { expectEveryByteOnce, type PullBench, startPullBench } from './_cluster.ts';
 import { runApp } from './_program.ts';
+import { schedulerKnows } from './_scheduler-knows.ts';
 import { getBlob, heldBytes } from './_traffic.ts';
 
 const KIB = 1024;
@@ -60,11 +61,7 @@ describe('a registry with TLS under an authority that no daemon was told of', ()
     if (registry.certificate === undefined) throw new Error('the registry has a certificate');
     caFile = registry.certificate.caFile;
     certificateChain = [Buffer.from(registry.certificate.ca)];
-    const client = createClient(
-      schedulerApi.Scheduler,
-      createGrpcTransport({ baseUrl: `http://${scheduler.address}` }),
-    );
-    await eventually(async () => expect((await client.listHosts({})).hosts).toHaveLength(2), { timeoutMs: 60_000 });
+    await schedulerKnows(scheduler.address, 2);
   });
   afterAll(async () => bench[Symbol.asyncDispose]());
 
