@@ -153,7 +153,7 @@ export class Choosing {
     const [times, graceMs] = isEndgame ? ENDGAME_PATIENCE : PATIENCE;
     const patience = Math.min(typicalTicks * times + graceMs * TICKS_PER_MS, SILENCE_MS * TICKS_PER_MS);
     let nextTick = Infinity;
-    for (let transfer = member * this.#transfers.lanes; transfer < (member + 1) * this.#transfers.lanes; transfer++) {
+    for (let transfer = member; transfer < this.#transfers.end; transfer += this.#transfers.stride) {
       const phase = this.#transfers.phase[transfer];
       if (phase !== ASKED && phase !== QUEUED && phase !== BOOKED && phase !== SENDING && phase !== DROPPED) continue;
       if (this.#transfers.parent[transfer] === NONE || this.#transfers.isHedged[transfer] === 1) continue;

@@ -62,26 +62,22 @@ export class HostDeaths {
           this.#hosts.latency(host, this.#members.hostOf(child)) / TICKS_PER_MS,
           edge & (SLOTS - 1),
         );
-        for (let lane = 0; lane < this.#transfers.lanes; lane++) {
-          const transfer = this.#transfers.laneTransfer[child * this.#transfers.lanes + lane];
-          if (transfer === NONE || this.#transfers.parent[transfer] !== member) continue;
+        for (let transfer = child; transfer < this.#transfers.end; transfer += this.#transfers.stride) {
           const phase = this.#transfers.phase[transfer];
-          if (phase === LANDING) continue;
+          if (phase === FREE || phase === LANDING || this.#transfers.parent[transfer] !== member) continue;
           if (phase === SENDING || phase === ENDING) this.#shares.stop(transfer, this.#clock.tick);
           if (phase === QUEUED) this.#queue.dequeue(host, transfer);
           this.#transfers.events.cancel(transfer);
           this.#parts.sending.leavePlace(transfer);
           if (phase === OFFERED || phase === DECLINED || phase === HELD) {
             this.#transfers.phase[transfer] = FREE;
-            this.#transfers.laneTransfer[transfer] = NONE;
             continue;
           }
           this.#transfers.phase[transfer] = DROPPED;
         }
       }
-      for (let lane = 0; lane < this.#transfers.lanes; lane++) {
-        const transfer = this.#transfers.laneTransfer[member * this.#transfers.lanes + lane];
-        if (transfer !== NONE) this.#parts.sending.abandon(transfer);
+      for (let transfer = member; transfer < this.#transfers.end; transfer += this.#transfers.stride) {
+        if (this.#transfers.phase[transfer] !== FREE) this.#parts.sending.abandon(transfer);
       }
       if (this.#members.state[member] !== DONE && host < this.#settings.peers && this.#members.state[member] !== IDLE)
         this.#tally.unfinished--;

@@ -12,6 +12,7 @@ import { NONE } from './none.ts';
 import type { Parts } from './parts.ts';
 import { TICKS_PER_MS } from './ticks.ts';
 import type { Transfers } from './transfers.ts';
+import { FREE } from './transfers.ts';
 
 const SAME_ZONE_WEIGHT = 4;
 /** Fallbacks are asked when nothing was under way for so long. */
@@ -108,9 +109,9 @@ export class Neighbours {
     const steering = this.#members.steering[parent];
     if (steering !== undefined && this.#members.isSteered[parent] === 1)
       this.#parts.hearsay.reveal(parent, steering.childLeft(edge, this.#clock.nowMs));
-    for (let lane = 0; lane < this.#transfers.lanes; lane++) {
-      const transfer = this.#transfers.laneTransfer[member * this.#transfers.lanes + lane];
-      if (transfer !== NONE && this.#transfers.parent[transfer] === parent && this.#transfers.slot[transfer] === slot)
+    for (let transfer = member; transfer < this.#transfers.end; transfer += this.#transfers.stride) {
+      if (this.#transfers.phase[transfer] === FREE) continue;
+      if (this.#transfers.parent[transfer] === parent && this.#transfers.slot[transfer] === slot)
         this.#parts.sending.abandon(transfer);
     }
     this.#members.pickers[member]?.removeParent(slot);

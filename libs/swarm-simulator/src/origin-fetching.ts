@@ -115,7 +115,6 @@ export class OriginFetching {
     this.#transfers.child[transfer] = member;
     this.#transfers.parent[transfer] = NONE;
     this.#transfers.piece[transfer] = piece;
-    this.#transfers.laneTransfer[transfer] = transfer;
     this.#shares.start(
       transfer,
       this.#hosts.count,

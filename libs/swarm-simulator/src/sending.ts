@@ -234,10 +234,8 @@ export class Sending {
     if (parent !== NONE && this.#isMesh) this.#parts.choosing.measure(transfer);
     this.#release(transfer);
     if (this.#members.has(member, piece)) return;
-    for (let lane = 0; lane < this.#transfers.lanes; lane++) {
-      const other = this.#transfers.laneTransfer[member * this.#transfers.lanes + lane];
-      if (other !== NONE && this.#transfers.piece[other] === piece) this.#cancel(other);
-    }
+    for (let other = member; other < this.#transfers.end; other += this.#transfers.stride)
+      if (this.#transfers.phase[other] !== FREE && this.#transfers.piece[other] === piece) this.#cancel(other);
     this.#members.keep(member, piece, parent);
     this.#members.lastPieceTick[member] = this.#clock.tick;
     this.#members.unwish(member, piece);
@@ -279,7 +277,6 @@ export class Sending {
     const phase = this.#transfers.phase[transfer];
     this.leavePlace(transfer);
     this.#transfers.phase[transfer] = FREE;
-    this.#transfers.laneTransfer[transfer] = NONE;
     if (this.#transfers.parent[transfer] === NONE || phase === OFFERED || phase === DECLINED || phase === HELD) return;
     this.#members.outstanding[member]--;
     this.#members.pickers[member]?.ended(this.#transfers.slot[transfer]);

@@ -24,7 +24,10 @@ export const BOOKED = 10;
 export const MAX_HEDGES = 4;
 export const NO_PIECE = 65535;
 
-/** What is under way or being arranged, in columns. Each member has some lanes, and in each lane one transfer at a time. */
+/**
+ * What is under way or being arranged, in columns. Each member has some lanes, and in each lane one transfer at a time. The first lanes of all
+ * members stand together, since most members use no other: the lanes of one are `member`, `member + stride` … below `end`.
+ */
 export class Transfers {
   /** How far each has got. */
   readonly phase: Uint8Array;
@@ -36,11 +39,13 @@ export class Transfers {
   /** With turns: it may begin beside what else the child receives. */
   readonly isBeside: Uint8Array;
   readonly isHedged: Uint8Array;
-  readonly laneTransfer: Int32Array;
   /** Pieces that a member asks for at once. */
   readonly concurrency: number;
   /** Transfers of one member, hedges and all. */
   readonly lanes: number;
+  /** From one lane of a member to its next. */
+  readonly stride: number;
+  readonly end: number;
   /** When each gets further. */
   readonly events: EventWheel;
   readonly #edges: Edges;
@@ -49,7 +54,8 @@ export class Transfers {
     this.#edges = edges;
     this.concurrency = settings.policy === 'mesh' ? settings.daemon.concurrency : settings.stock.concurrency;
     this.lanes = this.concurrency + MAX_HEDGES;
-    const transfers = members.count * this.lanes;
+    this.stride = members.count;
+    const transfers = (this.end = members.count * this.lanes);
     this.phase = new Uint8Array(transfers);
     this.child = new Int32Array(transfers);
     this.slot = new Uint8Array(transfers);
@@ -58,14 +64,13 @@ export class Transfers {
     this.askedTick = new Float64Array(transfers);
     this.isBeside = new Uint8Array(transfers);
     this.isHedged = new Uint8Array(transfers);
-    this.laneTransfer = new Int32Array(transfers).fill(NONE);
     this.events = new EventWheel(transfers);
   }
 
   /** @returns a free lane; NONE when a piece is on its way from the origin already */
   originLane(member: number): number {
     let free = NONE;
-    for (let transfer = member * this.lanes; transfer < (member + 1) * this.lanes; transfer++) {
+    for (let transfer = member; transfer < this.end; transfer += this.stride) {
       if (this.phase[transfer] === FREE) free = transfer;
       else if (this.parent[transfer] === NONE) return NONE;
     }
@@ -74,16 +79,15 @@ export class Transfers {
 
   hedgesOf(member: number): number {
     let hedges = 0;
-    for (let transfer = member * this.lanes; transfer < (member + 1) * this.lanes; transfer++)
+    for (let transfer = member; transfer < this.end; transfer += this.stride)
       if (this.phase[transfer] !== FREE && this.isHedged[transfer] === 1) hedges++;
     return hedges;
   }
 
   /** @returns NONE when the member has as many as it can */
   newTransfer(member: number, slot: number): number {
-    for (let transfer = member * this.lanes; transfer < (member + 1) * this.lanes; transfer++) {
+    for (let transfer = member; transfer < this.end; transfer += this.stride) {
       if (this.phase[transfer] !== FREE) continue;
-      this.laneTransfer[transfer] = transfer;
       this.child[transfer] = member;
       this.slot[transfer] = slot;
       this.parent[transfer] = this.#edges.parent[member * SLOTS + slot];
@@ -95,7 +99,7 @@ export class Transfers {
   }
 
   hasLane(member: number): boolean {
-    for (let transfer = member * this.lanes; transfer < (member + 1) * this.lanes; transfer++)
+    for (let transfer = member; transfer < this.end; transfer += this.stride)
       if (this.phase[transfer] === FREE) return true;
     return false;
   }
