@@ -14,6 +14,7 @@ import {
   createMetrics,
   createTelemetry,
   delay,
+  isChainWithinLimits,
   linkedSignal,
   listen,
   type Logger,
@@ -108,6 +109,13 @@ export async function startPreheatWorker(
     labelNames: ['outcome'],
     registers: [metrics.registry],
   });
+  const certificates = certificatesOf(preheat.tls.caCert);
+  if (!isChainWithinLimits(certificates.map(({ raw }) => raw))) {
+    logger.warn(
+      { certificates: certificates.length },
+      'preheat.tls.caCert is more than daemons take with a download: registries have to be in their own proxy.registries[].cert',
+    );
+  }
   const context: JobContext = {
     ...{ work, reader, connect, telemetry, logger, maxLayers: preheat.maxLayers, remoteIp: worker.advertiseIP },
     ...{ peers: new PeerRepository(database.db), audits: new AuditRepository(database.db) },
@@ -115,7 +123,7 @@ export async function startPreheatWorker(
     hosts: new ClusterHosts({ work, connect: (address) => schedulers.to(address) }),
     listing: createSwarmLists({ work, connect: (address) => schedulers.to(address), logger }),
     unsealer: config.secrets.key === undefined ? NO_KEY : new Sealer(config.secrets.key),
-    trust: { certificates: certificatesOf(preheat.tls.caCert), insecureSkipVerify: preheat.tls.insecureSkipVerify },
+    trust: { certificates, insecureSkipVerify: preheat.tls.insecureSkipVerify },
     byDigest: preheat.enableTaskIDBasedBlobDigest,
     defaultPlatforms: preheat.defaultPlatforms,
     retentionMs: config.retention,

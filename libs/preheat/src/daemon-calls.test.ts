@@ -14,12 +14,12 @@ const IDENTITY = {
 };
 const SECRETS = { authorization: new Secret('Bearer planted') };
 
-const asked = (role: PreheatRole, url = BLOB) =>
+const asked = (role: PreheatRole, url = BLOB, certificateChain: readonly Uint8Array[] = []) =>
   toDownload(
     url,
     {
       identity: IDENTITY,
-      access: { headers: { accept: '*/*' }, credentials: SECRETS, certificateChain: [], tls: {} },
+      access: { headers: { accept: '*/*' }, credentials: SECRETS, certificateChain, tls: {} },
       extras: { priority: common.Priority.LEVEL6, hdfs: { $typeName: 'common.v2.HDFS', delegationToken: 'planted' } },
       byDigest: true,
       remoteIp: '10.0.0.1',
@@ -53,6 +53,16 @@ describe('toDownload', () => {
     });
     expect(idOf(asked({ kind: 'keeper' }))).toBe(taskIdFor(BLOB, IDENTITY, false));
     expect(idOf(asked({ kind: 'follower' }))).toBe('1'.repeat(64));
+  });
+
+  it('hands the authorities of the registry on to every daemon, unless they are more than daemons take', () => {
+    const chain = (certificates: number, bytes = 10) =>
+      Array.from({ length: certificates }, () => new Uint8Array(bytes));
+    for (const role of [{ kind: 'fetcher', credentials: SECRETS }, { kind: 'follower' }, { kind: 'keeper' }] as const) {
+      expect(asked(role, BLOB, chain(16)).certificateChain).toHaveLength(16);
+      expect(asked(role, BLOB, chain(17)).certificateChain).toEqual([]);
+      expect(asked(role, BLOB, chain(2, 40_000)).certificateChain).toEqual([]);
+    }
   });
 
   it('keeps the signature of a URL from keepers, whose task is the same without it', () => {

@@ -1,7 +1,7 @@
 import { create } from '@bufbuild/protobuf';
 import { Code, ConnectError, createClient, type Transport } from '@connectrpc/connect';
 import { common, dfdaemon } from '@d7y/api';
-import { linkedSignal } from '@d7y/service-kit';
+import { isChainWithinLimits, linkedSignal } from '@d7y/service-kit';
 import type { Credentials, OriginAccess, TaskIdentity } from './request.ts';
 import type { PreheatHost } from './targets.ts';
 
@@ -55,7 +55,8 @@ export function toDownload(
     ...(pieceLength === undefined ? {} : { pieceLength }),
     filteredQueryParams: [...identity.filteredQueryParams],
     requestHeader: { ...access.headers, ...(isFetcher ? revealed(role.credentials) : {}) },
-    certificateChain: [...access.certificateChain],
+    // Daemons that were not told of the registry believe it for this download. More than they take they have to be told themselves.
+    certificateChain: isChainWithinLimits(access.certificateChain) ? [...access.certificateChain] : [],
     remoteIp,
     ...(outputPath === undefined ? {} : { outputPath }),
     // These are credentials, too.

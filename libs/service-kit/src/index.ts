@@ -53,7 +53,7 @@ export type { BufferPoolOptions, PooledBuffer } from './memory/buffer-pool.ts';
 export type { ByteLimiter } from './memory/byte-limiter.ts';
 export { RateLimiter } from './memory/rate-limiter.ts';
 export type { RateLimiterOptions } from './memory/rate-limiter.ts';
-export { certificatesIn } from './network/certificates.ts';
+export { certificatesIn, CHAIN_LIMITS, isChainWithinLimits } from './network/certificates.ts';
 export { firstAddress, isLoopbackAddress } from './network/own-address.ts';
 export { refusedKindOf } from './network/refused-addresses.ts';
 export type { RefusedKind } from './network/refused-addresses.ts';

@@ -98,15 +98,17 @@ describe('the authorities that a download names', () => {
     expect(lines.map(({ level }) => level)).toEqual(['debug', 'debug']);
   });
 
-  it.each<[string, () => readonly Uint8Array[], string]>([
-    ['more than 16 entries', () => Array.from({ length: 17 }, () => bytes('CN=x')), '16 certificates'],
-    ['more than 16 certificates in one entry', () => [bytes(pem.repeat(17))], '16 certificates'],
-    ['more than 64 KiB', () => [new Uint8Array(40_000), new Uint8Array(40_000)], '65536 bytes'],
-  ])('are refused when they are %s, whoever names them', (_what, chain, words) => {
+  it.each<[string, () => readonly Uint8Array[]]>([
+    ['more than 16 entries', () => Array.from({ length: 17 }, () => bytes('CN=x'))],
+    ['more than 16 certificates in one entry', () => [bytes(pem.repeat(17))]],
+    ['more than 64 KiB', () => [new Uint8Array(40_000), new Uint8Array(40_000)]],
+  ])('are refused when they are %s, whoever names them', (_what, chain) => {
     const { of } = setUp();
     for (const caller of [LOCAL, KEEPER, READER]) {
       expect(() => of(chain(), caller)).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT' }));
-      expect(() => of(chain(), caller)).toThrow(`download.certificate_chain: more than ${words}`);
+      expect(() => of(chain(), caller)).toThrow(
+        'download.certificate_chain: more than 16 certificates, or 65536 bytes',
+      );
     }
   });
 });

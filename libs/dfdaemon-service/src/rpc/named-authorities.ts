@@ -1,12 +1,9 @@
 import type { X509Certificate } from 'node:crypto';
 import type { common } from '@d7y/api';
 import { digestInUrl } from '@d7y/peer-engine';
-import { certificatesIn, type Logger, safeUrl } from '@d7y/service-kit';
+import { certificatesIn, CHAIN_LIMITS, isChainWithinLimits, type Logger, safeUrl } from '@d7y/service-kit';
 import { InvalidDownloadError } from './task-request-message.ts';
 
-/** What one download may name. */
-const MAX_CERTIFICATES = 16;
-const MAX_BYTES = 64 * 1024;
 /** What many requests have in common is a warning this often; in between it is told at debug. */
 const WARN_INTERVAL_MS = 60_000;
 
@@ -49,7 +46,7 @@ export class NamedAuthorities {
 
   /** By fingerprint. Schedulers and managers of others put subjects in place of certificates: these say nothing. */
   #parsed(chain: readonly Uint8Array[], url: string): ReadonlyMap<string, string> {
-    checkBounds(chain);
+    if (!isChainWithinLimits(chain)) throw tooMuch();
     const found: X509Certificate[] = [];
     let others = 0;
     for (const entry of chain) {
@@ -59,7 +56,7 @@ export class NamedAuthorities {
         others++;
       }
     }
-    if (found.length > MAX_CERTIFICATES) throw tooMany();
+    if (found.length > CHAIN_LIMITS.certificates) throw tooMuch();
     if (others > 0) {
       this.#logger.debug({ url: safeUrl(url), entries: others }, 'not all of certificate_chain are certificates');
     }
@@ -77,12 +74,9 @@ export class NamedAuthorities {
   }
 }
 
-function checkBounds(chain: readonly Uint8Array[]): void {
-  if (chain.length > MAX_CERTIFICATES) throw tooMany();
-  const bytes = chain.reduce((sum, { length }) => sum + length, 0);
-  if (bytes > MAX_BYTES) throw new InvalidDownloadError(`download.certificate_chain: more than ${MAX_BYTES} bytes`);
-}
-
-function tooMany(): InvalidDownloadError {
-  return new InvalidDownloadError(`download.certificate_chain: more than ${MAX_CERTIFICATES} certificates`);
+function tooMuch(): InvalidDownloadError {
+  const { certificates, bytes } = CHAIN_LIMITS;
+  return new InvalidDownloadError(
+    `download.certificate_chain: more than ${certificates} certificates, or ${bytes} bytes`,
+  );
 }

@@ -1,5 +1,14 @@
 import { X509Certificate } from 'node:crypto';
 
+/** What a daemon takes with one download as its `certificate_chain`, in all. */
+export const CHAIN_LIMITS = { certificates: 16, bytes: 64 * 1024 } as const;
+
+/** Whether entries of a `certificate_chain` are within CHAIN_LIMITS. */
+export function isChainWithinLimits(chain: readonly Uint8Array[]): boolean {
+  const bytes = chain.reduce((sum, { length }) => sum + length, 0);
+  return chain.length <= CHAIN_LIMITS.certificates && bytes <= CHAIN_LIMITS.bytes;
+}
+
 const PEM_BLOCK = /-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----/g;
 
 /**
