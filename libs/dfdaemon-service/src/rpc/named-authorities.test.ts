@@ -95,11 +95,14 @@ describe('the authorities that a download names', () => {
     const subject = bytes('CN=registry,O=test');
     expect(of([subject], READER)).toBeUndefined();
     expect(of([subject, bytes(pem)], LOCAL)).toBe(pem);
-    expect(lines.map(({ level }) => level)).toEqual(['debug', 'debug']);
+    // All of a machine's bundle.
+    expect(of(Array(150).fill(subject) as Uint8Array[], KEEPER)).toBeUndefined();
+    expect(lines.map(({ level }) => level)).toEqual(['debug', 'debug', 'debug']);
   });
 
   it.each<[string, () => readonly Uint8Array[]]>([
-    ['more than 16 entries', () => Array.from({ length: 17 }, () => bytes('CN=x'))],
+    ['more than 16 certificates', () => Array.from({ length: 17 }, () => bytes(pem))],
+    ['more than 512 entries', () => Array.from({ length: 513 }, () => bytes('CN=x'))],
     ['more than 16 certificates in one entry', () => [bytes(pem.repeat(17))]],
     ['more than 64 KiB', () => [new Uint8Array(40_000), new Uint8Array(40_000)]],
   ])('are refused when they are %s, whoever names them', (_what, chain) => {
@@ -107,7 +110,7 @@ describe('the authorities that a download names', () => {
     for (const caller of [LOCAL, KEEPER, READER]) {
       expect(() => of(chain(), caller)).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT' }));
       expect(() => of(chain(), caller)).toThrow(
-        'download.certificate_chain: more than 16 certificates, or 65536 bytes',
+        'download.certificate_chain: more than 16 certificates, 512 entries or 65536 bytes',
       );
     }
   });

@@ -1,9 +1,11 @@
 import type { X509Certificate } from 'node:crypto';
 import type { common } from '@d7y/api';
 import { digestInUrl } from '@d7y/peer-engine';
-import { certificatesIn, CHAIN_LIMITS, isChainWithinLimits, type Logger, safeUrl } from '@d7y/service-kit';
+import { certificatesIn, CHAIN_LIMITS, type Logger, safeUrl } from '@d7y/service-kit';
 import { InvalidDownloadError } from './task-request-message.ts';
 
+/** Of whatever kind: managers of others put the subjects of a whole bundle there. */
+const MAX_ENTRIES = 512;
 /** What many requests have in common is a warning this often; in between it is told at debug. */
 const WARN_INTERVAL_MS = 60_000;
 
@@ -46,7 +48,8 @@ export class NamedAuthorities {
 
   /** By fingerprint. Schedulers and managers of others put subjects in place of certificates: these say nothing. */
   #parsed(chain: readonly Uint8Array[], url: string): ReadonlyMap<string, string> {
-    if (!isChainWithinLimits(chain)) throw tooMuch();
+    const bytes = chain.reduce((sum, { length }) => sum + length, 0);
+    if (chain.length > MAX_ENTRIES || bytes > CHAIN_LIMITS.bytes) throw tooMuch();
     const found: X509Certificate[] = [];
     let others = 0;
     for (const entry of chain) {
@@ -77,6 +80,6 @@ export class NamedAuthorities {
 function tooMuch(): InvalidDownloadError {
   const { certificates, bytes } = CHAIN_LIMITS;
   return new InvalidDownloadError(
-    `download.certificate_chain: more than ${certificates} certificates, or ${bytes} bytes`,
+    `download.certificate_chain: more than ${certificates} certificates, ${MAX_ENTRIES} entries or ${bytes} bytes`,
   );
 }
