@@ -62,7 +62,8 @@ function relayStream(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, be
   stream.on('error', () => request.close(constants.NGHTTP2_CANCEL));
   request.on('error', () => stream.close(constants.NGHTTP2_INTERNAL_ERROR));
   stream.once('aborted', () => request.close(constants.NGHTTP2_CANCEL));
-  request.once('aborted', () => stream.close(request.rstCode));
+  // A server resets without an error what it has answered before all of it was asked: the answer is still to be passed on.
+  request.once('aborted', () => request.rstCode !== constants.NGHTTP2_NO_ERROR && stream.close(request.rstCode));
   request.once('response', (answer, flags: number) => {
     kept.headers(answer);
     if (stream.destroyed || stream.closed) return;
