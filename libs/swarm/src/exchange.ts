@@ -99,7 +99,8 @@ export class Exchange {
 
   /** Whether a child may be sent to this parent, whatever else they are to each other. */
   mayServe(parent: Peer, child: Peer, nowMs: number): boolean {
-    if (parent.task !== child.task || parent.host === child.host || child.parents.has(parent)) return false;
+    if (parent.task !== child.task || parent.host === child.host) return false;
+    if (child.parents.size > 0 && child.parents.has(parent)) return false;
     if (!isSharedWish(parent, child)) return false;
     if (child.refuses(parent) || this.isBarred(parent, nowMs)) return false;
     return this.#hasRoom(parent);

@@ -8,9 +8,10 @@ import type { DeliveryFacts } from './facts.ts';
 import type { Host } from './host.ts';
 import { HotPieces } from './hot-pieces.ts';
 import { askRemembered } from './memory.ts';
-import { rankOf } from './nearness.ts';
+import { FULL_STEP, rankOf } from './nearness.ts';
 import { leaseKindFor } from './origin-leases.ts';
 import type { Peer } from './peer.ts';
+import { Ranking } from './ranking.ts';
 import { bestPlaced } from './rescue.ts';
 import type { Roster } from './roster.ts';
 import type { Task } from './task.ts';
@@ -423,27 +424,27 @@ export class MeshAnswering implements Answering {
     const { task } = child;
     const { candidateParentLimit } = this.#roster.options;
     const descendants = child.children.size === 0 ? NOBODY : descendantsOf(child);
-    const candidates = new Set([
-      ...task.anchors.sample(ANCHOR_SAMPLE_SIZE, this.#random),
-      ...task.sharers.sample(SAMPLE_SIZE, this.#random),
-    ]);
-    const ranked = [...candidates]
-      .filter((parent) => {
-        if (!parent.isSharer || child.refuses(parent) || this.#exchange.isBarred(parent, nowMs)) return false;
-        if (descendants === undefined ? parent.parents.size > 0 : descendants.has(parent)) return false;
-        return child.parents.has(parent) || this.#exchange.mayServe(parent, child, nowMs);
-      })
-      .map((parent) => ({
-        parent,
-        isFull: parent.children.size >= this.#exchange.peerLimit(parent),
-        rank: rankOf(parent, child, this.#random()),
-      }))
-      .sort((a, b) => Number(a.isFull) - Number(b.isFull) || a.rank - b.rank);
-    const parents = ranked.slice(0, candidateParentLimit).map(({ parent }) => parent);
+    const ranking = new Ranking<Peer>();
+    const consider = (parent: Peer): void => {
+      if (!parent.isSharer) return;
+      if (descendants === undefined ? parent.parents.size > 0 : descendants.has(parent)) return;
+      const isItsParent = child.parents.size > 0 && child.parents.has(parent);
+      if (isItsParent) {
+        if (child.refuses(parent) || this.#exchange.isBarred(parent, nowMs)) return;
+      } else if (!this.#exchange.mayServe(parent, child, nowMs)) return;
+      const isFull = parent.children.size >= this.#exchange.peerLimit(parent);
+      ranking.add(parent, rankOf(parent, child, this.#random()) + (isFull ? FULL_STEP : 0));
+    };
+    const anchors = task.anchors.sample(ANCHOR_SAMPLE_SIZE, this.#random);
+    anchors.forEach(consider);
+    for (const parent of task.sharers.sample(SAMPLE_SIZE, this.#random))
+      if (!anchors.includes(parent)) consider(parent);
     const isSafe = (parent: Peer): boolean => coversWish(parent, child) && this.#exchange.hasPath(parent);
+    const parents = ranking.takeBest(candidateParentLimit);
     if (parents.some(isSafe)) return parents;
-    const safe = ranked.find(({ parent }) => isSafe(parent))?.parent;
-    return safe === undefined ? parents : [...parents.slice(0, candidateParentLimit - 1), safe];
+    for (let next = ranking.takeBest(1)[0]; next !== undefined; next = ranking.takeBest(1)[0])
+      if (isSafe(next)) return [...parents.slice(0, candidateParentLimit - 1), next];
+    return parents;
   }
 
   /** Tells a stock child of its parents. */

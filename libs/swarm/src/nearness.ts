@@ -7,6 +7,8 @@ const LOCATION_DEPTH = 5;
 const LOAD_STEP = 2 * LOCATION_DEPTH + 2;
 /** More than any load, in steps of load. */
 const DOUBT_STEP = 64 * LOAD_STEP;
+/** More than any rank: whoever has as many children as it should comes after all others. */
+export const FULL_STEP = 4 * DOUBT_STEP;
 const NOWHERE: readonly string[] = [];
 
 /** Where a host is, in lower case: places are compared without regard to case. */
@@ -46,7 +48,7 @@ export function placeOf({ idc, location = '' }: Pick<HostFacts, 'idc' | 'locatio
  * @param lot below 1; decides between equals
  */
 export function rankOf(parent: Peer, child: Peer, lot: number): number {
-  const others = parent.children.size - (child.parents.has(parent) ? 1 : 0);
+  const others = parent.children.size - (child.parents.size > 0 && child.parents.has(parent) ? 1 : 0);
   const { host } = parent;
   const doubt = host.state.kind === 'suspect' ? 2 : host.isSlow ? 1 : 0;
   // In steps of powers of two (0, 1–2, 3–6 …), so that nearness decides between loads that differ by little.

@@ -19,12 +19,14 @@ export function toTaskRecord({ url, digest, tag, application, filteredQueryParam
   return { url: publicUrl(url), digest, tag, application, filteredQueryParams };
 }
 
-/** Makes what a seed is asked for a peer of the task from how any peer of it registered. */
+/**
+ * Makes what a seed is asked for a peer of the task from how any peer of it registered. Takes the credentials out of the registration now, not
+ * when somebody asks: it is kept for as long as it is the newest of its task.
+ */
 export function seedDownloadOf(registered: common.Download): SeedDownloadOf {
-  // Credentials go now, not when somebody asks: this is kept for as long as the registration is the newest of its task.
-  const asked = { ...registered, requestHeader: publicHeaders(registered.requestHeader) };
+  registered.requestHeader = publicHeaders(registered.requestHeader);
   return ({ range }) => {
-    const download = toSeedDownload(asked);
+    const download = toSeedDownload(registered);
     if (range === undefined) delete download.range;
     else download.range = create(common.RangeSchema, { start: BigInt(range.start), length: BigInt(range.length) });
     return download;

@@ -1,10 +1,10 @@
 import { create, toBinary } from '@bufbuild/protobuf';
-import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import { common, scheduler } from '@d7y/api';
-import type { HostView, PeerView } from '@d7y/swarm';
+import type { HostView, PeerView, TaskView } from '@d7y/swarm';
 import { numberIn } from './field-numbers.ts';
 import { costMsOf } from './message-writer.ts';
 import type { MessageWriter } from './message-writer.ts';
+import { WireWriter } from './wire-writer.ts';
 
 const NORMAL_TASK = numberIn(scheduler.AnnouncePeerResponseSchema, 'normal_task_response');
 const CANDIDATE_PARENT = numberIn(scheduler.NormalTaskResponseSchema, 'candidate_parents');
@@ -30,9 +30,8 @@ export class OfferWriter {
   readonly #messages: MessageWriter;
   /** By the message of the announcement: the next one is another. */
   readonly #hosts = new WeakMap<common.Host, Uint8Array>();
-
-  /** Keeps its buffer from one answer to the next. */
-  readonly #writer = new BinaryWriter();
+  /** Keeps its memory from one answer to the next. */
+  readonly #writer = new WireWriter();
 
   constructor(messages: MessageWriter) {
     this.#messages = messages;
@@ -41,33 +40,41 @@ export class OfferWriter {
   /** @param parents of one task @returns an encoded AnnouncePeerResponse */
   offer(parents: readonly { readonly peer: PeerView }[]): Uint8Array {
     const [first] = parents;
-    const task = first === undefined ? undefined : toBinary(common.TaskSchema, this.#messages.task(first.peer.task));
+    const task = first === undefined ? undefined : this.#task(first.peer.task);
     const writer = this.#writer;
-    within(writer, NORMAL_TASK, () => {
-      for (const { peer } of parents)
-        within(writer, CANDIDATE_PARENT, () => {
-          this.#peer(writer, peer, task);
-        });
-    });
+    const answer = writer.begin(NORMAL_TASK);
+    for (const { peer } of parents) {
+      const start = writer.begin(CANDIDATE_PARENT);
+      this.#peer(peer, task);
+      writer.end(start);
+    }
+    writer.end(answer);
     return writer.finish();
   }
 
-  #peer(writer: BinaryWriter, peer: PeerView, task: Uint8Array | undefined): void {
+  #task(task: TaskView): Uint8Array {
+    return toBinary(common.TaskSchema, this.#messages.task(task));
+  }
+
+  #peer(peer: PeerView, task: Uint8Array | undefined): void {
+    const writer = this.#writer;
     const { range } = peer;
-    writer.tag(PEER.id, WireType.LengthDelimited).string(peer.id);
-    if (range !== undefined)
-      within(writer, PEER.range, () => {
-        writer.tag(1, WireType.Varint).uint64(range.start).tag(2, WireType.Varint).uint64(range.length);
-      });
-    writer.tag(PEER.priority, WireType.Varint).int32(peer.priority);
-    time(writer, PEER.cost, costMsOf(peer));
-    writer.tag(PEER.state, WireType.LengthDelimited).string(peer.state);
-    if (task !== undefined) writer.tag(PEER.task, WireType.LengthDelimited).bytes(task);
-    writer.tag(PEER.host, WireType.LengthDelimited).bytes(this.#host(peer.host));
-    if (peer.needBackToSource) writer.tag(PEER.needBackToSource, WireType.Varint).bool(true);
-    time(writer, PEER.createdAt, Math.floor(peer.createdAtMs));
-    time(writer, PEER.updatedAt, Math.floor(peer.updatedAtMs));
-    writer.tag(PEER.concurrentPieceCount, WireType.Varint).uint32(this.#messages.concurrentPieceCount(peer));
+    writer.text(PEER.id, peer.id);
+    if (range !== undefined) {
+      const start = writer.begin(PEER.range);
+      writer.number(1, range.start);
+      writer.number(2, range.length);
+      writer.end(start);
+    }
+    writer.number(PEER.priority, peer.priority);
+    this.#time(PEER.cost, costMsOf(peer));
+    writer.text(PEER.state, peer.state);
+    if (task !== undefined) writer.bytes(PEER.task, task);
+    writer.bytes(PEER.host, this.#host(peer.host));
+    writer.flag(PEER.needBackToSource, peer.needBackToSource);
+    this.#time(PEER.createdAt, Math.floor(peer.createdAtMs));
+    this.#time(PEER.updatedAt, Math.floor(peer.updatedAtMs));
+    writer.number(PEER.concurrentPieceCount, this.#messages.concurrentPieceCount(peer));
   }
 
   /** Without what no child needs to know of its parent. */
@@ -81,20 +88,13 @@ export class OfferWriter {
     }
     return bytes;
   }
-}
 
-function within(writer: BinaryWriter, number: number, write: () => void): void {
-  writer.tag(number, WireType.LengthDelimited).fork();
-  write();
-  writer.join();
-}
-
-/** A Timestamp or a Duration: they are alike on the wire. */
-function time(writer: BinaryWriter, number: number, ms: number): void {
-  const seconds = Math.floor(ms / 1000);
-  const nanos = (ms - seconds * 1000) * 1e6;
-  within(writer, number, () => {
-    if (seconds !== 0) writer.tag(1, WireType.Varint).int64(seconds);
-    if (nanos !== 0) writer.tag(2, WireType.Varint).int32(nanos);
-  });
+  /** A Timestamp or a Duration: they are alike on the wire. */
+  #time(field: number, ms: number): void {
+    const seconds = Math.floor(ms / 1000);
+    const start = this.#writer.begin(field);
+    this.#writer.number(1, seconds);
+    this.#writer.number(2, (ms - seconds * 1000) * 1e6);
+    this.#writer.end(start);
+  }
 }

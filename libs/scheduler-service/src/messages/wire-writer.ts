@@ -48,6 +48,14 @@ export class WireWriter {
     this.#length += bytes.length;
   }
 
+  /** A message in the field that is encoded already, also an empty one. */
+  bytes(field: number, value: Uint8Array): void {
+    this.#room(2 * MAX_VARINT_BYTES);
+    this.#varint(field * 8 + WIRE.lengthDelimited);
+    this.#varint(value.length);
+    this.raw(value);
+  }
+
   /** @param value a whole number below 2⁵³ */
   number(field: number, value: number): void {
     if (value === 0) return;

@@ -68,14 +68,15 @@ export class Admission implements Disposable {
   /**
    * A registration.
    * @param isPatient a daemon of ours: waits where others are turned down
+   * @param call its signal is looked at only where it has to wait: most calls never make one
    * @returns a promise to wait for, where it has to wait; it rejects with the reason of the signal
    * @throws {SchedulerOverloadedError} registrations come too fast, or too many wait
    */
-  registration(isPatient: boolean, { signal }: { signal: AbortSignal }): Promise<void> | undefined {
+  registration(isPatient: boolean, call: { readonly signal: AbortSignal }): Promise<void> | undefined {
     const isTurnOver = this.#isTurnOver();
     if (!isTurnOver && this.#take()) return undefined;
     if ((!isTurnOver && !isPatient) || this.#queue.length >= this.#options.maxWaiting) this.#refuse();
-    return this.#wait(true, signal, ONE);
+    return this.#wait(true, call.signal, ONE);
   }
 
   /**
@@ -83,8 +84,8 @@ export class Admission implements Disposable {
    * @param size how many will enter with it, once it may
    * @returns a promise to wait for, where it has to wait; it rejects with the reason of the signal
    */
-  turn({ signal }: { readonly signal: AbortSignal }, size: () => number = ONE): Promise<void> | undefined {
-    return this.#isTurnOver() ? this.#wait(false, signal, size) : undefined;
+  turn(call: { readonly signal: AbortSignal }, size: () => number = ONE): Promise<void> | undefined {
+    return this.#isTurnOver() ? this.#wait(false, call.signal, size) : undefined;
   }
 
   #isTurnOver(): boolean {

@@ -17,6 +17,8 @@ const MAX_WAITING = 64;
 /** Of one call whose caller does not read. */
 const MAX_UNSENT_BYTES = 4 * 2 ** 20;
 const DONE = { 'grpc-status': '0' };
+/** Made once: an abort without a reason makes an error with a stack each time. */
+const OVER = new Error('the call is over');
 
 export interface LeanStreamsOptions {
   /** Begins what counts, traces and logs a call. */
@@ -125,7 +127,7 @@ class LeanCall implements MessageCall {
 
   get signal(): AbortSignal {
     this.#controller ??= new AbortController();
-    if (this.#isOver) this.#controller.abort();
+    if (this.#isOver) this.#controller.abort(OVER);
     return this.#controller.signal;
   }
 
@@ -201,7 +203,7 @@ class LeanCall implements MessageCall {
     this.#waiting = undefined;
     const told = error === undefined ? undefined : ConnectError.from(this.#watch.fail(error));
     if (error === undefined) this.#watch.end();
-    this.#controller?.abort(error);
+    this.#controller?.abort(error ?? OVER);
     if (!this.#stream.destroyed) this.#stream.resume(); // what still comes is dropped
     // Whoever ended the call may be in the midst of something that the handler is part of.
     queueMicrotask(() => this.#handler?.closed(error));
