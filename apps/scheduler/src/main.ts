@@ -1,3 +1,4 @@
+import './lean.ts';
 import { readSchedulerConfig, SCHEDULER_VERSION, startScheduler } from '@d7y/scheduler-service';
 import { parseServiceArgs, runService } from '@d7y/service-kit';
 
