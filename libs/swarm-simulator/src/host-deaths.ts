@@ -8,7 +8,6 @@ import type { LinkShares } from './link-shares.ts';
 import type { Mailbox } from './mailbox.ts';
 import { DONE, IDLE } from './members.ts';
 import type { Members } from './members.ts';
-import { NONE } from './none.ts';
 import type { Tally } from './outcome.ts';
 import type { Parts } from './parts.ts';
 import type { Settings } from './settings.ts';
