@@ -17,22 +17,31 @@ const NO_BYTES = new Uint8Array(0);
 const SCALARS: Readonly<Partial<Record<ScalarType, Kind>>> = {
   [ScalarType.UINT32]: { wireType: 0, read: (reader) => reader.uint32(), nothing: 0 },
   [ScalarType.UINT64]: { wireType: 0, read: (reader) => BigInt(reader.number()), nothing: 0n },
+  // Negative ones are longer than a number may be here.
+  [ScalarType.INT32]: { wireType: 0, read: (reader) => reader.int32(), nothing: 0 },
+  [ScalarType.INT64]: { wireType: 0, read: (reader) => BigInt(reader.number()), nothing: 0n },
   [ScalarType.BOOL]: { wireType: 0, read: (reader) => reader.flag(), nothing: false },
   [ScalarType.STRING]: { wireType: 2, read: (reader) => reader.text(), nothing: '' },
   [ScalarType.BYTES]: { wireType: 2, read: (reader) => reader.bytes(), nothing: NO_BYTES },
 };
 
+const ENUM: Kind = { wireType: 0, read: (reader) => reader.int32(), nothing: 0 };
+/** The key and the value of an entry of a map, by field number and wire type. */
+const KEY = 1 * 8 + 2;
+const VALUE = 2 * 8 + 2;
+
 interface Field {
   readonly name: string;
   readonly read: Read;
-  readonly isList: boolean;
+  /** Several come, and are kept together. */
+  readonly holds: 'one' | 'list' | 'map';
   /** Parts of a message that come one by one are one message: that is left to the general decoder. */
   readonly comesOnce: boolean;
 }
 
 /**
  * Makes what reads messages of one type, from what the type says of its fields. Reading throws what is `unusual`: fields that are not of
- * the type, or of a kind that is not known here (of any but lists of messages, and of numbers other than those above).
+ * the type, or of a kind that is not known here (of lists of numbers, of maps of other than strings, and of numbers other than those above).
  * @param special reads messages of other types, by their names, in its own way
  */
 export function readerOf<D extends DescMessage>(
@@ -41,26 +50,28 @@ export function readerOf<D extends DescMessage>(
 ): Read<MessageShape<D>> {
   /** By field number and wire type, as they stand together on the wire. */
   const fields: Field[] = [];
-  const lists: string[] = [];
+  const collections: { readonly name: string; readonly isList: boolean }[] = [];
   const nothing: Record<string, unknown> = { $typeName: schema.typeName };
   for (const field of schema.fields) {
     const kind = kindOf(field, special);
-    const isList = field.fieldKind === 'list';
-    if (isList) lists.push(field.localName);
+    const name = field.localName;
+    const holds = field.fieldKind === 'list' || field.fieldKind === 'map' ? field.fieldKind : 'one';
+    if (holds !== 'one') collections.push({ name, isList: holds === 'list' });
     if (kind === undefined) continue;
     const comesOnce = field.fieldKind === 'message';
-    fields[field.number * 8 + kind.wireType] = { name: field.localName, read: kind.read, isList, comesOnce };
+    fields[field.number * 8 + kind.wireType] = { name, read: kind.read, holds, comesOnce };
     const isAbsent = comesOnce || field.proto.proto3Optional;
-    if (!isAbsent) nothing[field.localName] = kind.nothing;
+    if (!isAbsent) nothing[name] = kind.nothing;
   }
   return (reader) => {
     const message: Record<string, unknown> = { ...nothing };
-    for (const name of lists) message[name] = [];
+    for (const { name, isList } of collections) message[name] = isList ? [] : {};
     while (reader.hasMore) {
       const field = fields[reader.number()];
       if (field === undefined) return unusual();
-      const { name, read, isList, comesOnce } = field;
-      if (isList) (message[name] as unknown[]).push(read(reader));
+      const { name, read, holds, comesOnce } = field;
+      if (holds === 'list') (message[name] as unknown[]).push(read(reader));
+      else if (holds === 'map') readEntry(reader, message[name] as Record<string, string>);
       else if (comesOnce && message[name] !== undefined) return unusual();
       else message[name] = read(reader);
     }
@@ -68,8 +79,35 @@ export function readerOf<D extends DescMessage>(
   };
 }
 
+/** Of a map from strings to strings. */
+function readEntry(reader: WireReader, entries: Record<string, string>): void {
+  reader.message(() => {
+    let key = '';
+    let value = '';
+    while (reader.hasMore) {
+      const field = reader.number();
+      if (field === KEY) key = reader.text();
+      else if (field === VALUE) value = reader.text();
+      else unusual();
+    }
+    if (key === '__proto__') unusual();
+    entries[key] = value;
+  });
+}
+
 function kindOf(field: DescField, special: Readonly<Record<string, Read>>): Kind | undefined {
   if (field.fieldKind === 'scalar') return SCALARS[field.scalar];
+  if (field.fieldKind === 'enum') return ENUM;
+  if (field.fieldKind === 'map') {
+    const isOfStrings =
+      field.mapKey === ScalarType.STRING && field.mapKind === 'scalar' && field.scalar === ScalarType.STRING;
+    return isOfStrings ? { wireType: 2, read: unusual, nothing: undefined } : undefined;
+  }
+  if (field.fieldKind === 'list' && field.listKind === 'scalar') {
+    const kind = SCALARS[field.scalar];
+    // Numbers may come packed.
+    return kind?.wireType === 2 ? kind : undefined;
+  }
   const isOfMessages = field.fieldKind === 'message' || (field.fieldKind === 'list' && field.listKind === 'message');
   if (!isOfMessages) return undefined;
   const own = special[field.message.typeName];

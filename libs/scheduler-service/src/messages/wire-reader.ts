@@ -1,6 +1,7 @@
 const ONE_BYTE = 0x80;
 /** A number of more bytes is beyond 2⁵³. */
 const MAX_NUMBER_BYTES = 7;
+const REPLACEMENT = '\ufffd';
 
 /** Something that is better read by the general decoder. */
 export class UnusualMessage extends Error {
@@ -52,13 +53,21 @@ export class WireReader {
     return value <= 0xffff_ffff ? value : unusual();
   }
 
+  /** A number of 32 bits that is not negative, where one could be. */
+  int32(): number {
+    const value = this.number();
+    return value <= 0x7fff_ffff ? value : unusual();
+  }
+
   flag(): boolean {
     return this.number() !== 0;
   }
 
   text(): string {
     const start = this.#skip();
-    return this.#bytes.toString('utf8', start, this.#at);
+    const text = this.#bytes.toString('utf8', start, this.#at);
+    // What stands for bytes that are no UTF-8 may also have been sent: the general decoder tells.
+    return text.includes(REPLACEMENT) ? unusual() : text;
   }
 
   /** The bytes as characters of the same codes: they take no more memory than that, and need not be copied again to be kept. */

@@ -7,6 +7,7 @@ import type { PeerView } from '@d7y/swarm';
 import type { Context, Span } from '@opentelemetry/api';
 import type { Access } from '../access/access.ts';
 import { ConversationError, PeerNotFoundError } from '../errors.ts';
+import { readAnnouncement } from '../messages/announcement-reader.ts';
 import { seedDownloadOf, toTaskRecord } from '../messages/download.ts';
 import type { OfferWriter } from '../messages/offer-writer.ts';
 import type { SeedDownloadOf, TaskRecord } from '../messages/records.ts';
@@ -60,7 +61,11 @@ class Description implements PeerDescription {
 export const announcePeer = (
   parts: AnnouncePeerContext,
 ): Pick<ServiceImpl<typeof scheduler.Scheduler>, 'announcePeer'> => ({
-  announcePeer: messageStream(scheduler.Scheduler.method.announcePeer, (call) => new PeerRequests(parts, call)),
+  announcePeer: messageStream(
+    scheduler.Scheduler.method.announcePeer,
+    (call) => new PeerRequests(parts, call),
+    readAnnouncement,
+  ),
 });
 
 /** One stream. Knows its peer from the registration on. */
