@@ -18,7 +18,12 @@ const names = fc.string({ unit: 'grapheme-ascii', maxLength: 8 }).filter((name) 
 const download = fc.record({
   ...{ url: text, digest: maybe(text), range: maybe(fc.record({ start: uint64, length: uint64 })) },
   type: fc.constantFrom(common.TaskType.STANDARD, common.TaskType.PERSISTENT),
-  ...{ tag: maybe(text), application: maybe(text), priority: fc.nat(6), filteredQueryParams: fc.array(text) },
+  ...{
+    tag: maybe(text),
+    application: maybe(text),
+    priority: fc.constantFrom(common.Priority.LEVEL0, common.Priority.LEVEL6),
+    filteredQueryParams: fc.array(text),
+  },
   requestHeader: fc.dictionary(names, text, { maxKeys: 3, noNullPrototype: true }),
   ...{ pieceLength: maybe(uint64), outputPath: maybe(text), timeout: maybe(duration) },
   ...{ disableBackToSource: fc.boolean(), needBackToSource: fc.boolean(), prefetch: fc.boolean() },
