@@ -1,7 +1,6 @@
 import { ScalarType } from '@bufbuild/protobuf';
 import type { DescField, DescMessage, MessageShape } from '@bufbuild/protobuf';
-import { unusual } from './wire-reader.ts';
-import type { WireReader } from './wire-reader.ts';
+import { UnusualMessage, unusual, WireReader } from './wire-reader.ts';
 
 /** Reads one value at the place where the reader is. */
 export type Read<T = unknown> = (reader: WireReader) => T;
@@ -30,11 +29,15 @@ const ENUM: Kind = { wireType: 0, read: (reader) => reader.int32(), nothing: 0 }
 const KEY = 1 * 8 + 2;
 const VALUE = 2 * 8 + 2;
 
+/** Whether several come, and are kept together, or it is one of several, of which one comes. */
+type Holds = 'one' | 'list' | 'map' | 'choice';
+
 interface Field {
   readonly name: string;
   readonly read: Read;
-  /** Several come, and are kept together. */
-  readonly holds: 'one' | 'list' | 'map';
+  readonly holds: Holds;
+  /** Where it is kept: itself, or the choice that it belongs to. */
+  readonly place: string;
   /** Parts of a message that come one by one are one message: that is left to the general decoder. */
   readonly comesOnce: boolean;
 }
@@ -43,40 +46,63 @@ interface Field {
  * Makes what reads messages of one type, from what the type says of its fields. Reading throws what is `unusual`: fields that are not of
  * the type, or of a kind that is not known here (of lists of numbers, of maps of other than strings, and of numbers other than those above).
  * @param special reads messages of other types, by their names, in its own way
+ * @param usual of a choice: those that are read; all unless given
  */
 export function readerOf<D extends DescMessage>(
   schema: D,
   special: Readonly<Record<string, Read>> = {},
+  usual?: readonly string[],
 ): Read<MessageShape<D>> {
   /** By field number and wire type, as they stand together on the wire. */
   const fields: Field[] = [];
-  const collections: { readonly name: string; readonly isList: boolean }[] = [];
+  const fresh = new Map<string, Exclude<Holds, 'one'>>();
   const nothing: Record<string, unknown> = { $typeName: schema.typeName };
   for (const field of schema.fields) {
     const kind = kindOf(field, special);
     const name = field.localName;
-    const holds = field.fieldKind === 'list' || field.fieldKind === 'map' ? field.fieldKind : 'one';
-    if (holds !== 'one') collections.push({ name, isList: holds === 'list' });
-    if (kind === undefined) continue;
+    const place = field.oneof?.localName ?? name;
+    const holds = holdsOf(field);
+    if (holds !== 'one') fresh.set(place, holds);
+    if (kind === undefined || (holds === 'choice' && usual?.includes(name) === false)) continue;
     const comesOnce = field.fieldKind === 'message';
-    fields[field.number * 8 + kind.wireType] = { name, read: kind.read, holds, comesOnce };
-    const isAbsent = comesOnce || field.proto.proto3Optional;
+    fields[field.number * 8 + kind.wireType] = { name, place, read: kind.read, holds, comesOnce };
+    const isAbsent = comesOnce || holds === 'choice' || field.proto.proto3Optional;
     if (!isAbsent) nothing[name] = kind.nothing;
   }
+  const empty = [...fresh];
   return (reader) => {
     const message: Record<string, unknown> = { ...nothing };
-    for (const { name, isList } of collections) message[name] = isList ? [] : {};
+    for (const [place, holds] of empty)
+      message[place] = holds === 'list' ? [] : holds === 'map' ? {} : { case: undefined };
     while (reader.hasMore) {
       const field = fields[reader.number()];
       if (field === undefined) return unusual();
-      const { name, read, holds, comesOnce } = field;
-      if (holds === 'list') (message[name] as unknown[]).push(read(reader));
-      else if (holds === 'map') readEntry(reader, message[name] as Record<string, string>);
-      else if (comesOnce && message[name] !== undefined) return unusual();
+      const { name, place, read, holds, comesOnce } = field;
+      if (holds === 'list') (message[place] as unknown[]).push(read(reader));
+      else if (holds === 'map') readEntry(reader, message[place] as Record<string, string>);
+      else if (holds === 'choice') {
+        if ((message[place] as { case: unknown }).case !== undefined) return unusual();
+        message[place] = { case: name, value: read(reader) };
+      } else if (comesOnce && message[name] !== undefined) return unusual();
       else message[name] = read(reader);
     }
     return message as MessageShape<D>;
   };
+}
+
+/** Reads all of a message. @returns undefined where it is in any way out of the ordinary: that is left to the general decoder */
+export function readWhole<T>(read: Read<T>, bytes: Buffer): T | undefined {
+  try {
+    return read(new WireReader(bytes));
+  } catch (error) {
+    if (error instanceof UnusualMessage) return undefined;
+    throw error;
+  }
+}
+
+function holdsOf(field: DescField): Holds {
+  if (field.oneof !== undefined) return 'choice';
+  return field.fieldKind === 'list' || field.fieldKind === 'map' ? field.fieldKind : 'one';
 }
 
 /** Of a map from strings to strings. */
