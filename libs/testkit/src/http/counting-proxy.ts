@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { Agent as HttpAgent, type IncomingMessage, request as requestHttp, type ServerResponse } from 'node:http';
 import { Agent as HttpsAgent, request as requestHttps } from 'node:https';
 import { isIP } from 'node:net';
@@ -60,6 +61,7 @@ export async function startCountingProxy(options: CountingProxyOptions): Promise
     const gone = new AbortController();
     response.once('close', () => gone.abort());
     if (fault.delayMs !== undefined) await delay(fault.delayMs, undefined, { signal: gone.signal });
+    if (fault.after !== undefined) await Promise.race([fault.after, once(gone.signal, 'abort')]);
     if (fault.hang) return;
     if (fault.status !== undefined) {
       answerItself(response, entry, fault, fault.status);

@@ -2,6 +2,8 @@
 export interface Fault {
   /** Waits so long before it does anything. */
   readonly delayMs?: number;
+  /** Does nothing before this has settled. */
+  readonly after?: Promise<unknown>;
   /** Never answers; the connection stays open. */
   readonly hang?: boolean;
   /** Answers this instead of asking the upstream. */
