@@ -19,7 +19,7 @@ import { UploadHealth } from './upload-health.ts';
 import { coversWish } from './wish.ts';
 
 /** Sharers looked at for a stock child: enough for good ones out of thousands, few enough to stay constant in their number. */
-const SAMPLE_SIZE = 32;
+const SAMPLE_SIZE = 16;
 /** Anchors looked at beside them. */
 const ANCHOR_SAMPLE_SIZE = 8;
 /** More descendants of a stock child are not walked through: an answer would cost more than it is worth. */
@@ -28,11 +28,12 @@ const MAX_DESCENDANTS = 1000;
 const MAX_IDLE = 4;
 /** More children are not answered in one go: nobody else would be heard meanwhile. */
 const MAX_JOINED_AT_ONCE = 1000;
-/** More are not told of further parents in one go, all tasks together … */
-const MAX_REFRESHED_AT_ONCE = 1000;
-/** … and no more than this while so many others come between two of them: those who have no parents yet come first. */
-const MAX_REFRESHED_IN_A_CROWD = 50;
-const MANY_JOINED = 200;
+/** More are not told of further parents in one go, all tasks together: whoever comes meanwhile waits for them. */
+const MAX_REFRESHED_AT_ONCE = 50;
+/** After how long the next ones are; and where so many come in a millisecond: those who have no parents yet come first. */
+const REFRESH_PAUSE_MS = 1;
+const REFRESH_PAUSE_IN_A_CROWD_MS = 25;
+const MANY_JOINED_PER_MS = 2;
 /** Waiting children that one event looks at without serving them. */
 const MAX_SKIPPED = 64;
 
@@ -50,8 +51,11 @@ export class MeshAnswering implements Answering {
   #joining: Task[] = [];
   /** Until then seeds may still announce themselves for the first time. */
   readonly #settledAtMs: number;
-  /** Children that came since further offers were last made. */
+  /** Children that came since further offers were last made, and when that was. */
   #joined = 0;
+  #refreshedAtMs = -Infinity;
+  /** More of them are not made before. */
+  #refreshAtMs = -Infinity;
 
   constructor({ roster, blame, random, settledAtMs }: AnsweringParts) {
     this.#roster = roster;
@@ -98,17 +102,7 @@ export class MeshAnswering implements Answering {
     for (const task of this.#roster.waitingTasks) if (task.starting.size > 0) this.#roster.wake(task);
     for (const task of this.#roster.waitingTasks) this.#enforceDeadline(task, nowMs);
     for (const task of this.#roster.orphaned) this.#rescue(task, nowMs);
-    let left = this.#joined < MANY_JOINED ? MAX_REFRESHED_AT_ONCE : MAX_REFRESHED_IN_A_CROWD;
-    this.#joined = 0;
-    for (const task of this.#roster.refreshable) {
-      left -= this.#refreshOffers(task, nowMs, left);
-      if (left > 0) continue;
-      // The others first, and soon.
-      this.#roster.refreshable.delete(task);
-      this.#roster.refreshable.add(task);
-      this.#agenda.add(nowMs + 1, task);
-      break;
-    }
+    if (nowMs >= this.#refreshAtMs) this.#refresh(nowMs);
     this.#roster.decisions.push(...this.#hotPieces.tick(nowMs));
   }
 
@@ -317,8 +311,8 @@ export class MeshAnswering implements Answering {
     const { candidateParentLimit, gatherMs } = this.#roster.options;
     const areFew = parents.length < candidateParentLimit;
     if (!areFew && parents.some(({ children }) => children.size < candidateParentLimit)) return false;
-    for (const peer of task.starting) if (nowMs - peer.offeredAtMs < gatherMs) return true;
-    return false;
+    // By the newest of them: in a crowd all the others are as many as it has members.
+    return task.starting.size > 0 && nowMs - task.startingSinceMs < gatherMs;
   }
 
   /** Somebody is about to have the content and will then be a parent for this child. */
@@ -485,7 +479,10 @@ export class MeshAnswering implements Answering {
   #announce(child: Peer, parents: readonly Peer[], nowMs: number): void {
     this.#roster.answered(child);
     child.offeredAtMs = nowMs;
-    if (child.state === 'ReceivedNormal') child.task.starting.add(child);
+    if (child.state === 'ReceivedNormal') {
+      child.task.starting.add(child);
+      child.task.startingSinceMs = nowMs;
+    }
     const { fallback } = child;
     const offered = parents.map((parent): OfferedParent => {
       return { peerId: parent.id, peer: parent, role: parent === fallback ? 'fallback' : 'neighbour' };
@@ -508,6 +505,24 @@ export class MeshAnswering implements Answering {
   #refuse(child: Peer, code: RefusalCode, reason: string, nowMs: number): void {
     this.#roster.decisions.push(refusal(child.id, code, reason));
     this.#roster.removePeer(child, nowMs);
+  }
+
+  /** Makes a few of the further offers that are due, and the next ones soon. */
+  #refresh(nowMs: number): void {
+    const isCrowd = this.#joined > MANY_JOINED_PER_MS * (nowMs - this.#refreshedAtMs);
+    this.#joined = 0;
+    this.#refreshedAtMs = nowMs;
+    let left = MAX_REFRESHED_AT_ONCE;
+    for (const task of this.#roster.refreshable) {
+      left -= this.#refreshOffers(task, nowMs, left);
+      if (left > 0) continue;
+      // The others first, and soon.
+      this.#roster.refreshable.delete(task);
+      this.#roster.refreshable.add(task);
+      this.#refreshAtMs = nowMs + (isCrowd ? REFRESH_PAUSE_IN_A_CROWD_MS : REFRESH_PAUSE_MS);
+      this.#agenda.add(this.#refreshAtMs, task);
+      return;
+    }
   }
 
   /** Tells daemons of ours of parents that came after those that they were told of, or instead of them. @returns how many, up to `limit` */
