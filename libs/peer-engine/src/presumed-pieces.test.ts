@@ -45,12 +45,12 @@ async function pull(engine: Engine, url: string): Promise<Buffer> {
 /** The holder gets it, unless told otherwise; then the asker, who is told that the holder is at it, or has finished. */
 async function relay(
   { url, bytes }: { url: string; bytes: Buffer },
-  { state = 'Succeeded', isHeld = true } = {},
+  { isComplete = true, isHeld = true } = {},
 ): Promise<void> {
   if (isHeld) await pull(holder, url);
   const parent = cluster.asParent('holder', 'peer', bytes.length);
-  const offer = create(common.PeerSchema, { id: 'peer', host: { id: 'holder' }, state });
-  cluster.scheduler.answer = () => ({ kind: 'parents', parents: [{ ...parent, offer }] });
+  const offer = create(common.PeerSchema, { id: 'peer', host: { id: 'holder' } });
+  cluster.scheduler.answer = () => ({ kind: 'parents', parents: [{ ...parent, isComplete, offer }] });
   expect((await pull(asker, url)).equals(bytes)).toBe(true);
   cluster.scheduler.answer = () => undefined;
 }
@@ -70,7 +70,7 @@ describe('a task of one piece', () => {
 
   it('is asked after when the parent has not finished, and when there are more pieces', async () => {
     await relay(blob(1, 'first'));
-    await relay(blob(2, 'running'), { state: 'Running' });
+    await relay(blob(2, 'running'), { isComplete: false });
     expect(asked()).toEqual([2, 2]);
     await relay(blob(5 * MIB, 'longer'));
     expect(asked()).toEqual([3, 4]);

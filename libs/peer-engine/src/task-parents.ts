@@ -241,7 +241,7 @@ export class TaskParents {
   #presume(state: ParentState): boolean {
     const { progress, standings, journal } = this.#init;
     const { parent } = state;
-    if (!this.#isOnePiece || parent.offer.state !== 'Succeeded' || progress.stored.finishedPieces.has(0)) return false;
+    if (!this.#isOnePiece || parent.isComplete !== true || progress.stored.finishedPieces.has(0)) return false;
     const address = standings.pieceServerOf(parent);
     if (address === undefined) return false;
     state.address = address;

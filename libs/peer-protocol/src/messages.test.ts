@@ -130,8 +130,13 @@ describe('parseParents', () => {
     const host = { id: 'h', ip: '::1', port: 1, type: 1, network: { idc: 'a', location: 'b|c' } };
     expect(parse({ host, priority: common.Priority.LEVEL3, task: { contentLength: 7n } })).toMatchObject({
       ...{ peerId: 'p', hostId: 'h', ip: '::1', port: 1, isSeed: true, idc: 'a', location: 'b|c' },
-      ...{ isPrivate: true, contentLength: 7, pieceLength: undefined },
+      ...{ isPrivate: true, isComplete: false, contentLength: 7, pieceLength: undefined },
     });
+  });
+
+  it('knows who has everything', () => {
+    expect(parse({ state: 'Succeeded' })).toMatchObject({ isComplete: true });
+    expect(parse({ state: 'Running' })).toMatchObject({ isComplete: false });
   });
 
   it('does not take lengths that mean unknown', () => {

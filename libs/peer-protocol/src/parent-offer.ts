@@ -37,6 +37,7 @@ function parseParent(offer: common.Peer): Parent | string {
     idc: host.network?.idc,
     location: host.network?.location,
     isPrivate: offer.priority === common.Priority.LEVEL3,
+    isComplete: offer.state === 'Succeeded',
     contentLength: positive(task?.contentLength),
     pieceLength: pieceLengthOf(task),
     offer,

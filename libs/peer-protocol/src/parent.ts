@@ -15,7 +15,7 @@ export interface Parent {
   readonly isPrivate: boolean;
   /** It is there for what no neighbour brings. Only schedulers of ours say so. */
   readonly isFallback?: boolean;
-  /** It had all pieces when it was offered. Only schedulers of ours say so. */
+  /** It had all pieces when it was offered. */
   readonly isComplete?: boolean;
   /** Length and piece length of the task, in bytes, where the offer tells. */
   readonly contentLength: number | undefined;

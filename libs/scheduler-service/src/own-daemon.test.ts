@@ -48,10 +48,30 @@ describe('a daemon of ours', () => {
     const curious = second.announcePeer(registration('second'), { signal });
     expect(await instruction(curious)).toMatchObject({
       kind: 'parents',
-      parents: [{ peerId: 'first-peer', contentLength: 10_000_000, idc: 'here', isPrivate: false }],
+      parents: [{ peerId: 'first-peer', contentLength: 10_000_000, idc: 'here', isPrivate: false, isComplete: false }],
     });
     curious.abort();
     fetching.abort();
+  });
+
+  it('is told which of its parents has everything, and need not be asked', async () => {
+    await using rig = await SchedulerRig.start();
+    await using first = await connectHost(rig, 'first');
+    await using second = await connectHost(rig, 'second');
+    const fetching = first.announcePeer(registration('first', { contentLength: 5, pieceLength: 4_194_304 }), {
+      signal,
+    });
+    for await (const next of fetching.instructions) {
+      expect(next.kind).toBe('backToSource');
+      fetching.backToSourceStarted('as told');
+      await fetching.backToSourceFinished(5, 1);
+    }
+    const curious = second.announcePeer(registration('second'), { signal });
+    expect(await instruction(curious)).toMatchObject({
+      kind: 'parents',
+      parents: [{ peerId: 'first-peer', isComplete: true }],
+    });
+    curious.abort();
   });
 
   it('parts from the scheduler in order, and its copy is offered to others', async () => {
