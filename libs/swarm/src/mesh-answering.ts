@@ -29,7 +29,7 @@ const MAX_IDLE = 4;
 /** More children are not answered in one go: nobody else would be heard meanwhile. */
 const MAX_JOINED_AT_ONCE = 1000;
 /** More are not told of further parents in one go, all tasks together: whoever comes meanwhile waits for them. */
-const MAX_REFRESHED_AT_ONCE = 50;
+const MAX_REFRESHED_AT_ONCE = 100;
 /** After how long the next ones are; and where so many come in a millisecond: those who have no parents yet come first. */
 const REFRESH_PAUSE_MS = 1;
 const REFRESH_PAUSE_IN_A_CROWD_MS = 25;

@@ -3,6 +3,7 @@ import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from '@jest/globals';
 import { seededRandom } from './_seeded-random.ts';
 import type { Decision } from './decision.ts';
+import type { PeerView } from './peer.ts';
 import { Swarm } from './swarm.ts';
 
 /** Everybody in a full run (tools/test --full); what is measured does not depend on how many they are. */
@@ -25,7 +26,7 @@ function heapSize(): number {
 
 describe('a crowd that registers within 50 ms', () => {
   it('has about sixteen parents each, for 2 KiB and two offers a peer', () => {
-    const swarm = new Swarm({ settleMs: 0 }, seededRandom(1), 0);
+    const swarm = new Swarm({ settleMs: 0, maxHosts: PEERS + 1 }, seededRandom(1), 0);
     const ids = Array.from({ length: PEERS }, (_, number) => ({ hostId: `host-${number}`, peerId: `peer-${number}` }));
     let offers = 0;
     const due: number[] = [];
@@ -84,8 +85,14 @@ describe('a crowd that registers within 50 ms', () => {
 
     const crowd = [...(swarm.task('task')?.peers ?? [])].filter(({ id }) => id !== 'source');
     expect(crowd).toHaveLength(PEERS);
+    const isOff = ({ parents, children }: PeerView): boolean =>
+      parents.size < 14 || parents.size > 16 || children.size > 20;
+    // Ids, not peers: nobody can print all that hangs on one of them.
     expect(
-      crowd.filter(({ parents, children }) => parents.size < 14 || parents.size > 16 || children.size > 20),
+      crowd
+        .filter(isOff)
+        .slice(0, 10)
+        .map(({ id }) => id),
     ).toEqual([]);
     expect(swarm.peer('source')?.children.size).toBe(100);
     expect(offers / PEERS).toBeLessThanOrEqual(MAX_OFFERS_PER_PEER);
