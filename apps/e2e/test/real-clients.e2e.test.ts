@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { blobsOf } from '@d7y/testkit';
+import { blobsOf, eventually } from '@d7y/testkit';
 import { type ClientRig, REGISTRY_KINDS, REGISTRY_NAME, type RegistryKind, startClientRig } from './_client-rig.ts';
 import { type Client, CLIENTS, type Mode, MODES, slug } from './_client-ways.ts';
 import { expectEveryByteOnce } from './_cluster.ts';
@@ -152,7 +152,8 @@ describe.each(REGISTRY_KINDS)('a registry (%s)', (kind) => {
     const blobs = blobsOf(image.layout);
     if (mode === 'CONNECT, tunnel') {
       // Nobody can read what is in it: each client has all of it from the registry.
-      for (const { daemon } of nodes) expect(daemon.lines.join('\n')).toContain(`"CONNECT ${rig.proxiedHost}"`);
+      const tunnel = `"CONNECT ${rig.proxiedHost}"`;
+      for (const { daemon } of nodes) await eventually(() => expect(daemon.lines.join('\n')).toContain(tunnel));
       for (const { digest, size } of blobs) {
         expect(bench.origin.log.blobCoverage(digest, size).ranges).toEqual([{ start: 0, end: size, times: 2 }]);
       }
@@ -160,7 +161,10 @@ describe.each(REGISTRY_KINDS)('a registry (%s)', (kind) => {
     }
     expectEveryByteOnce(bench.origin, blobs);
     for (const { daemon } of nodes) {
-      expect(modesOf(daemon.lines, `/test/${repository}/`)).toEqual(new Set([MODES[mode]]));
+      // A client may have ended before the daemon has written its lines.
+      await eventually(() => {
+        expect(modesOf(daemon.lines, `/test/${repository}/`)).toEqual(new Set([MODES[mode]]));
+      });
     }
   });
 

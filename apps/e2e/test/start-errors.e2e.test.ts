@@ -363,8 +363,10 @@ describe('a full disk', () => {
     await disk.fill();
     const blob = publishBlob('said', 2 * MIB);
     expect(await hashOf(await get(daemon, blob.path))).toBe(blob.hash);
-    const lines = daemon.lines.filter((line) => /space/.test(line));
-    expect(lines.length).toBeGreaterThan(0);
-    expect(lines.join('\n')).toContain(disk.path);
+    await eventually(() => {
+      const lines = daemon.lines.filter((line) => /space/.test(line));
+      expect(lines.length).toBeGreaterThan(0);
+      expect(lines.join('\n')).toContain(disk.path);
+    });
   });
 });
