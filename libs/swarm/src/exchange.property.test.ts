@@ -4,7 +4,7 @@ import { seededRandom } from './_seeded-random.ts';
 import type { Decision } from './decision.ts';
 import type { PeerView } from './peer.ts';
 import { Swarm } from './swarm.ts';
-import type { SwarmOptions } from './swarm-options.ts';
+import { DEFAULT_SWARM_OPTIONS, type SwarmOptions } from './swarm-options.ts';
 
 const HOSTS = 24;
 const ZONES = ['here', 'there', undefined];
@@ -190,13 +190,15 @@ describe('the exchange of pieces, whatever happens', () => {
   });
 
   it('makes nobody a child of a host that is gone, lost or leaving, nor anybody a child twice', () => {
+    const { candidateParentLimit, ownCandidateParentLimit } = DEFAULT_SWARM_OPTIONS;
     always(
       {},
       (host) => host % 3 === 1,
       ({ swarm, peers }) => {
         const wrong: string[] = [];
         for (const peer of peers) {
-          if (peer.parents.size > (peer.host.isOwn ? 10 : 3)) wrong.push(`${peer.id} has ${peer.parents.size} parents`);
+          if (peer.parents.size > (peer.host.isOwn ? ownCandidateParentLimit : candidateParentLimit))
+            wrong.push(`${peer.id} has ${peer.parents.size} parents`);
           const hosts = new Set<unknown>([peer.host]);
           for (const parent of peer.parents) {
             const { host } = parent;
