@@ -23,6 +23,9 @@ afterAll(async () => {
   await bench[Symbol.asyncDispose]();
 });
 
+const blamed = (lines: readonly string[], name: string, reason: string): string[] =>
+  lines.filter((line) => line.includes('is not trusted any more') && line.includes(name) && line.includes(reason));
+
 describe('a parent', () => {
   it.each([
     ['that takes calls and never answers', 'mute'],
@@ -56,10 +59,7 @@ describe('a parent', () => {
     const most = misbehaviour === 'silent' ? PIECES_IN_SILENCE : PIECES_AT_A_TIME;
     if (misbehaviour !== 'otherBlob') expect(askedForPieces).toBeLessThanOrEqual(most);
     const reason = misbehaviour === 'mute' || misbehaviour === 'silent' ? 'stalled' : 'wrongBytes';
-    await eventually(() => {
-      const blame = daemon.lines.filter((line) => line.includes('a peer is not trusted any more'));
-      expect(blame.filter((line) => line.includes(`bad-${misbehaviour}`) && line.includes(reason))).toHaveLength(1);
-    });
+    await eventually(() => expect(blamed(daemon.lines, `bad-${misbehaviour}`, reason)).toHaveLength(1));
 
     const next = await getBlob(daemon, bench.origin.url, second.digest);
     expect(next).toMatchObject({ status: 200, digest: second.digest });
@@ -79,9 +79,6 @@ describe('what cannot be checked against the parent that sent it', () => {
     bench.origin.log.clear();
     return { layer, url, content };
   }
-
-  const blamed = (lines: readonly string[], name: string, reason: string): string[] =>
-    lines.filter((line) => line.includes('is not trusted any more') && line.includes(name) && line.includes(reason));
 
   /** Judgement follows the match of the whole, by which time a client may have its last byte. */
   async function expectConvicted(

@@ -1,4 +1,4 @@
-import type { Announcement, Instruction, PeerRegistration } from '@d7y/peer-protocol';
+import type { Announcement, Instruction, PeerRegistration, SchedulerClient } from '@d7y/peer-protocol';
 import { describe, expect, it } from '@jest/globals';
 import { connectHost } from './_own-host.ts';
 import { SchedulerRig, TASK_ID } from './_rig.ts';
@@ -35,6 +35,16 @@ async function instruction(announcement: Announcement): Promise<Instruction | un
   return undefined;
 }
 
+/** Gets all five bytes of the task from the origin, as told. */
+async function fetchFromOrigin(client: SchedulerClient): Promise<void> {
+  const fetching = client.announcePeer(registration('first', { contentLength: 5, pieceLength: 4_194_304 }), { signal });
+  for await (const next of fetching.instructions) {
+    expect(next.kind).toBe('backToSource');
+    fetching.backToSourceStarted('as told');
+    await fetching.backToSourceFinished(5, 1);
+  }
+}
+
 describe('a daemon of ours', () => {
   it('learns the length of a task, of which it knows only the name, from its parents', async () => {
     await using rig = await SchedulerRig.start();
@@ -58,14 +68,7 @@ describe('a daemon of ours', () => {
     await using rig = await SchedulerRig.start();
     await using first = await connectHost(rig, 'first');
     await using second = await connectHost(rig, 'second');
-    const fetching = first.announcePeer(registration('first', { contentLength: 5, pieceLength: 4_194_304 }), {
-      signal,
-    });
-    for await (const next of fetching.instructions) {
-      expect(next.kind).toBe('backToSource');
-      fetching.backToSourceStarted('as told');
-      await fetching.backToSourceFinished(5, 1);
-    }
+    await fetchFromOrigin(first);
     const curious = second.announcePeer(registration('second'), { signal });
     expect(await instruction(curious)).toMatchObject({
       kind: 'parents',
@@ -77,14 +80,7 @@ describe('a daemon of ours', () => {
   it('parts from the scheduler in order, and its copy is offered to others', async () => {
     await using rig = await SchedulerRig.start();
     await using first = await connectHost(rig, 'first');
-    const fetching = first.announcePeer(registration('first', { contentLength: 5, pieceLength: 4_194_304 }), {
-      signal,
-    });
-    for await (const next of fetching.instructions) {
-      expect(next.kind).toBe('backToSource');
-      fetching.backToSourceStarted('as told');
-      await fetching.backToSourceFinished(5, 1);
-    }
+    await fetchFromOrigin(first);
     expect(await first.statTask(TASK_ID, { signal })).toMatchObject({ state: 'Succeeded', hasAvailablePeer: true });
     await first.deleteTask(TASK_ID, { signal });
     expect(await first.statTask(TASK_ID, { signal })).toMatchObject({ hasAvailablePeer: false });

@@ -5,6 +5,7 @@ import { refusal } from './decision.ts';
 import type { Decision, OfferedParent, RefusalCode } from './decision.ts';
 import { Exchange } from './exchange.ts';
 import type { DeliveryFacts } from './facts.ts';
+import { FurtherOffers } from './further-offers.ts';
 import type { Host } from './host.ts';
 import { HotPieces } from './hot-pieces.ts';
 import { askRemembered } from './memory.ts';
@@ -28,12 +29,6 @@ const MAX_DESCENDANTS = 1000;
 const MAX_IDLE = 4;
 /** More children are not answered in one go: nobody else would be heard meanwhile. */
 const MAX_JOINED_AT_ONCE = 1000;
-/** More are not told of further parents in one go, all tasks together: whoever comes meanwhile waits for them. */
-const MAX_REFRESHED_AT_ONCE = 100;
-/** After how long the next ones are; and where so many come in a millisecond: those who have no parents yet come first. */
-const REFRESH_PAUSE_MS = 1;
-const REFRESH_PAUSE_IN_A_CROWD_MS = 25;
-const MANY_JOINED_PER_MS = 2;
 /** Waiting children that one event looks at without serving them. */
 const MAX_SKIPPED = 64;
 
@@ -51,11 +46,7 @@ export class MeshAnswering implements Answering {
   #joining: Task[] = [];
   /** Until then seeds may still announce themselves for the first time. */
   readonly #settledAtMs: number;
-  /** Children that came since further offers were last made, and when that was. */
-  #joined = 0;
-  #refreshedAtMs = -Infinity;
-  /** More of them are not made before. */
-  #refreshAtMs = -Infinity;
+  readonly #furtherOffers: FurtherOffers;
 
   constructor({ roster, blame, random, settledAtMs }: AnsweringParts) {
     this.#roster = roster;
@@ -63,6 +54,10 @@ export class MeshAnswering implements Answering {
     this.#random = random;
     this.#settledAtMs = settledAtMs;
     this.#exchange = new Exchange(roster, blame, random);
+    this.#furtherOffers = new FurtherOffers(roster, (child, nowMs) => {
+      this.#exchange.topUp(child, nowMs);
+      if (child.parents.size > 0) this.#offer(child, nowMs);
+    });
   }
 
   settle(nowMs: number): Decision[] {
@@ -102,7 +97,7 @@ export class MeshAnswering implements Answering {
     for (const task of this.#roster.waitingTasks) if (task.starting.size > 0) this.#roster.wake(task);
     for (const task of this.#roster.waitingTasks) this.#enforceDeadline(task, nowMs);
     for (const task of this.#roster.orphaned) this.#rescue(task, nowMs);
-    if (nowMs >= this.#refreshAtMs) this.#refresh(nowMs);
+    this.#furtherOffers.tick(nowMs);
     this.#roster.decisions.push(...this.#hotPieces.tick(nowMs));
   }
 
@@ -204,7 +199,7 @@ export class MeshAnswering implements Answering {
       task.joining = [];
       const present = this.#presentOf(children);
       for (const child of children.slice(MAX_JOINED_AT_ONCE)) this.#putOff(child, nowMs + 1);
-      this.#joined += present.length;
+      this.#furtherOffers.joined(present.length);
       this.#exchange.join(present, nowMs);
       for (const child of present) {
         if (child.parents.size > 0) {
@@ -311,8 +306,8 @@ export class MeshAnswering implements Answering {
     const { candidateParentLimit, gatherMs } = this.#roster.options;
     const areFew = parents.length < candidateParentLimit;
     if (!areFew && parents.some(({ children }) => children.size < candidateParentLimit)) return false;
-    // By the newest of them: in a crowd all the others are as many as it has members.
-    return task.starting.size > 0 && nowMs - task.startingSinceMs < gatherMs;
+    // The newest tells: to look at all would cost every child of a crowd as much as the crowd has members.
+    return task.starting.size > 0 && nowMs - task.lastStartingAtMs < gatherMs;
   }
 
   /** Somebody is about to have the content and will then be a parent for this child. */
@@ -481,7 +476,7 @@ export class MeshAnswering implements Answering {
     child.offeredAtMs = nowMs;
     if (child.state === 'ReceivedNormal') {
       child.task.starting.add(child);
-      child.task.startingSinceMs = nowMs;
+      child.task.lastStartingAtMs = nowMs;
     }
     const { fallback } = child;
     const offered = parents.map((parent): OfferedParent => {
@@ -507,55 +502,6 @@ export class MeshAnswering implements Answering {
     this.#roster.removePeer(child, nowMs);
   }
 
-  /** Makes a few of the further offers that are due, and the next ones soon. */
-  #refresh(nowMs: number): void {
-    const isCrowd = this.#joined > MANY_JOINED_PER_MS * (nowMs - this.#refreshedAtMs);
-    this.#joined = 0;
-    this.#refreshedAtMs = nowMs;
-    let left = MAX_REFRESHED_AT_ONCE;
-    for (const task of this.#roster.refreshable) {
-      left -= this.#refreshOffers(task, nowMs, left);
-      if (left > 0) continue;
-      // The others first, and soon.
-      this.#roster.refreshable.delete(task);
-      this.#roster.refreshable.add(task);
-      this.#refreshAtMs = nowMs + (isCrowd ? REFRESH_PAUSE_IN_A_CROWD_MS : REFRESH_PAUSE_MS);
-      this.#agenda.add(this.#refreshAtMs, task);
-      return;
-    }
-  }
-
-  /** Tells daemons of ours of parents that came after those that they were told of, or instead of them. @returns how many, up to `limit` */
-  #refreshOffers(task: Task, nowMs: number, limit: number): number {
-    const { offerRefreshMs, ownCandidateParentLimit } = this.#roster.options;
-    const dueMs = nowMs - offerRefreshMs;
-    let due = 0;
-    for (let peer = task.recent[due]; peer !== undefined && peer.offeredAtMs <= dueMs; peer = task.recent[++due]);
-    if (due > 0)
-      for (const child of task.recent.splice(0, due))
-        if (child.parents.size < ownCandidateParentLimit && isListening(child)) task.stale.add(child);
-    let isDeferred = task.recent.length > 0;
-    let told = 0;
-    for (const child of task.stale) {
-      if (told >= limit) {
-        isDeferred = true;
-        break;
-      }
-      if (!isListening(child)) {
-        task.stale.delete(child);
-      } else if (child.offeredAtMs > dueMs) {
-        isDeferred = true;
-      } else {
-        task.stale.delete(child);
-        told++;
-        this.#exchange.topUp(child, nowMs);
-        if (child.parents.size > 0) this.#offer(child, nowMs);
-      }
-    }
-    if (!isDeferred && task.stale.size === 0) this.#roster.refreshable.delete(task);
-    return told;
-  }
-
   #enforceDeadline(task: Task, nowMs: number): void {
     const { waitDeadlineMs, maxWaitMs } = this.#roster.options;
     for (const child of leaseOrder(task)) {
@@ -579,13 +525,6 @@ function leaseOrder(task: Task): readonly Peer[] {
   if (!task.isPrivate) return waiting;
   return [...waiting.filter(({ priority }) => priority === 3), ...waiting.filter(({ priority }) => priority !== 3)];
 }
-
-/** Can be told of parents. Who was sent to the origin has its instruction. */
-const isListening = ({ host, link, state, demand }: Peer): boolean =>
-  host.isOwn &&
-  link.kind === 'attached' &&
-  demand.kind === 'none' &&
-  (state === 'ReceivedNormal' || state === 'Running');
 
 const NOBODY: ReadonlySet<Peer> = new Set();
 

@@ -70,8 +70,8 @@ export class Task implements TaskView {
   readonly waiting = new Line<Peer>();
   /** Peers that were offered parents and have not said that they started. */
   readonly starting = new Line<Peer>();
-  /** When one of those was offered parents last. */
-  startingSinceMs = -Infinity;
+  /** When a peer last became one of those. */
+  lastStartingAtMs = -Infinity;
   /** Sharers that are to have few children, since they have, or fetch, everything first. */
   readonly sources = new Set<Peer>();
   readonly #zones = new Map<string, Zone>();

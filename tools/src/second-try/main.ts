@@ -18,6 +18,8 @@ const jest = (args: readonly string[]): number => spawnSync('jest', args, { stdi
 const read = (file: string): RunResults | undefined =>
   existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as RunResults) : undefined;
 
+// What an earlier run left would pass for the results of one that wrote none.
+rmSync(output, { force: true });
 process.exitCode = jest([...rest, `--outputFile=${output}`]);
 const first = process.exitCode === 0 ? undefined : read(output);
 const files = first === undefined ? [] : failedFiles(first);

@@ -1,16 +1,8 @@
-/** What is read of a result file of jest (`--json --outputFile`), and written again. */
-export interface RunResults {
-  numPassedTests: number;
-  numFailedTests: number;
-  numRuntimeErrorTestSuites: number;
-  testResults: FileResults[];
-}
+import type { JestCounts, JestSuite } from '../summary/jest-results.ts';
 
-interface FileResults {
-  /** Absolute path of the test file. */
-  readonly name: string;
-  readonly status: string;
-  readonly assertionResults: { readonly fullName: string; readonly status: string; invocations?: number }[];
+/** What is read of a result file of jest, and written again. */
+export interface RunResults extends JestCounts {
+  readonly testResults: readonly JestSuite[];
 }
 
 /** Files with a test that failed, or that could not start. */

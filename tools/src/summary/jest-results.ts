@@ -1,15 +1,22 @@
 /** The counts of one jest run, as jest writes them with `--json --outputFile`. */
-export interface JestResults {
+export interface JestCounts {
   readonly numPassedTests: number;
   readonly numFailedTests: number;
   /** Files that failed before their first test: a syntax error, a missing import. */
   readonly numRuntimeErrorTestSuites: number;
+}
+
+/** What is told of one run. */
+export interface JestResults extends JestCounts {
   /** Full names of tests that passed, but not at once. */
   readonly triedAgain: readonly string[];
 }
 
 /** What is read of a test file's results. */
-interface JestSuite {
+export interface JestSuite {
+  /** Absolute path of the test file. */
+  readonly name: string;
+  readonly status: string;
   readonly assertionResults: readonly {
     readonly status: string;
     readonly fullName: string;
@@ -24,7 +31,7 @@ export interface TestCounts {
 }
 
 /** Adds runs up. A file that could not even start counts as one failed test, or it would not be seen in the numbers. */
-export function countTests(runs: Iterable<Omit<JestResults, 'triedAgain'>>): TestCounts {
+export function countTests(runs: Iterable<JestCounts>): TestCounts {
   let passed = 0;
   let failed = 0;
   for (const run of runs) {
@@ -40,7 +47,7 @@ export function countTests(runs: Iterable<Omit<JestResults, 'triedAgain'>>): Tes
  */
 export function parseJestResults(text: string): JestResults {
   const parsed = JSON.parse(text) as Record<string, unknown>;
-  const count = (name: keyof JestResults): number => {
+  const count = (name: keyof JestCounts): number => {
     const value = parsed[name];
     if (typeof value !== 'number') throw new TypeError(`a jest result file has no number "${name}"`);
     return value;
