@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import {
@@ -31,22 +32,23 @@ describe('a daemon that is killed in the middle of its pull', () => {
   it('costs the other pulls nothing, and goes on from the pieces on its disk', async () => {
     const victim = bench.cluster.daemons[2];
     if (victim === undefined) throw new Error('three daemons were asked for');
-    const image = await bench.publish({ tag: 'killed', layerBytes: [64 * MIB] });
+    const image = await bench.publish({ tag: 'killed', seed: randomUUID(), layerBytes: [64 * MIB] });
     const size = blobsOf(image.layout).reduce((sum, blob) => sum + blob.size, 0);
     bench.origin.log.clear();
     const registriesConf = await writeRegistriesConf(bench.scratch, {
       registry: bench.origin.host,
       mirror: victim.proxyHost,
     });
-    const slow = bench.origin.inject({ path: /\/blobs\//, fault: { bytesPerSec: 3 * MIB } });
+    const slow = bench.origin.inject({ path: /\/blobs\//, fault: { bytesPerSec: 2 * MIB } });
     const others = Promise.all(nodes.map((node) => ctrPull(node, image.name)));
     // This client knows no other host for a blob once it has begun with the mirror.
     const broken = skopeoCopy(image.name, join(bench.scratch, 'first'), { registriesConf }).then(
       () => 'copied',
       () => 'failed',
     );
-    // The seed reads four runs of pieces at the same rate, so pieces come in fours; when the fifth is here, the first are on disk.
-    await eventually(async () => expect((await trafficOf(victim)).remotePeer).toBeGreaterThan(17 * MIB), {
+    // The seed reads four runs of pieces at 2 MiB/s each. What is here may be in four pieces that are not whole: 16 MiB at the most.
+    await eventually(async () => expect((await trafficOf(victim)).remotePeer).toBeGreaterThan(29 * MIB), {
+      timeoutMs: 30_000,
       intervalMs: 20,
     });
     await victim.kill('SIGKILL');
@@ -60,8 +62,8 @@ describe('a daemon that is killed in the middle of its pull', () => {
     const held = (await Promise.all(blobsOf(image.layout).map((blob) => heldBytes(victim, blob)))).reduce(
       (sum, bytes) => sum + bytes,
     );
-    expect(held).toBeGreaterThan(12 * MIB);
-    expect(held).toBeLessThan(size - 12 * MIB);
+    expect(held).toBeGreaterThanOrEqual(12 * MIB);
+    expect(held).toBeLessThan(size - 4 * MIB);
     await skopeoCopy(image.name, join(bench.scratch, 'second'), { registriesConf });
     const copied = Object.fromEntries(await directoryContent(join(bench.scratch, 'second')));
     expect(copied).toMatchObject(Object.fromEntries(blobsOf(image.layout).map(({ digest, size }) => [digest, size])));
