@@ -183,6 +183,17 @@ describe('Steering', () => {
     expect(toldTo('b')).toEqual([0, 1, 2]);
   });
 
+  it('tells nobody what was sent already while a piece is here that nobody else has: one moment of rest is not all that is to come', () => {
+    const { take, steering, toldTo, send } = setUp(6, ['a', 'b'], 2);
+    send('a', 0);
+    steering.pieceAsked('b', 1, 0);
+    take(steering.tick(1_000));
+    expect(toldTo('a')).toEqual([0]);
+    take(steering.pieceSent('b', 1, 1_001));
+    take(steering.tick(1_002));
+    expect(toldTo('a')).toEqual([0, 1]);
+  });
+
   it('tells a child one piece more when it was told nothing for long, though it waits for others', () => {
     const { take, steering, toldTo } = setUp(6, ['a', 'b']);
     for (const piece of [0, 2]) steering.pieceAsked('a', piece, 0);
