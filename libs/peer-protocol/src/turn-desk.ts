@@ -1,5 +1,5 @@
 import type { TurnAnswerFrame, TurnRequestFrame } from '@d7y/piece-codec';
-import { TURN_RULES, TurnRoster } from '@d7y/swarm';
+import { turnLeadMs, TurnRoster } from '@d7y/swarm';
 import type { UploadSlots } from './upload-slots.ts';
 
 /** A child that follows tasks here, over one connection. */
@@ -45,10 +45,6 @@ const REST_CHECK_MS = 100;
 const MAX_OFFER = 2 ** 32;
 /** How much a new measurement of the time to an answer counts against all before it. */
 const SMOOTHING = 0.3;
-/** A turn is offered so many times as long before it is free as answers take: the first child that is asked may pass. */
-const LEAD_FACTOR = 1.5;
-/** A longer lead would only have pieces share the link: answers then take longer, too. */
-const MOST_LEAD_MS = 150;
 /** And is kept so many times as long as answers take, where that is longer than its usual time. */
 const VALID_FACTOR = 4;
 
@@ -75,7 +71,7 @@ export class TurnDesk implements Disposable {
 
   /** So long before an upload ends the next turn is to be offered, in ms. */
   get leadMs(): number {
-    return Math.min(Math.max(this.#answerMs * LEAD_FACTOR, TURN_RULES.leadMs), MOST_LEAD_MS);
+    return turnLeadMs(this.#answerMs);
   }
 
   join(child: TurnChild): TurnPlace {

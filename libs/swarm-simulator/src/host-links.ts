@@ -138,10 +138,14 @@ export class HostLinks {
     return isOpen;
   }
 
-  /** What those know of it who have heard what it said up to then. */
-  wasOpen(host: number, heardTick: number): boolean {
+  /**
+   * For how many ticks it had taken offers by then, as those know who have heard what it said up to then; -1 when it did not, 0 when it has
+   * ended since.
+   */
+  openFor(host: number, heardTick: number): number {
     const since = this.#openness[host];
-    return since >= 0 ? since <= heardTick : -since > heardTick;
+    if (since < 0) return -since > heardTick ? 0 : -1;
+    return since <= heardTick ? heardTick - since : -1;
   }
 
   #download(host: number, tick: number): LinkLoad {

@@ -1,3 +1,4 @@
+import { turnLeadMs } from '@d7y/swarm';
 import type { Settings } from './settings.ts';
 import { TICKS_PER_MS } from './ticks.ts';
 
@@ -35,6 +36,11 @@ export class Hosts {
   latency(one: number, other: number): number {
     if (!this.isZoned || this.zoneOf[one] === this.zoneOf[other]) return this.latencyTicks;
     return this.zoneLatencyTicks;
+  }
+
+  /** How long before a piece of this transfer is over the next turn is settled: daemons go by how long answers take. */
+  leadTicks(one: number, other: number): number {
+    return turnLeadMs((2 * this.latency(one, other)) / TICKS_PER_MS) * TICKS_PER_MS;
   }
 
   /** The scheduler is in the first zone. */

@@ -155,8 +155,12 @@ export class Sending {
   #markOf(transfer: number): number {
     if (!this.#isByTurns) return 0;
     const parent = this.#transfers.parent[transfer];
-    const leadMs = this.#members.isSteered[parent] === 1 ? TURN_RULES.sourceLeadMs : TURN_RULES.leadMs;
-    return this.#hosts.rateOf[this.#members.hostOf(parent)] * leadMs * TICKS_PER_MS;
+    const from = this.#members.hostOf(parent);
+    const leadTicks =
+      this.#members.isSteered[parent] === 1
+        ? TURN_RULES.sourceLeadMs * TICKS_PER_MS
+        : this.#hosts.leadTicks(from, this.#members.hostOf(this.#transfers.child[transfer]));
+    return this.#hosts.rateOf[from] * leadTicks;
   }
 
   /** Nearly sent: the next turn is offered, so that its piece follows without a gap. */

@@ -18,6 +18,7 @@ import { DECLINED, HELD, OFFERED } from './transfers.ts';
 
 /** A turn is taken so much later than would just do: two pieces that overlap slow each other down. */
 const SAFETY_TICKS = 3;
+const anybody = (): number => 0;
 
 /** Turns of daemons of ours: whom a host offers its next one, and what the child makes of it. */
 export class Turns {
@@ -89,7 +90,8 @@ export class Turns {
         const told = this.#members.isSteered[member] === 1 ? this.#members.toldEdges.get(member) : undefined;
         const edge = drawChild(
           told === undefined ? this.#edges.children.of(member) : [...told],
-          (child) => this.#isOffer(child, host, isFresh),
+          isFresh === 1 ? anybody : (child) => this.#rankOf(child, host),
+          (child) => this.#mayBeOffered(child, host),
           this.#random,
         );
         if (edge !== undefined) return edge;
@@ -98,11 +100,16 @@ export class Turns {
     return NONE;
   }
 
-  #isOffer(edge: number, host: number, isFresh: number): boolean {
+  /** Who receives nothing comes before who soon will: what was nearly over when it said that it is open is over after a lead. */
+  #rankOf(edge: number, host: number): number {
+    const childHost = this.#members.hostOf(edge >> SLOT_BITS);
+    const openTicks = this.#links.openFor(childHost, this.#clock.tick - this.#hosts.latency(host, childHost));
+    if (openTicks < 0) return Infinity;
+    return openTicks >= this.#hosts.leadTicks(host, childHost) ? 0 : 1;
+  }
+
+  #mayBeOffered(edge: number, host: number): boolean {
     const child = edge >> SLOT_BITS;
-    const childHost = this.#members.hostOf(child);
-    if (isFresh === 0 && !this.#links.wasOpen(childHost, this.#clock.tick - this.#hosts.latency(host, childHost)))
-      return false;
     if (this.#members.state[child] !== FETCHING) return false;
     // Who was told of something may have left since, and its place been taken.
     const parent = this.#edges.parent[edge];

@@ -40,6 +40,7 @@ export {
   mayTakeTurn,
   slowAfterMs,
   TURN_RULES,
+  turnLeadMs,
   typicalDuration,
 } from './upload-turns.ts';
 export type { LinkLoad, TurnOffer, TurnRules } from './upload-turns.ts';

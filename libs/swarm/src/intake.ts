@@ -28,8 +28,6 @@ const LEAD_SHARE = 1 / 8;
 const MOST_LEAD_SHARE = 1 / 2;
 /** How much a new measurement of the time from taking an offer to the first bytes counts against all before it. */
 const SMOOTHING = 0.3;
-/** A longer lead would have pieces share the link for most of their time. */
-const MOST_LEAD_MS = 150;
 
 /**
  * What a host receives at this moment, as the rules of turns want to know it. How fast its link is nobody says: it is judged by the most that
@@ -53,7 +51,7 @@ export class Intake {
       transfer.beganAtMs = nowMs;
       const waitedMs = nowMs - transfer.sinceMs;
       const leadMs = this.#leadMs + (waitedMs - this.#leadMs) * SMOOTHING;
-      if (waitedMs > 0) this.#leadMs = Math.min(Math.max(leadMs, TURN_RULES.leadMs), MOST_LEAD_MS);
+      if (waitedMs > 0) this.#leadMs = Math.min(Math.max(leadMs, TURN_RULES.leadMs), TURN_RULES.mostLeadMs);
     }
     transfer.bytes += bytes;
     this.#link.moved(bytes, nowMs);

@@ -6,6 +6,7 @@ import {
   mayTakeTurn,
   slowAfterMs,
   TURN_RULES,
+  turnLeadMs,
   typicalDuration,
 } from './upload-turns.ts';
 
@@ -63,24 +64,36 @@ describe('slowAfterMs', () => {
   });
 });
 
+describe('turnLeadMs', () => {
+  it('goes by how long answers take, within bounds', () => {
+    expect(turnLeadMs(0)).toBe(TURN_RULES.leadMs);
+    expect(turnLeadMs(20)).toBe(20 * TURN_RULES.leadAnswers);
+    expect(turnLeadMs(10_000)).toBe(TURN_RULES.mostLeadMs);
+  });
+});
+
 describe('drawChild', () => {
-  it('draws only who may be offered the turn, and each of these sometimes', () => {
-    const drawn = new Set<number | undefined>();
-    for (let place = 0; place < 1; place += 0.1)
-      drawn.add(
+  const PLACES = Array.from({ length: 10 }, (_, index) => index / 10);
+  const drawnOf = (ranks: readonly number[], mayBeOffered: (child: number) => boolean): Set<number | undefined> =>
+    new Set(
+      PLACES.map((place) =>
         drawChild(
-          [0, 1, 2, 3, 4],
-          (child) => child % 2 === 1,
+          [...ranks.keys()],
+          (child) => ranks[child] ?? Infinity,
+          mayBeOffered,
           () => place,
         ),
-      );
-    expect(drawn).toEqual(new Set([1, 3]));
-    expect(
-      drawChild(
-        [0, 2],
-        (child) => child === 1,
-        () => 0,
       ),
-    ).toBeUndefined();
+    );
+
+  it('draws only who may be offered the turn, and each of these sometimes', () => {
+    expect(drawnOf([0, 0, 0, 0, 0], (child) => child % 2 === 1)).toEqual(new Set([1, 3]));
+    expect(drawnOf([0, 0], () => false)).toEqual(new Set([undefined]));
+  });
+
+  it('draws who comes first, where that is somebody who may be offered it', () => {
+    expect(drawnOf([1, 0, 1, 0], () => true)).toEqual(new Set([1, 3]));
+    expect(drawnOf([1, 0, 1, Infinity], (child) => child !== 1)).toEqual(new Set([0, 2]));
+    expect(drawnOf([Infinity], () => true)).toEqual(new Set([undefined]));
   });
 });

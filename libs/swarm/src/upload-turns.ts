@@ -3,8 +3,12 @@
 
 /** Limits of turns; times in milliseconds. */
 export interface TurnRules {
-  /** What will last no longer than this is as good as sent, or received: the next turn may be given, the next offer taken. */
+  /** What will last no longer than this is as good as sent, or received: the next turn may be given, the next offer taken. See `turnLeadMs`. */
   readonly leadMs: number;
+  /** Where answers take long, it is so many times as long as they take: the first child that is asked may pass … */
+  readonly leadAnswers: number;
+  /** … but no longer than this: more would only have pieces share the link, and then answers take longer, too. */
+  readonly mostLeadMs: number;
   /** The same for what a holder of pieces that nobody else has is sending: it has the time to find a child that is free when it is. */
   readonly sourceLeadMs: number;
   /** A child takes the turn of such a holder though it receives something, when that lasts no longer than this beyond what the holder sends. */
@@ -34,7 +38,9 @@ export interface TurnRules {
 }
 
 export const TURN_RULES: TurnRules = {
-  leadMs: 8,
+  leadMs: 3,
+  leadAnswers: 1.5,
+  mostLeadMs: 150,
   sourceLeadMs: 32,
   sourceSlackMs: 2,
   slowTimes: 2,
@@ -95,6 +101,10 @@ export function mayTakeTurn(
   return inMs <= 0 && downlink.running <= rules.maxBesideFresh;
 }
 
+/** How long before a piece is sent the next turn is to be offered, in ms. @param answerMs from an offer to the request that takes it, of late */
+export const turnLeadMs = (answerMs: number, rules: TurnRules = TURN_RULES): number =>
+  Math.min(Math.max(answerMs * rules.leadAnswers, rules.leadMs), rules.mostLeadMs);
+
 /** How much a piece that took longer than usual counts. */
 const DRIFT = 0.05;
 
@@ -119,21 +129,32 @@ function hasRoom({ promised, running, areSlow }: LinkLoad, most: number): boolea
   return running === 0 || (running < most && areSlow);
 }
 
+/** Before all others. */
+const FIRST_RANK = 0;
+
 /**
- * The child that is offered a turn: any one of those that may be. Costs a look at each child at most.
+ * The child that is offered a turn: any one of those that come first of those that may be. Costs a look at each child at most.
+ * @param rankOf 0 comes before all others, Infinity not at all; asked first, so that it should be cheap
  * @param random uniform in [0, 1)
  */
 export function drawChild<Child>(
   children: readonly Child[],
+  rankOf: (child: Child) => number,
   mayBeOffered: (child: Child) => boolean,
   random: () => number,
 ): Child | undefined {
+  let best: Child | undefined;
+  let bestRank = Infinity;
   // From a place on that is drawn: those behind gaps are drawn more often, which does no harm and saves a list.
   const first = Math.floor(random() * children.length);
-  for (let turn = 0; turn < children.length; turn++) {
+  for (let turn = 0; turn < children.length && bestRank > FIRST_RANK; turn++) {
     const at = first + turn;
     const child = children[at < children.length ? at : at - children.length];
-    if (child !== undefined && mayBeOffered(child)) return child;
+    if (child === undefined) continue;
+    const rank = rankOf(child);
+    if (rank >= bestRank || !mayBeOffered(child)) continue;
+    best = child;
+    bestRank = rank;
   }
-  return undefined;
+  return best;
 }
