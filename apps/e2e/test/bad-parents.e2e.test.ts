@@ -80,6 +80,10 @@ describe('what cannot be checked against the parent that sent it', () => {
     return { layer, url, content };
   }
 
+  /** What left the origin since its log was cleared. */
+  const fetchedAgain = ({ digest, size }: BlobDescriptor) =>
+    bench.origin.log.blobCoverage(digest, size).ranges.filter(({ times }) => times > 0);
+
   /** Judgement follows the match of the whole, by which time a client may have its last byte. */
   async function expectConvicted(
     daemon: DaemonNode,
@@ -97,20 +101,23 @@ describe('what cannot be checked against the parent that sent it', () => {
     const { scheduler, daemons } = bench.cluster;
     const [first, second] = daemons;
     if (scheduler === undefined || first === undefined || second === undefined) throw new Error('two daemons run');
-    const { layer, url } = await publishLayer('refuted');
-    expect(await getBlob(first, bench.origin.url, layer.digest)).toMatchObject({ digest: layer.digest });
-    bench.origin.log.clear();
     await using parent = await startBadParent(scheduler.port, 'otherBlob');
-    await parent.offer({ url, ...layer });
-    const got = await getBlob(second, bench.origin.url, layer.digest);
-    expect(got).toMatchObject({ status: 200, digest: layer.digest });
-    expect(got.ms).toBeLessThan(SECONDS_MS);
+    // On a busy machine the honest parent may have brought everything before the liar is asked.
+    for (let tries = 0; tries < 5 && parent.askedForPieces === 0; tries++) {
+      const { layer, url } = await publishLayer('refuted');
+      expect(await getBlob(first, bench.origin.url, layer.digest)).toMatchObject({ digest: layer.digest });
+      bench.origin.log.clear();
+      await parent.offer({ url, ...layer });
+      const got = await getBlob(second, bench.origin.url, layer.digest);
+      expect(got).toMatchObject({ status: 200, digest: layer.digest });
+      expect(got.ms).toBeLessThan(SECONDS_MS);
+      // The honest parent had it all.
+      expect(fetchedAgain(layer)).toEqual([]);
+    }
     expect(parent.askedForPieces).toBeGreaterThan(0);
     // What was asked for until the first one was refuted; on a busy machine a piece that is late is asked for again.
     expect(parent.askedForPieces).toBeLessThanOrEqual(2 * PIECES_AT_A_TIME);
     await expectConvicted(second, scheduler, 'bad-otherBlob', 'wrongBytes');
-    // The honest parent had it all.
-    expect(bench.origin.log.blobCoverage(layer.digest, layer.size).ranges.filter(({ times }) => times > 0)).toEqual([]);
   });
 
   it('costs a client the end of its body when it was vouched for falsely, never a wrong blob: the next try succeeds', async () => {
@@ -141,7 +148,7 @@ describe('what cannot be checked against the parent that sent it', () => {
     await using parent = await startBadParent(scheduler.port, 'unvouched');
     await parent.offer({ url, ...layer, content });
     expect(await getBlob(daemon, bench.origin.url, layer.digest)).toMatchObject({ status: 200, digest: layer.digest });
-    expect(bench.origin.log.blobCoverage(layer.digest, layer.size).ranges.filter(({ times }) => times > 0)).toEqual([]);
+    expect(fetchedAgain(layer)).toEqual([]);
     expect(blamed(daemon.lines, 'bad-unvouched', '')).toEqual([]);
   });
 });

@@ -207,11 +207,14 @@ describe('two daemons at one address', () => {
         'host.ip': '127.0.0.1',
         'service.instance.id': `127.0.0.1-${name}`,
       });
-      // What this daemon got from others is what others sent it, and lies in its own trace.
+      // What this daemon got from others is what others sent it, and lies in its own trace. Where the machine is busy, a piece that is late
+      // is sent by two, and one of them for nothing.
+      const got = Number(root?.attributes['d7y.bytes.remote_peer']);
       await eventually(() => {
         const uploads = traces.trace(root?.traceId ?? '').filter((span) => span.name === 'upload_piece');
         expect(uploads.map(hostOf)).not.toContain(name);
-        expect(sum(uploads, 'sent_bytes')).toBe(root?.attributes['d7y.bytes.remote_peer']);
+        expect(sum(uploads, 'sent_bytes')).toBeGreaterThanOrEqual(got);
+        expect(sum(uploads, 'sent_bytes')).toBeLessThan(2 * got);
       });
     }
   });

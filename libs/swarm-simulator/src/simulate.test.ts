@@ -21,15 +21,14 @@ function memoized(work: () => number): () => number {
 
 describe('simulate', () => {
   it('brings a burst to everybody near the bound, and every byte from the origin once', () => {
-    const runs = [1, 2, 3, 4, 5].map((seed) => figures('burst', { peers: 1000, seed }));
-    for (const { makespan, origin } of runs) {
+    for (const seed of [1, 2, 3, 4, 5]) {
+      const { makespan, median, origin } = figures('burst', { peers: 1000, seed });
       expect(makespan).toBeLessThanOrEqual(1.15);
+      expect(median).toBeLessThanOrEqual(1.1);
       // Faster than the bound would mean that a link carried more than it can.
       expect(makespan).toBeGreaterThan(1);
       expect(origin).toBe(1);
     }
-    // From seed to seed it varies by half a percent.
-    expect(runs.reduce((sum, { median = NaN }) => sum + median, 0) / runs.length).toBeLessThanOrEqual(1.1);
   });
 
   it('needs more time where requests wait at parents, which then send to one child while others starve', () => {
@@ -105,8 +104,7 @@ describe('simulate', () => {
     it('brings 100 pieces to 10,000 peers near the bound', () => {
       const { makespan, median, origin } = figures('burst', { peers: 10_000 });
       expect(makespan).toBeLessThanOrEqual(1.15);
-      // 1.10 is wanted, and reached by some seeds.
-      expect(median).toBeLessThanOrEqual(1.11);
+      expect(median).toBeLessThanOrEqual(1.1);
       expect(origin).toBe(1);
     }, 600_000);
 
