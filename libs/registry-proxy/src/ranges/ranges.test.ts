@@ -169,14 +169,14 @@ describe('several ranges', () => {
           : partsOf(answer);
         const got = new Set<number>();
         for (const { start, end, bytes } of parts) {
-          expect(bytes).toEqual(CONTENT.subarray(start, end + 1));
+          expect(bytes.equals(CONTENT.subarray(start, end + 1))).toBe(true);
           for (let at = start; at <= end; at++) got.add(at);
         }
         expect(got).toEqual(wanted);
       }),
       fuzz(40, 3000),
     );
-  });
+  }, 600_000);
 });
 
 describe('If-Range', () => {
