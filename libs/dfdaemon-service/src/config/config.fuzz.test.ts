@@ -64,7 +64,7 @@ describe('readDfdaemonConfig', () => {
       ),
       runs,
     );
-  });
+  }, 600_000);
 
   it('never shows a password in what it says', () => {
     fc.assert(
@@ -78,5 +78,5 @@ describe('readDfdaemonConfig', () => {
       }),
       runs,
     );
-  });
+  }, 600_000);
 });

@@ -144,6 +144,19 @@ proxy: { port: 8080, rate: 200Mi/s, password: 12345, mirror: 'https://registry.e
     expect(problemsOf(() => read('- 1\n'))).toEqual(['dfdaemon.yaml:1: expected keys and values at the top level']);
   });
 
+  it('names the line of what reads as a reference to an anchor and is none, and says no to more references than a configuration needs', () => {
+    expect(problemsOf(() => read('gc: {}\nhosts: [*.example.com]\n'))).toEqual([
+      'dfdaemon.yaml:2: *.example.com names no anchor; put a text that begins with * into quotes',
+    ]);
+    const doublings = Array.from(
+      { length: 12 },
+      (_, level) => `a${level + 1}: &a${level + 1} [*a${level}, *a${level}]`,
+    );
+    expect(problemsOf(() => read(['a0: &a0 [1]', ...doublings, ''].join('\n')))[0]).toMatch(
+      /^dfdaemon\.yaml:1: not valid YAML: .*alias/,
+    );
+  });
+
   it('reads a file, and names one that is not there unless it may be missing', () => {
     const directory = mkdtempSync(join(tmpdir(), 'd7y-config-'));
     try {

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { isMap, isScalar, isSeq, LineCounter, parse, parseDocument, Scalar } from 'yaml';
+import { isMap, isScalar, isSeq, LineCounter, parse, parseDocument, Scalar, visit } from 'yaml';
 import type { z } from 'zod';
 import { describeSystemError } from '../lifecycle/start-error.ts';
 import { ConfigError } from './config-error.ts';
@@ -95,11 +95,27 @@ class ConfigSource {
       const { line } = this.#lines.linePos(error.pos[0]);
       this.#problems.push(`${name}:${line}: not valid YAML: ${error.message.split('\n')[0] ?? ''}`);
     }
+    visit(this.#document, {
+      Alias: (_key, alias) => {
+        if (alias.resolve(this.#document) !== undefined) return;
+        const { line } = this.#lines.linePos(alias.range?.[0] ?? 0);
+        const written = `*${alias.source}`;
+        this.#problems.push(`${name}:${line}: ${written} names no anchor; put a text that begins with * into quotes`);
+      },
+    });
     this.stopOnProblems();
-    // Anchors may multiply a small file into a huge tree; a configuration needs no more than this.
-    const root: unknown = this.#document.toJS({ maxAliasCount: 100 }) ?? {};
+    const root = this.#toTree() ?? {};
     if (!isRecord(root)) throw new ConfigError([`${name}:1: expected keys and values at the top level`]);
     this.root = root;
+  }
+
+  #toTree(): unknown {
+    try {
+      // Anchors may multiply a small file into a huge tree; a configuration needs no more than this.
+      return this.#document.toJS({ maxAliasCount: 100 });
+    } catch (error) {
+      throw new ConfigError([`${this.#name}:1: not valid YAML: ${(error as Error).message}`], { cause: error });
+    }
   }
 
   complain(path: ConfigPath, what: string): void {
