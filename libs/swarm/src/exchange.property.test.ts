@@ -172,6 +172,21 @@ describe('the exchange of pieces, whatever happens', () => {
     );
   });
 
+  it('finds a way again for one whose only parent was lost, proved useless when it was to have more, and came back', () => {
+    const crowd = new Crowd(0, {}, () => false);
+    const steps: readonly Step[] = [
+      { kind: 'register', host: 1, afterMs: 0 },
+      { kind: 'tick', host: 0, afterMs: 74 },
+      { kind: 'break', host: 0, afterMs: 0 },
+      { kind: 'tick', host: 0, afterMs: DEFAULT_SWARM_OPTIONS.offerRefreshMs },
+    ];
+    for (const step of steps) crowd.take(step);
+    const child = crowd.swarm.peer('peer-1');
+    expect([child?.parents.size, child?.demand.kind]).toEqual([0, 'none']);
+    crowd.take({ kind: 'come back', host: 0, afterMs: 0 });
+    expect([...(child?.parents ?? [])].map(({ id }) => id)).toEqual(['peer-0']);
+  });
+
   it.each([
     ['ours', () => false],
     ['stock', () => true],

@@ -380,8 +380,10 @@ export class Exchange {
     }
   }
 
+  /** Also who was told of parents that all proved useless since: it waits for nothing that would have it looked at. */
   #needsPath(peer: Peer): boolean {
-    return peer.isActive && !peer.isAnchor && peer.parents.size > 0 && !peer.task.leases.isHeldBy(peer);
+    if (!peer.isActive || peer.isAnchor || peer.task.leases.isHeldBy(peer)) return false;
+    return peer.parents.size > 0 || peer.isListening;
   }
 
   #hasOtherWay(peer: Peer): boolean {

@@ -58,7 +58,7 @@ export class FurtherOffers {
     for (let peer = task.recent[due]; peer !== undefined && peer.offeredAtMs <= dueMs; peer = task.recent[++due]);
     if (due > 0)
       for (const child of task.recent.splice(0, due))
-        if (child.parents.size < ownCandidateParentLimit && isListening(child)) task.stale.add(child);
+        if (child.parents.size < ownCandidateParentLimit && child.isListening) task.stale.add(child);
     let isDeferred = task.recent.length > 0;
     let told = 0;
     for (const child of task.stale) {
@@ -66,7 +66,7 @@ export class FurtherOffers {
         isDeferred = true;
         break;
       }
-      if (!isListening(child)) {
+      if (!child.isListening) {
         task.stale.delete(child);
       } else if (child.offeredAtMs > dueMs) {
         isDeferred = true;
@@ -80,10 +80,3 @@ export class FurtherOffers {
     return told;
   }
 }
-
-/** Can be told of parents. Who was sent to the origin has its instruction. */
-const isListening = ({ host, link, state, demand }: Peer): boolean =>
-  host.isOwn &&
-  link.kind === 'attached' &&
-  demand.kind === 'none' &&
-  (state === 'ReceivedNormal' || state === 'Running');

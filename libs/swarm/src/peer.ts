@@ -149,6 +149,13 @@ export class Peer implements PeerView {
     return this.state !== 'Succeeded' && this.state !== 'Failed' && this.state !== 'Leave';
   }
 
+  /** A daemon of ours that fetches, and can be told of parents at any time; who was sent to the origin has its instruction. */
+  get isListening(): boolean {
+    const { host, link, state, demand } = this;
+    if (!host.isOwn || link.kind !== 'attached' || demand.kind !== 'none') return false;
+    return state === 'ReceivedNormal' || state === 'Running';
+  }
+
   /** Has, or is about to have, pieces for others, and can be reached as far as we know. */
   get isSharer(): boolean {
     if (!this.host.isFit) return false;
