@@ -268,8 +268,8 @@ export class Exchange {
     const zone = task.zones.get(key);
     const isAlone = task.zones.size === 0 || (task.zones.size === 1 && zone !== undefined);
     const isGateway = zone?.gateways.has(child) === true;
-    if (isAlone || isGateway) this.#takeSource(child, false);
-    else this.#takeSource(child, false, key);
+    if (isAlone || isGateway) this.#takeSource(child);
+    else this.#takeSource(child, key);
     if (zone === undefined) {
       if (isAlone) return;
       while (child.parents.size < REMOTE_PARENTS && this.#takeRemote(child, false) !== undefined);
@@ -296,15 +296,13 @@ export class Exchange {
     for (let count = 0; count < wanted; count++) this.#takeRemote(child, true);
   }
 
-  /** @param isForced also where the source has as many children as it should */
-  #takeSource(child: Peer, isForced: boolean, zoneKey?: string): boolean {
-    if (child.host.facts.disableShared && !isForced) return false;
+  /** A source that has fewer children than it should at most. */
+  #takeSource(child: Peer, zoneKey?: string): void {
+    if (child.host.facts.disableShared) return;
     for (const source of child.task.sources) {
       if (zoneKey !== undefined && source.host.place.zoneKey !== zoneKey) continue;
-      if (!isForced && source.children.size >= this.peerLimit(source)) continue;
-      if (this.#link(child, source, false)) return true;
+      if (source.children.size < this.peerLimit(source) && this.#link(child, source, false)) return;
     }
-    return false;
   }
 
   /** Neighbours out of one pool, until the child has so many parents. */
@@ -428,13 +426,14 @@ export class Exchange {
     const near = zone?.whole.open.sample(GATEWAY_SAMPLE, this.#random) ?? [];
     const alike = pool === zone?.whole ? [] : (pool?.open.sample(ALIKE_SAMPLE, this.#random) ?? []);
     const far = task.anchors.sample(GATEWAY_SAMPLE, this.#random);
-    for (const parent of [...near, ...alike, ...far]) {
-      if (parent.isSource || !isPossible(parent)) continue;
+    // Sources last, and then however many children they have: whoever is at the origin without a lease is no way to everything.
+    const others = [...near, ...alike, ...far].filter(({ isSource }) => !isSource);
+    for (const parent of [...others, ...task.sources]) {
+      if (!isPossible(parent)) continue;
       setFeeder(child, parent);
       return true;
     }
-    if (!this.#takeSource(child, true)) return false;
-    return this.feed(child);
+    return false;
   }
 
   #electIn(task: Task, key: string): void {

@@ -65,6 +65,8 @@ export interface PeerView {
   readonly state: PeerState;
   readonly link: PeerLink;
   readonly demand: PeerDemand;
+  /** A daemon of ours that fetches, and can be told of parents at any time; who was sent to the origin has its instruction. */
+  readonly isListening: boolean;
   readonly finishedPieces: ReadonlyPieceSet;
   /** Whom this peer was last told to fetch from. */
   readonly parents: ReadonlySmallSet<PeerView>;
@@ -149,7 +151,6 @@ export class Peer implements PeerView {
     return this.state !== 'Succeeded' && this.state !== 'Failed' && this.state !== 'Leave';
   }
 
-  /** A daemon of ours that fetches, and can be told of parents at any time; who was sent to the origin has its instruction. */
   get isListening(): boolean {
     const { host, link, state, demand } = this;
     if (!host.isOwn || link.kind !== 'attached' || demand.kind !== 'none') return false;
