@@ -9,7 +9,7 @@ export interface TurnRules {
   readonly leadAnswers: number;
   /** … but no longer than this: more would only have pieces share the link, and then answers take longer, too. */
   readonly mostLeadMs: number;
-  /** The same for what a holder of pieces that nobody else has is sending: it has the time to find a child that is free when it is. */
+  /** In place of that for what a holder of pieces that nobody else has is sending: it has the time to find a child that is free when it is. */
   readonly sourceLeadMs: number;
   /** A child takes the turn of such a holder though it receives something, when that lasts no longer than this beyond what the holder sends. */
   readonly sourceSlackMs: number;
