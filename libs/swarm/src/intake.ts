@@ -1,5 +1,5 @@
 import { LinkUse } from './link-use.ts';
-import { isOpenForTurns, type LinkLoad, mayTakeTurn, TURN_RULES } from './upload-turns.ts';
+import { boundedLeadMs, isOpenForTurns, type LinkLoad, mayTakeTurn, TURN_RULES } from './upload-turns.ts';
 
 /** How much a host receives, over all its tasks: nothing; less than it could; as much as it wants. */
 export type IntakeLevel = 'idle' | 'open' | 'full';
@@ -51,7 +51,7 @@ export class Intake {
       transfer.beganAtMs = nowMs;
       const waitedMs = nowMs - transfer.sinceMs;
       const leadMs = this.#leadMs + (waitedMs - this.#leadMs) * SMOOTHING;
-      if (waitedMs > 0) this.#leadMs = Math.min(Math.max(leadMs, TURN_RULES.leadMs), TURN_RULES.mostLeadMs);
+      if (waitedMs > 0) this.#leadMs = boundedLeadMs(leadMs);
     }
     transfer.bytes += bytes;
     this.#link.moved(bytes, nowMs);

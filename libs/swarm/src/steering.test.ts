@@ -183,7 +183,7 @@ describe('Steering', () => {
     expect(toldTo('b')).toEqual([0, 1, 2]);
   });
 
-  it('tells nobody what was sent already while a piece is here that nobody else has: one moment of rest is not all that is to come', () => {
+  it('tells nobody what was sent already while a piece is owed to somebody: one moment of rest is not all that is to come', () => {
     const { take, steering, toldTo, send } = setUp(6, ['a', 'b'], 2);
     send('a', 0);
     steering.pieceAsked('b', 1, 0);
@@ -191,6 +191,16 @@ describe('Steering', () => {
     expect(toldTo('a')).toEqual([0]);
     take(steering.pieceSent('b', 1, 1_001));
     take(steering.tick(1_002));
+    expect(toldTo('a')).toEqual([0, 1]);
+  });
+
+  it('tells a child what was sent already though pieces are here that nobody else has and nobody wants', () => {
+    const { take, steering, toldTo, send } = setUp(6, [], 0);
+    for (const child of ['a', 'b']) take(steering.childJoined(child, 0, new PieceSet([0, 1])));
+    for (const piece of ALL_OF_SIX) take(steering.pieceHeld(piece, 0));
+    send('a', 0);
+    send('b', 1);
+    take(steering.tick(1_000));
     expect(toldTo('a')).toEqual([0, 1]);
   });
 

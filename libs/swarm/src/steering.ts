@@ -11,7 +11,7 @@ export interface SteeringOptions {
   readonly pieceCount: number;
   /** Pieces revealed to one child and not sent yet: enough that it always has one to ask for, few enough that others get theirs. */
   readonly ahead: number;
-  /** A child that asks for nothing of what it was told for so long loses it to others; one that could be told nothing so long is told all while there is nothing else to send. */
+  /** A child that asks for nothing of what it was told for so long loses it to others; one that could be told nothing so long is told all while nothing fresh is owed. */
   readonly patienceMs: number;
   /** A child that was told nothing for so long is told one piece more, where there is one: stock daemons take longer silence for death. */
   readonly silenceMs: number;
@@ -193,7 +193,7 @@ export class Steering<Child> {
 
   /**
    * To be called a few times in `patienceMs` while there are children.
-   * @param options.isIdle nothing is being sent: only then, and while there is nothing here that nobody else has, a child is told of what others
+   * @param options.isIdle nothing is being sent: only then, and while no fresh piece is owed to anybody, a child is told of what others
    * have already, and only one at a time, for whatever it asks for keeps fresh pieces waiting
    * @param options.isBusy this host sends as much as it can: who has not asked yet could not have been served either
    * @param options.patienceMs instead of that of the options
@@ -212,7 +212,7 @@ export class Steering<Child> {
     if (this.isDone) return this.#revealAll(nowMs);
     const dealt = this.#deal(nowMs);
     const starving = idle.filter(({ owed }) => owed.size === 0);
-    const all = isIdle && this.freshCount === 0 ? this.#feedOne(starving, nowMs) : [];
+    const all = isIdle && this.owedCount === 0 ? this.#feedOne(starving, nowMs) : [];
     return [...dealt, ...all, ...this.#breakSilence(nowMs, isPatient)];
   }
 

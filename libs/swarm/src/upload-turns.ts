@@ -103,7 +103,11 @@ export function mayTakeTurn(
 
 /** How long before a piece is sent the next turn is to be offered, in ms. @param answerMs from an offer to the request that takes it, of late */
 export const turnLeadMs = (answerMs: number, rules: TurnRules = TURN_RULES): number =>
-  Math.min(Math.max(answerMs * rules.leadAnswers, rules.leadMs), rules.mostLeadMs);
+  boundedLeadMs(answerMs * rules.leadAnswers, rules);
+
+/** The lead that is nearest to what was measured. */
+export const boundedLeadMs = (measuredMs: number, rules: TurnRules = TURN_RULES): number =>
+  Math.min(Math.max(measuredMs, rules.leadMs), rules.mostLeadMs);
 
 /** How much a piece that took longer than usual counts. */
 const DRIFT = 0.05;
