@@ -109,9 +109,15 @@ export class Steering<Child> {
     return count;
   }
 
-  /** Pieces that are here, and that nobody else has yet. */
+  /** Pieces that are here, that nobody else has yet, and that some child wants. */
   get freshCount(): number {
-    return this.#held.size - this.#spread;
+    const fresh = this.#held.size - this.#spread;
+    const wishes = [...this.#children.values()].map(({ wanted }) => wanted);
+    if (fresh === 0 || wishes.includes(undefined)) return fresh;
+    let count = 0;
+    for (const piece of this.#held)
+      if (!this.#isSpread(piece) && wishes.some((wanted) => wanted?.has(piece) === true)) count++;
+    return count;
   }
 
   /** The child was told of everything that is held and that it wants. */

@@ -8,6 +8,7 @@ import { DaemonSocket } from './daemon-socket.ts';
 import { interleave } from './interleave.ts';
 import { type BenchOptions, cpuOf, MEMORY_DIR, type Measurement, ratioOf, requireMemory } from './measurement.ts';
 import { startNginx } from './nginx.ts';
+import { warmMemory } from './warm-memory.ts';
 
 /**
  * Daemon to daemon: one holds the blob, the other gets it from there into its store in memory, digest verified. Compared with curl
@@ -34,6 +35,7 @@ export async function benchPeer({ runs, sizeBytes, progress }: BenchOptions): Pr
   const comparison = await interleave(
     runs,
     async () => {
+      await warmMemory(sizeBytes);
       const cpu = startCpuMeter(pids);
       const began = performance.now();
       const taskId = await socket.download({ origin: origin.url, blob, peersOnly: true });
@@ -44,6 +46,7 @@ export async function benchPeer({ runs, sizeBytes, progress }: BenchOptions): Pr
       return { bytes: sizeBytes, seconds, cpuSeconds };
     },
     async () => {
+      await warmMemory(sizeBytes);
       const cpu = startCpuMeter({ nginx: baseline.pid });
       const result = await curl(`${baseline.url}${blob.path}`, output);
       await rm(output);

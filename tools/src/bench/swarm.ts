@@ -16,6 +16,7 @@ import { curl } from './curl.ts';
 import { type BenchOptions, MEMORY_DIR, type Measurement, requireMemory } from './measurement.ts';
 import { type Nginx, startNginx } from './nginx.ts';
 import { summarize } from './statistics.ts';
+import { warmMemory } from './warm-memory.ts';
 
 const HOSTS = 8;
 const MBIT_PER_SEC = 200;
@@ -60,7 +61,7 @@ export async function benchSwarm(options: BenchOptions): Promise<readonly Measur
   const { hosts = HOSTS, lab: settings, progress } = options;
   const { mbitPerSec = MBIT_PER_SEC, blobBytes = SIZE_BYTES, killScheduler, turns } = settings;
   // Files of all rounds, in nginx's folder and in each daemon's.
-  await requireMemory((hosts + 3) * blobBytes * (ROUNDS + 1));
+  await requireMemory((hosts + 3) * blobBytes * (ROUNDS + 2));
   await using scratch = await tempDir('d7y-bench', MEMORY_DIR);
   const root = join(scratch.path, 'www');
   await using lab = await startNetworkLab({ hosts: hosts + 3, mbitPerSec });
@@ -84,7 +85,9 @@ export async function benchSwarm(options: BenchOptions): Promise<readonly Measur
   );
   const crowds: Crowd[] = [];
   for (let round = 0; round < ROUNDS; round++) {
-    const crowd = await pullTogether(rig, await writeBlob(root, `round ${round}`, blobBytes));
+    const blob = await writeBlob(root, `round ${round}`, blobBytes);
+    await warmMemory((hosts + 1) * blobBytes);
+    const crowd = await pullTogether(rig, blob);
     progress(toLine(crowd, leastSeconds));
     crowds.push(crowd);
   }

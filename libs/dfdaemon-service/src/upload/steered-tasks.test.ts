@@ -130,6 +130,21 @@ describe('SteeredTasks', () => {
     b.stop();
   });
 
+  it('has no origin wait for pieces to leave that no child wants', async () => {
+    const { task, steered, follow, settled } = setUp({ lookAhead: 2 });
+    await task.create();
+    const children = [follow('a', [5, 6, 7]), follow('b', [4, 5])];
+    await settled();
+    await task.finish(0, 1, 2, 3);
+    await settled();
+    const pace = () => steered.pace(TASK_ID, { signal: AbortSignal.abort() });
+    expect(pace()).toBeUndefined();
+    await task.finish(6, 7);
+    await settled();
+    expect(pace()).toBeInstanceOf(Promise);
+    for (const child of children) child.stop();
+  });
+
   it('has no origin wait for long when no piece leaves, or for children that are gone', async () => {
     let nowMs = 0;
     const { task, steered, follow, settled } = setUp({ lookAhead: 1, clock: () => (nowMs += 1_000) });
