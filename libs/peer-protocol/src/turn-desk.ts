@@ -66,7 +66,10 @@ export class TurnDesk implements Disposable {
     this.#options = options;
     this.#clock = options.clock ?? (() => performance.now());
     this.#turns = new TurnRoster({ random: options.random ?? Math.random });
-    options.slots.offerTo(() => this.#offer());
+    options.slots.offerTo(
+      () => this.#offer(),
+      () => this.#answerMs,
+    );
   }
 
   /** So long before an upload ends the next turn is to be offered, in ms. */

@@ -137,6 +137,24 @@ describe('UploadSlots with turns that are offered', () => {
     expect(slots.reserve('b', () => undefined)).toBeDefined();
   });
 
+  it.each([
+    [10, 1],
+    [40, 2],
+    [1_000, 4],
+  ])('with answers after %d ms and pieces of 100 ms has %d turns under way', async (answerMs, atOnce) => {
+    const slots = new UploadSlots({ ...OPTIONS, maxTurns: 9, maxRunning: 9, clock: () => Date.now() });
+    slots.offerTo(
+      () => undefined,
+      () => answerMs,
+    );
+    const first = await slots.take({ child: 'a', isSmall: false }, { signal: NEVER });
+    await jest.advanceTimersByTimeAsync(100);
+    first?.endTurn();
+    first?.[Symbol.dispose]();
+    const reserved = ['a', 'b', 'c', 'd', 'e'].filter((child) => slots.reserve(child, () => undefined) !== undefined);
+    expect(reserved).toHaveLength(atOnce);
+  });
+
   it('offers one turn before the one before it is over, and no more', async () => {
     const slots = new UploadSlots({ ...OPTIONS, maxRunning: 9 });
     const begin = async (child: string) => {

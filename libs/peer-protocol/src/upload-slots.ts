@@ -1,4 +1,4 @@
-import { mayGiveTurn, TURN_RULES } from '@d7y/swarm';
+import { mayGiveTurn, TURN_RULES, turnsAtOnce } from '@d7y/swarm';
 
 /** Bounds of the uploads of a host. */
 export interface UploadSlotsOptions {
@@ -41,6 +41,8 @@ interface Reservation {
 
 /** What was begun has come up to speed after so long, in ms: only then it shows whether it fills the link. */
 const SETTLED_MS = 500;
+/** How much a new measurement of the time of a piece counts against all before it. */
+const SMOOTHING = 0.3;
 
 /**
  * Decides which uploads run: a few at a time. Children that ask get turns one after the other, those of one child in the order of their coming;
@@ -60,6 +62,9 @@ export class UploadSlots {
   readonly #waiting = new Map<string, Set<Waiting>>();
   readonly #reserved = new Map<string, Reservation>();
   #offer: (() => void) | undefined;
+  #answerMs = (): number => 0;
+  /** That a large upload took, of late; 0 while unknown. */
+  #pieceMs = 0;
   #isOfferNext = false;
   #restingSinceMs: number;
   #lastTurnAtMs = -Infinity;
@@ -83,16 +88,21 @@ export class UploadSlots {
   get mayOffer(): boolean {
     if (!this.#mayBegin(false)) return false;
     const promised = this.#reserved.size;
+    const atOnce = turnsAtOnce(this.#answerMs(), this.#pieceMs);
     // One that is nearly over may overlap with the next, and with no more: each would be slower for it, and leads longer.
-    if (this.#offeredRunning - (this.#offeredTurns - promised) > 1) return false;
+    if (this.#offeredRunning - (this.#offeredTurns - promised) > atOnce) return false;
     const isSettled = this.#clock() - this.#lastTurnAtMs >= SETTLED_MS;
     const areSlow = isSettled && (this.#options.use?.() ?? 1) < TURN_RULES.enoughUse;
-    return mayGiveTurn({ promised, running: this.#offeredTurns - promised, areSlow });
+    return mayGiveTurn({ promised, running: this.#offeredTurns - promised, areSlow, atOnce });
   }
 
-  /** @param offer called when a turn may be offered; it reserves it for somebody, or does nothing */
-  offerTo(offer: () => void): void {
+  /**
+   * @param offer called when a turn may be offered; it reserves it for somebody, or does nothing
+   * @param answerMs how long those to whom turns are offered take to answer, of late
+   */
+  offerTo(offer: () => void, answerMs: () => number = () => 0): void {
     this.#offer = offer;
+    this.#answerMs = answerMs;
   }
 
   /**
@@ -148,7 +158,9 @@ export class UploadSlots {
   #begin(turn: { hasTurn: boolean; readonly isOffered: boolean }): UploadSlot {
     this.#running++;
     if (turn.isOffered) this.#offeredRunning++;
-    if (turn.hasTurn) this.#lastTurnAtMs = this.#clock();
+    const beganAtMs = this.#clock();
+    const isLarge = turn.hasTurn;
+    if (isLarge) this.#lastTurnAtMs = beganAtMs;
     const endTurn = (): void => {
       clearTimeout(timer);
       const { hasTurn, isOffered } = turn;
@@ -157,17 +169,26 @@ export class UploadSlots {
     };
     const timer = turn.hasTurn ? setTimeout(endTurn, this.#options.turnMs).unref() : undefined;
     let isOver = false;
+    let isNearlyOver = false;
     return {
-      endTurn,
+      endTurn: () => {
+        isNearlyOver = true;
+        endTurn();
+      },
       [Symbol.dispose]: () => {
         if (isOver) return;
         isOver = true;
+        if (isLarge && isNearlyOver) this.#took(this.#clock() - beganAtMs);
         this.#running--;
         if (turn.isOffered) this.#offeredRunning--;
         endTurn();
         this.#next();
       },
     };
+  }
+
+  #took(ms: number): void {
+    this.#pieceMs += (ms - this.#pieceMs) * (this.#pieceMs === 0 ? 1 : SMOOTHING);
   }
 
   #giveBack(isOffered: boolean): void {

@@ -1,5 +1,5 @@
 import type { LinkLoad } from '@d7y/swarm';
-import { isOpenForTurns, mayGiveTurn, mayTakeTurn, slowAfterMs, typicalDuration } from '@d7y/swarm';
+import { isOpenForTurns, mayGiveTurn, mayTakeTurn, slowAfterMs, turnsAtOnce, typicalDuration } from '@d7y/swarm';
 import { TICKS_PER_MS } from './ticks.ts';
 
 // What is looked at together stands together, one row for each host: most of a run is spent on waiting for memory.
@@ -23,6 +23,8 @@ const HAS_TURN = 1;
 const HAS_TURN_WHEN_SLOW = 2;
 
 const ALWAYS = -(2 ** 31);
+/** How much a new measurement of the time to an answer counts against all before it, as with daemons. */
+const SMOOTHING = 0.3;
 
 /** How far both links of every host are taken up, as far as turns go by it: what the rules of turns are asked with. */
 export class HostLinks {
@@ -37,7 +39,12 @@ export class HostLinks {
   readonly #downBeganTick: Float64Array;
   readonly #upTypical: Float32Array;
   readonly #downTypical: Float32Array;
-  readonly #load = { promised: 0, running: 0, areSlow: false };
+  /** Ticks to an answer, of late. */
+  readonly #answer: Float32Array;
+  /** Turns that may be under way on a link. */
+  readonly #upAtOnce: Uint8Array;
+  readonly #downAtOnce: Uint8Array;
+  readonly #load = { promised: 0, running: 0, areSlow: false, atOnce: 1 };
 
   constructor(hosts: number) {
     this.#rows = new Int32Array(hosts << ROW_BITS);
@@ -47,6 +54,9 @@ export class HostLinks {
     this.#downBeganTick = new Float64Array(hosts);
     this.#upTypical = new Float32Array(hosts);
     this.#downTypical = new Float32Array(hosts);
+    this.#answer = new Float32Array(hosts);
+    this.#upAtOnce = new Uint8Array(hosts).fill(1);
+    this.#downAtOnce = new Uint8Array(hosts).fill(1);
   }
 
   /** Has the host give nothing from now on. */
@@ -90,10 +100,13 @@ export class HostLinks {
     this.#foresee(from, to);
   }
 
-  /** Notes how long a piece took. */
-  took(from: number, to: number, ticks: number): void {
+  /** Notes how long a piece took, and the answer to its offer. */
+  took(from: number, to: number, ticks: number, answerTicks: number): void {
     this.#upTypical[from] = typicalDuration(this.#upTypical[from], ticks);
     this.#downTypical[to] = typicalDuration(this.#downTypical[to], ticks);
+    for (const host of [from, to]) this.#answer[host] += (answerTicks - this.#answer[host]) * SMOOTHING;
+    this.#upAtOnce[from] = turnsAtOnce(this.#answer[from], this.#upTypical[from]);
+    this.#downAtOnce[to] = turnsAtOnce(this.#answer[to], this.#downTypical[to]);
     this.#foresee(from, to);
   }
 
@@ -154,6 +167,7 @@ export class HostLinks {
     load.promised = this.#rows[row + EXPECTING];
     load.running = this.#rows[row + RECEIVING];
     load.areSlow = tick >= this.#rows[row + DOWN_SLOW];
+    load.atOnce = this.#downAtOnce[host];
     return load;
   }
 
@@ -162,6 +176,7 @@ export class HostLinks {
     const load = this.#load;
     load.promised = this.#rows[row + PROMISED];
     load.running = this.#rows[row + SENDING];
+    load.atOnce = this.#upAtOnce[host];
     load.areSlow = false;
     let turn = HAS_NO_TURN;
     if (this.#rows[row + IS_MUTE] === 0) {

@@ -185,7 +185,9 @@ export class Sending {
       return;
     }
     const host = this.#members.hostOf(parent);
-    this.#links.took(host, this.#members.hostOf(member), this.#clock.tick - this.#transfers.askedTick[transfer]);
+    const to = this.#members.hostOf(member);
+    const tookTicks = this.#clock.tick - this.#transfers.askedTick[transfer];
+    this.#links.took(host, to, tookTicks, 2 * this.#hosts.latency(host, to));
     this.travel(transfer);
     const steering = this.#members.steering[parent];
     if (steering !== undefined) {

@@ -31,6 +31,15 @@ describe('simulate', () => {
     }
   });
 
+  it.each([
+    [10, 1.7],
+    [40, 2.8],
+  ])('keeps links at work where messages take %d ms, and a piece no longer than that', (latencyMs, most) => {
+    const { makespan, origin } = figures('burst', { peers: 100, pieces: 50, latencyMs });
+    expect(origin).toBe(1);
+    expect(makespan).toBeLessThanOrEqual(most);
+  });
+
   it('needs more time where requests wait at parents, which then send to one child while others starve', () => {
     const { makespan } = figures('burst', { peers: 200, pieces: 50, daemon: { uploads: 'queue' } });
     expect(makespan).toBeGreaterThan(1.1 * (figures('burst', { peers: 200, pieces: 50 }).makespan ?? NaN));

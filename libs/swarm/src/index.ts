@@ -41,6 +41,7 @@ export {
   slowAfterMs,
   TURN_RULES,
   turnLeadMs,
+  turnsAtOnce,
   typicalDuration,
 } from './upload-turns.ts';
 export type { LinkLoad, TurnOffer, TurnRules } from './upload-turns.ts';

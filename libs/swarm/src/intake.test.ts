@@ -19,6 +19,20 @@ describe('Intake', () => {
     expect(intake.level(400)).toBe('idle');
   });
 
+  it.each([
+    ['is full with a turn that it took', 10, 'full'],
+    ['takes another turn where pieces begin late for how long they take', 100, 'open'],
+  ])('%s', (_, answerMs, level) => {
+    const intake = new Intake();
+    const first = intake.begin(PIECE, 0);
+    for (let part = 1; part <= 8; part++) intake.received(first, MIB / 2, answerMs + part * 20);
+    intake.end(first);
+    intake.begin(PIECE, 500);
+    expect([intake.level(500), intake.takes('turn', 500)]).toEqual([level, level === 'open']);
+    intake.begin(PIECE, 500);
+    expect(intake.level(500)).toBe('full');
+  });
+
   it('waits for a piece that it took up for some time only', () => {
     const intake = new Intake();
     const transfer = intake.begin(PIECE, 0);

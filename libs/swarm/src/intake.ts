@@ -1,5 +1,13 @@
 import { LinkUse } from './link-use.ts';
-import { boundedLeadMs, isOpenForTurns, type LinkLoad, mayTakeTurn, TURN_RULES } from './upload-turns.ts';
+import {
+  boundedLeadMs,
+  isOpenForTurns,
+  type LinkLoad,
+  mayTakeTurn,
+  TURN_RULES,
+  turnsAtOnce,
+  typicalDuration,
+} from './upload-turns.ts';
 
 /** How much a host receives, over all its tasks: nothing; less than it could; as much as it wants. */
 export type IntakeLevel = 'idle' | 'open' | 'full';
@@ -18,6 +26,8 @@ export interface IntakeTransfer {
   bytes: number;
   /** When its first bytes came. */
   beganAtMs: number | undefined;
+  /** How many these were. */
+  firstBytes: number;
 }
 
 /** A transfer is given so long to come up to speed, in ms; until then it is taken to fill the link. */
@@ -38,10 +48,13 @@ export class Intake {
   readonly #link = new LinkUse();
   /** How long before the end of a piece the next one must be looked for to follow without a gap, in ms. */
   #leadMs = TURN_RULES.leadMs;
+  /** From taking an offer to what would have been the first byte, near the least of late, and how long a piece takes then; 0 while unknown. */
+  #answerMs = 0;
+  #pieceMs = 0;
 
   /** A piece is coming, or was asked for after an offer. */
   begin(lengthBytes: number, nowMs: number): IntakeTransfer {
-    const transfer: IntakeTransfer = { lengthBytes, sinceMs: nowMs, bytes: 0, beganAtMs: undefined };
+    const transfer: IntakeTransfer = { lengthBytes, sinceMs: nowMs, bytes: 0, beganAtMs: undefined, firstBytes: 0 };
     this.#transfers.add(transfer);
     return transfer;
   }
@@ -49,12 +62,22 @@ export class Intake {
   received(transfer: IntakeTransfer, bytes: number, nowMs: number): void {
     if (transfer.beganAtMs === undefined) {
       transfer.beganAtMs = nowMs;
+      transfer.firstBytes = bytes;
       const waitedMs = nowMs - transfer.sinceMs;
       const leadMs = this.#leadMs + (waitedMs - this.#leadMs) * SMOOTHING;
       if (waitedMs > 0) this.#leadMs = boundedLeadMs(leadMs);
     }
     transfer.bytes += bytes;
+    if (transfer.bytes >= transfer.lengthBytes) this.#measure(transfer, transfer.beganAtMs, nowMs);
     this.#link.moved(bytes, nowMs);
+  }
+
+  #measure({ lengthBytes, firstBytes, sinceMs }: IntakeTransfer, beganAtMs: number, nowMs: number): void {
+    // What came at once took no time that could be seen.
+    if (firstBytes >= lengthBytes || nowMs <= beganAtMs) return;
+    const msPerByte = (nowMs - beganAtMs) / (lengthBytes - firstBytes);
+    this.#pieceMs += (msPerByte * lengthBytes - this.#pieceMs) * (this.#pieceMs === 0 ? 1 : SMOOTHING);
+    this.#answerMs = typicalDuration(this.#answerMs, Math.max(beganAtMs - sinceMs - msPerByte * firstBytes, 0));
   }
 
   /** It is here, or comes no more. */
@@ -98,6 +121,7 @@ export class Intake {
       isSettled &&= nowMs - beganAtMs >= SETTLED_MS;
     }
     const areSlow = isSettled && receiving > 0 && this.#link.use(nowMs) < TURN_RULES.enoughUse;
-    return { promised: taken, running: receiving, areSlow };
+    const atOnce = turnsAtOnce(this.#answerMs, this.#pieceMs);
+    return { promised: taken, running: receiving, areSlow, atOnce };
   }
 }

@@ -7,11 +7,12 @@ import {
   slowAfterMs,
   TURN_RULES,
   turnLeadMs,
+  turnsAtOnce,
   typicalDuration,
 } from './upload-turns.ts';
 
 const { maxSending, maxReceiving, slowMs, slowTimes } = TURN_RULES;
-const IDLE = { promised: 0, running: 0, areSlow: false };
+const IDLE = { promised: 0, running: 0, areSlow: false, atOnce: 1 };
 const BUSY = { ...IDLE, running: 1 };
 const SLOW = { ...BUSY, areSlow: true };
 
@@ -69,6 +70,32 @@ describe('turnLeadMs', () => {
     expect(turnLeadMs(0)).toBe(TURN_RULES.leadMs);
     expect(turnLeadMs(20)).toBe(20 * TURN_RULES.leadAnswers);
     expect(turnLeadMs(10_000)).toBe(TURN_RULES.mostLeadMs);
+  });
+});
+
+describe('turnsAtOnce', () => {
+  it('has one turn under way while messages are quick, more where they take a good part of the time of a piece, up to a few', () => {
+    expect(turnsAtOnce(100, 0)).toBe(1);
+    expect([0, 1, 6, 10, 20, 40, 80, 1_000].map((answerMs) => turnsAtOnce(answerMs, 33))).toEqual([
+      1,
+      1,
+      1,
+      2,
+      2,
+      3,
+      maxSending,
+      maxSending,
+    ]);
+  });
+
+  it('lets promised and running turns be so many together', () => {
+    const two = { ...IDLE, atOnce: 2 };
+    for (const mayBegin of [mayGiveTurn, isOpenForTurns]) {
+      expect(mayBegin({ ...two, promised: 1 })).toBe(true);
+      expect(mayBegin({ ...two, running: 1 })).toBe(true);
+      expect(mayBegin({ ...two, promised: 1, running: 1 })).toBe(false);
+      expect(mayBegin({ ...two, promised: 2 })).toBe(false);
+    }
   });
 });
 

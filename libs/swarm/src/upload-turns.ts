@@ -19,6 +19,8 @@ export interface TurnRules {
   readonly slowMs: number;
   /** Pieces that use less than this part of a link do not fill it. */
   readonly enoughUse: number;
+  /** So many more turns may be under way at once for each time of a piece that answers take, rounded. */
+  readonly turnsPerAnswer: number;
   /** Pieces that a host sends at once, slow ones and all. */
   readonly maxSending: number;
   /** Pieces that a host receives at once, slow ones and all. */
@@ -46,6 +48,7 @@ export const TURN_RULES: TurnRules = {
   slowTimes: 2,
   slowMs: 1000,
   enoughUse: 0.7,
+  turnsPerAnswer: 2,
   maxSending: 4,
   maxReceiving: 4,
   maxBesideFresh: 1,
@@ -66,6 +69,8 @@ export interface LinkLoad {
    * daemon what part of the link they use.
    */
   readonly areSlow: boolean;
+  /** Turns that may be under way, promised and running together; see `turnsAtOnce`. */
+  readonly atOnce: number;
 }
 
 /** An offer, as it reaches a child. */
@@ -109,6 +114,17 @@ export const turnLeadMs = (answerMs: number, rules: TurnRules = TURN_RULES): num
 export const boundedLeadMs = (measuredMs: number, rules: TurnRules = TURN_RULES): number =>
   Math.min(Math.max(measuredMs, rules.leadMs), rules.mostLeadMs);
 
+/**
+ * How many turns may be under way on a link. One, as long as messages are quick: see `hasRoom`. But from the end of a piece to the first byte of
+ * the next pass an offer, its answer and a request; where these take a good part of the time that a piece takes, a link with one turn
+ * rests as long, and to share it costs less than that.
+ * @param answerMs from an offer to the request that takes it, of late @param pieceMs that a piece takes on the link, of late; 0 while unknown
+ */
+export function turnsAtOnce(answerMs: number, pieceMs: number, rules: TurnRules = TURN_RULES): number {
+  if (pieceMs <= 0) return 1;
+  return Math.min(1 + Math.round((answerMs / pieceMs) * rules.turnsPerAnswer), rules.maxSending);
+}
+
 /** How much a piece that took longer than usual counts. */
 const DRIFT = 0.05;
 
@@ -128,9 +144,9 @@ export const slowAfterMs = (typicalMs: number, rules: TurnRules = TURN_RULES): n
  * spare, which they would fill with yet others, until every piece in the swarm took twice as long. Only what is slow by
  * itself must not hold up others.
  */
-function hasRoom({ promised, running, areSlow }: LinkLoad, most: number): boolean {
-  if (promised > 0) return false;
-  return running === 0 || (running < most && areSlow);
+function hasRoom({ promised, running, areSlow, atOnce }: LinkLoad, most: number): boolean {
+  if (promised + running < atOnce) return true;
+  return promised === 0 && running < most && areSlow;
 }
 
 /** Before all others. */
