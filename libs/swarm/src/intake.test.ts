@@ -27,6 +27,10 @@ describe('Intake', () => {
     const first = intake.begin(PIECE, 0);
     for (let part = 1; part <= 8; part++) intake.received(first, MIB / 2, answerMs + part * 20);
     intake.end(first);
+    // This one comes unasked.
+    const unasked = intake.begin(PIECE, 300);
+    for (let part = 0; part < 8; part++) intake.received(unasked, MIB / 2, 300 + part * 20);
+    intake.end(unasked);
     intake.begin(PIECE, 500);
     expect([intake.level(500), intake.takes('turn', 500)]).toEqual([level, level === 'open']);
     intake.begin(PIECE, 500);

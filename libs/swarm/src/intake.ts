@@ -77,7 +77,9 @@ export class Intake {
     if (firstBytes >= lengthBytes || nowMs <= beganAtMs) return;
     const msPerByte = (nowMs - beganAtMs) / (lengthBytes - firstBytes);
     this.#pieceMs += (msPerByte * lengthBytes - this.#pieceMs) * (this.#pieceMs === 0 ? 1 : SMOOTHING);
-    this.#answerMs = typicalDuration(this.#answerMs, Math.max(beganAtMs - sinceMs - msPerByte * firstBytes, 0));
+    // Nobody was waited for by what came without an offer.
+    if (beganAtMs > sinceMs)
+      this.#answerMs = typicalDuration(this.#answerMs, Math.max(beganAtMs - sinceMs - msPerByte * firstBytes, 0));
   }
 
   /** It is here, or comes no more. */

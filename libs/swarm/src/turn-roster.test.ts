@@ -73,6 +73,21 @@ describe('TurnRoster', () => {
     expect(roster.next(5, holder())?.child).toBe('a');
   });
 
+  it('goes by what a child says of itself after it took an offer, and not before others that wait', () => {
+    const roster = new TurnRoster<string>({ random, starvingMs: 100 });
+    for (const child of ['a', 'b']) {
+      roster.follows(child, 't', true, 0);
+      roster.levelIs(child, 'open', child === 'a' ? 0 : 50);
+    }
+    expect(roster.next(120, holder())?.child).toBe('a');
+    roster.settled('a', true, 130);
+    expect(roster.next(160, holder())?.child).toBe('b');
+    expect(roster.next(160, holder())?.child).toBe('a');
+    roster.settled('a', true, 170);
+    roster.levelIs('a', 'full', 171);
+    expect(roster.next(172, holder({ restingSinceMs: 172 }))).toBeUndefined();
+  });
+
   it('takes the tasks of a child in turn', () => {
     const roster = new TurnRoster<string>({ random });
     for (const task of ['s', 't']) roster.follows('a', task, true, 0);

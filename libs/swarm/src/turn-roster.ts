@@ -100,12 +100,14 @@ export class TurnRoster<Child> {
     this.#children.delete(child);
   }
 
-  /** An offer is over. @param isTaken the child receives something, until it says otherwise */
+  /** An offer is over. Who took it says by itself what it receives, where that has changed: it may want another one beside it. */
   settled(child: Child, isTaken: boolean, nowMs: number): void {
     const state = this.#children.get(child);
     if (state === undefined) return;
     state.isOffered = false;
-    if (isTaken) this.levelIs(child, 'full', nowMs);
+    if (!isTaken) return;
+    state.isSilent = false;
+    state.levelSinceMs = nowMs;
   }
 
   /** Whom to offer a turn. To be settled before the child gets another one. */
