@@ -80,7 +80,7 @@ describe('turnsAtOnce', () => {
       1,
       1,
       1,
-      2,
+      1,
       2,
       3,
       maxSending,

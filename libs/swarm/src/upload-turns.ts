@@ -48,7 +48,7 @@ export const TURN_RULES: TurnRules = {
   slowTimes: 2,
   slowMs: 1000,
   enoughUse: 0.7,
-  turnsPerAnswer: 2,
+  turnsPerAnswer: 1.5,
   maxSending: 4,
   maxReceiving: 4,
   maxBesideFresh: 1,
