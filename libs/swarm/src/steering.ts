@@ -109,11 +109,15 @@ export class Steering<Child> {
     return count;
   }
 
-  /** Pieces that are here, that nobody else has yet, and that some child wants. */
+  /** Pieces that are here, and that nobody else has yet. */
   get freshCount(): number {
-    const fresh = this.#held.size - this.#spread;
+    return this.#held.size - this.#spread;
+  }
+
+  /** Those of them that some child wants. Costs a step for each piece that is held, so not for each turn. */
+  get wantedFreshCount(): number {
     const wishes = [...this.#children.values()].map(({ wanted }) => wanted);
-    if (fresh === 0 || wishes.includes(undefined)) return fresh;
+    if (this.freshCount === 0 || wishes.includes(undefined)) return this.freshCount;
     let count = 0;
     for (const piece of this.#held)
       if (!this.#isSpread(piece) && wishes.some((wanted) => wanted?.has(piece) === true)) count++;

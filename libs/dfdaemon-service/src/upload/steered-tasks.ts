@@ -110,7 +110,7 @@ export class SteeredTasks implements UploadObserver {
   #isAhead(taskId: string): boolean {
     const stored = this.#store.get(taskId);
     const steering = stored && this.#tasks.get(stored)?.steering;
-    return steering !== undefined && steering.freshCount >= this.#options.lookAhead;
+    return steering !== undefined && steering.wantedFreshCount >= this.#options.lookAhead;
   }
 
   async #untilSent(taskId: string, signal: AbortSignal): Promise<void> {
