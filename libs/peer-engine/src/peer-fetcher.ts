@@ -1,4 +1,4 @@
-import type { Parent, PieceSink } from '@d7y/peer-protocol';
+import type { OfferedTurn, Parent, PieceSink } from '@d7y/peer-protocol';
 import type { PieceRecord, ReadonlyPieceSet } from '@d7y/piece';
 import { pieceRange } from '@d7y/piece';
 import type { Tracer } from '@opentelemetry/api';
@@ -118,8 +118,9 @@ export class PeerFetcher implements ClaimHolder {
       turns: init.parents.turns,
       choice: this.parents.choice,
       waitMs: init.turnWaitMs,
-      take: ({ pieceNumber, state }) => {
-        if (init.progress.claim(pieceNumber, this)) this.#begin(pieceNumber, state, true);
+      take: ({ pieceNumber, state }, turn) => {
+        if (init.progress.claim(pieceNumber, this)) this.#begin(pieceNumber, state, turn);
+        else turn.endsIn(0);
         this.#turns.refresh(this.#inFlight > 0);
       },
       onServing: ({ parent }) => init.standings.serving(parent.hostId, init.clock()),
@@ -234,22 +235,22 @@ export class PeerFetcher implements ClaimHolder {
   }
 
   /** A piece that was claimed for it. */
-  #begin(number: number, state: ParentState, isOffered = false): void {
+  #begin(number: number, state: ParentState, turn?: OfferedTurn): void {
     const { progress } = this.#init;
     const race = new PieceRace(number, pieceRange(progress.layout, number), this.#sink);
     this.#races.set(number, { race, runners: new Set(), asked: new Set() });
-    this.#run(number, state, isOffered);
+    this.#run(number, state, turn);
     this.#hedging.start();
   }
 
-  /** @param isOffered the parent has a place for it */
-  #run(number: number, state: ParentState, isOffered = false): void {
+  /** @param turn the parent has a place for it */
+  #run(number: number, state: ParentState, turn?: OfferedTurn): void {
     const under = this.#races.get(number);
     if (under === undefined) return;
     const { promise: settled, resolve } = Promise.withResolvers<void>();
     const { clock, limitersFor, standings } = this.#init;
     const limiter = standings.limiterOf(state.parent.hostId);
-    const incoming = this.#init.intake.incoming(under.race.range.length, isOffered);
+    const incoming = this.#init.intake.incoming(under.race.range.length, turn);
     const limiters = [incoming, ...(limiter === undefined ? [] : [limiter]), ...limitersFor(number)];
     let isUnanswered = true;
     const answered = (): void => {

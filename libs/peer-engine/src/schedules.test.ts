@@ -193,7 +193,7 @@ function randomTurns(random: Random): { turns: TurnClient; stop: () => void } {
         for (let event = 0; event < 200 && isOpen && !isStopped.is; event++) {
           if (event === 0 || random() < 0.1) listener.ruled(random() < 0.8);
           else if (event % 10 === 0) listener.serving();
-          else if (offers) listener.offered(reasons[Math.floor(random() * 3)] ?? 'turn');
+          else if (offers) listener.offered(reasons[Math.floor(random() * 3)] ?? 'turn', { endsIn: () => undefined });
           await wait(random() * (random() < 0.05 ? 5_000 : 200));
         }
       };

@@ -1,4 +1,4 @@
-import type { TurnClient, TurnSeat } from '@d7y/peer-protocol';
+import type { OfferedTurn, TurnClient, TurnSeat } from '@d7y/peer-protocol';
 import type { ReadonlyPieceSet } from '@d7y/piece';
 import type { TurnReason } from '@d7y/swarm';
 import type { IntakeBoard } from './intake-board.ts';
@@ -18,7 +18,7 @@ export interface TurnTakingInit {
   /** After so long with nothing under way parents are asked that want to be waited for, in ms. */
   readonly waitMs: number;
   /** Asks for a piece because of an offer. */
-  readonly take: (chosen: ChosenPiece) => void;
+  readonly take: (chosen: ChosenPiece, turn: OfferedTurn) => void;
   /** The parent says that it is there, and serves others. */
   readonly onServing: (state: ParentState) => void;
   /** Parents may be asked that could not before. */
@@ -64,7 +64,7 @@ export class TurnTaking {
         if (!mustWait) this.#init.onRule();
       },
       serving: () => this.#init.onServing(state),
-      offered: (reason) => this.#offered(state, reason),
+      offered: (reason, turn) => this.#offered(state, reason, turn),
     });
     this.#seats.set(state, seat);
   }
@@ -101,12 +101,12 @@ export class TurnTaking {
     this.#seats.clear();
   }
 
-  #offered(state: ParentState, reason: TurnReason): boolean {
+  #offered(state: ParentState, reason: TurnReason, turn: OfferedTurn): boolean {
     const { intake, progress, choice, urgent, hotPieces, take } = this.#init;
     if (!intake.takes(reason) || state.isStalling) return false;
     const chosen = choice.pickFrom(state, { wanted: progress.missing(), urgent, hot: hotPieces() });
     if (chosen === undefined) return false;
-    take(chosen);
+    take(chosen, turn);
     return true;
   }
 }

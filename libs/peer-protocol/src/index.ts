@@ -74,7 +74,7 @@ export type { SchedulerClient } from './scheduler.ts';
 export { joinTasks, SwarmListing } from './swarm-listing.ts';
 export type { AskedScheduler, SwarmListingOptions, Telling, Told } from './swarm-listing.ts';
 export { createTurnClient, PIECE_TURNS } from './turn-client.ts';
-export type { TurnClient, TurnClientOptions, TurnListener, TurnSeat } from './turn-client.ts';
+export type { OfferedTurn, TurnClient, TurnClientOptions, TurnListener, TurnSeat } from './turn-client.ts';
 export { parseVouchers, toVoucherMessage } from './voucher-message.ts';
 export type { VoucherBatchFacts, VoucherFacts } from './voucher-message.ts';
 export type { TlsOptions, TlsSource } from './tls-options.ts';

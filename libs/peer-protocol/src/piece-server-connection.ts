@@ -291,6 +291,7 @@ export class PieceServerConnection {
       // The socket may read from the buffer until the write is settled: only then may the pool have it back.
       await sending;
     }
+    slot.sent();
     progress.sentBytes = from;
   }
 

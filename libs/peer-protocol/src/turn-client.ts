@@ -23,7 +23,16 @@ export interface TurnListener {
   /** It is there, and sends pieces to whomever; said every few seconds as long as that is so. */
   serving(): void;
   /** A place among the parent's uploads. @returns whether a piece of the task is being asked for right now because of it */
-  offered(reason: TurnReason): boolean;
+  offered(reason: TurnReason, turn: OfferedTurn): boolean;
+}
+
+/** A turn that a parent offered, in the hands of whoever takes it. */
+export interface OfferedTurn {
+  /**
+   * The piece will be here in so many ms, or comes no more: 0. To be said once. The parent knows only what it has handed to its kernel, which
+   * may hold a whole piece.
+   */
+  endsIn(ms: number): void;
 }
 
 /** A task followed at one parent, until disposed. */
@@ -232,13 +241,21 @@ class TurnChannel {
   #heard(frame: TurnAnswerFrame): void {
     this.#failures = 0;
     if (frame.kind === 'rule') {
+      // It was on its way when the last one here stopped following.
+      if (this.#seats.size === 0) return;
       if (frame.mustWait === this.#mustWait)
         for (const seats of this.#seats.values()) for (const { listener } of seats) listener.serving();
       this.#setRule(frame.mustWait);
       return;
     }
-    for (const { listener } of [...(this.#seats.get(frame.taskId) ?? [])]) if (listener.offered(frame.reason)) return;
-    this.#say({ kind: 'pass', packetId: this.#options.packetId, offer: frame.offer });
+    const { packetId } = this.#options;
+    const { offer } = frame;
+    const turn: OfferedTurn = {
+      endsIn: (ms) => this.#say({ kind: 'ending', packetId, offer, inMs: Math.max(Math.round(ms), 0) }),
+    };
+    for (const { listener } of [...(this.#seats.get(frame.taskId) ?? [])])
+      if (listener.offered(frame.reason, turn)) return;
+    this.#say({ kind: 'pass', packetId, offer });
   }
 
   #setRule(mustWait: boolean): void {
@@ -268,6 +285,8 @@ class TurnChannel {
   }
 
   #rest(): void {
+    // It may be another one by the time somebody follows again, who is told it then.
+    this.#mustWait = undefined;
     this.#idle = setTimeout(() => {
       if (this.#seats.size > 0) return;
       this.close();

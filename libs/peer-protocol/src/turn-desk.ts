@@ -1,6 +1,6 @@
 import type { TurnAnswerFrame, TurnRequestFrame } from '@d7y/piece-codec';
 import { turnLeadMs, TurnRoster } from '@d7y/swarm';
-import type { UploadSlots } from './upload-slots.ts';
+import type { UploadSlots, UploadTurn } from './upload-slots.ts';
 
 /** A child that follows tasks here, over one connection. */
 export interface TurnChild {
@@ -43,6 +43,8 @@ const CROWD = 2;
 /** How often it is looked whether there is a turn more to give, in ms. */
 const REST_CHECK_MS = 100;
 const MAX_OFFER = 2 ** 32;
+/** Turns of one child of which it may yet say when they end; those of one that never does end by themselves. */
+const MAX_UNENDED = 16;
 /** How much a new measurement of the time to an answer counts against all before it. */
 const SMOOTHING = 0.3;
 /** And is kept so many times as long as answers take, where that is longer than its usual time. */
@@ -54,6 +56,8 @@ export class TurnDesk implements Disposable {
   readonly #clock: () => number;
   readonly #turns: TurnRoster<TurnChild>;
   readonly #offers = new Map<TurnChild, Offer>();
+  /** Turns that were taken, and have not ended, by the number of their offer. */
+  readonly #taken = new Map<TurnChild, Map<number, UploadTurn>>();
   /** What each child was told last: whether it is to wait. */
   readonly #told = new Map<TurnChild, boolean>();
   #offerCount = 0;
@@ -92,7 +96,9 @@ export class TurnDesk implements Disposable {
           clearInterval(this.#beats);
           this.#beats = undefined;
         }
-        this.#settle(child, false);
+        this.#settle(child);
+        for (const turn of this.#taken.get(child)?.values() ?? []) turn.endsIn(0);
+        this.#taken.delete(child);
         this.#rule();
       },
     };
@@ -101,7 +107,7 @@ export class TurnDesk implements Disposable {
   [Symbol.dispose](): void {
     clearInterval(this.#beats);
     this.#watchRest(false);
-    for (const child of [...this.#offers.keys()]) this.#settle(child, false);
+    for (const child of [...this.#offers.keys()]) this.#settle(child);
   }
 
   #heard(child: TurnChild, frame: TurnRequestFrame): void {
@@ -111,12 +117,20 @@ export class TurnDesk implements Disposable {
         this.#turns.levelIs(child, frame.level, nowMs);
         break;
       case 'pass':
-        if (this.#offers.get(child)?.number === frame.offer) this.#settle(child, false);
+        if (this.#offers.get(child)?.number === frame.offer) this.#settle(child);
+        this.#takenBy(child, frame.offer)?.endsWhenSent();
+        break;
+      case 'ending':
+        // What was asked for never came here.
+        if (this.#offers.get(child)?.number === frame.offer) this.#settle(child);
+        this.#takenBy(child, frame.offer)?.endsIn(frame.inMs);
         break;
       case 'wish':
         if (frame.wish === 'over') this.#turns.unfollows(child, frame.taskId);
         else this.#turns.follows(child, frame.taskId, frame.wish === 'something', nowMs);
-        if (!this.#told.has(child)) this.#tell(child, this.#mustWait);
+        // Whoever follows nothing any more has nobody there to hear the rule, and is told anew when that changes.
+        if (!this.#turns.isFollowing(child)) this.#told.delete(child);
+        else if (!this.#told.has(child)) this.#tell(child, this.#mustWait);
         this.#rule();
         break;
       default:
@@ -154,7 +168,7 @@ export class TurnDesk implements Disposable {
       const next = this.#turns.next(this.#clock(), { restingSinceMs, isFresh });
       if (next === undefined) break;
       const { child, taskId, reason } = next;
-      const kept = slots.reserve(child.key, () => this.#settle(child, true));
+      const kept = slots.reserve(child.key, (turn) => this.#settle(child, turn));
       if (kept === undefined) {
         // The same child over another connection.
         this.#turns.settled(child, false, this.#clock());
@@ -162,22 +176,39 @@ export class TurnDesk implements Disposable {
       }
       const number = this.#offerCount++ % MAX_OFFER;
       const validMs = Math.max(offerMs, this.#answerMs * VALID_FACTOR);
-      const timer = setTimeout(() => this.#settle(child, false), validMs).unref();
+      const timer = setTimeout(() => this.#settle(child), validMs).unref();
       this.#offers.set(child, { number, kept, timer, madeAtMs: this.#clock() });
       child.say({ kind: 'offer', packetId: child.packetId, offer: number, taskId, reason });
     }
     this.#watchRest(this.#turns.hasWishes);
   }
 
-  #settle(child: TurnChild, isTaken: boolean): void {
+  /** @param taken absent when the child does not take what it was offered */
+  #settle(child: TurnChild, taken?: UploadTurn): void {
     const offer = this.#offers.get(child);
     if (offer === undefined) return;
     this.#offers.delete(child);
-    if (isTaken) this.#answerMs += (this.#clock() - offer.madeAtMs - this.#answerMs) * SMOOTHING;
+    if (taken !== undefined) this.#took(child, offer, taken);
     clearTimeout(offer.timer);
-    this.#turns.settled(child, isTaken, this.#clock());
+    this.#turns.settled(child, taken !== undefined, this.#clock());
     // Offers what comes free.
     offer.kept[Symbol.dispose]();
+  }
+
+  #took(child: TurnChild, { number, madeAtMs }: Offer, turn: UploadTurn): void {
+    this.#answerMs += (this.#clock() - madeAtMs - this.#answerMs) * SMOOTHING;
+    const turns = this.#taken.get(child) ?? new Map<number, UploadTurn>();
+    this.#taken.set(child, turns.set(number, turn));
+    const [oldest] = turns.keys();
+    if (turns.size > MAX_UNENDED && oldest !== undefined) turns.delete(oldest);
+  }
+
+  /** The child says nothing more of it. */
+  #takenBy(child: TurnChild, offer: number): UploadTurn | undefined {
+    const turns = this.#taken.get(child);
+    const turn = turns?.get(offer);
+    turns?.delete(offer);
+    return turn;
   }
 
   #watchRest(isOn: boolean): void {

@@ -1,12 +1,12 @@
 import * as net from 'node:net';
 import { once } from 'node:events';
 import { afterEach, describe, expect, it } from '@jest/globals';
-import { encodeTurnRequest } from '@d7y/piece-codec';
+import { encodeTurnRequest, type TurnRequestFrame } from '@d7y/piece-codec';
 import fc from 'fast-check';
 import { content, createPool, KIB, logger, MemorySink, MemorySource, MIB, TASK_ID, until } from './_rig.ts';
 import { createPieceClient } from './piece-client.ts';
 import { type PieceServer, type PieceServerOptions, startPieceServer } from './piece-server.ts';
-import { createTurnClient, type TurnClient, type TurnListener } from './turn-client.ts';
+import { createTurnClient, type OfferedTurn, type TurnClient, type TurnListener } from './turn-client.ts';
 
 const NEVER = new AbortController().signal;
 const PIECE = MIB;
@@ -36,15 +36,17 @@ const child = (packetId: number, reconnectMs = 20): TurnClient & Disposable =>
 /** Writes down what it hears, and takes offers while `takes` says so. */
 function listener(takes: () => boolean = () => true) {
   const heard: string[] = [];
+  const turns: OfferedTurn[] = [];
   const hears: TurnListener = {
     ruled: (mustWait) => void heard.push(mustWait ? 'wait' : 'ask'),
     serving: () => void heard.push('serving'),
-    offered: (reason) => {
+    offered: (reason, turn) => {
       heard.push(reason);
+      turns.push(turn);
       return takes();
     },
   };
-  return { heard, hears };
+  return { heard, turns, hears };
 }
 
 const at = ({ port }: { port: number }) => ({ ip: '127.0.0.1', tcpPort: port });
@@ -75,8 +77,8 @@ describe('turns of a piece server', () => {
     await until(() => first.heard.at(-1) === 'ask');
   });
 
-  it('go to one child at a time, and on when the piece that it asked for is sent', async () => {
-    const server = await start();
+  it('go to one child at a time, and on when it says that the piece it asked for is nearly there', async () => {
+    const server = await start({ limits: { uploadTurnMs: 60_000 } });
     const [first, second] = [listener(), listener()];
     const [a, b] = [child(1), child(2)];
     a.follow(at(server), TASK_ID, first.hears).wants(true);
@@ -86,8 +88,61 @@ describe('turns of a piece server', () => {
     expect(second.heard).not.toContain('turn');
     a.setLevel('full');
     await fetch(server, 1, 0);
+    await new Promise((resolve) => setTimeout(resolve, 60));
+    expect(second.heard).not.toContain('turn');
+    first.turns[0]?.endsIn(20);
     await until(() => second.heard.includes('turn'));
     await fetch(server, 2, 1);
+  });
+
+  it('go on when a child that took one asked for nothing, or hangs up with it', async () => {
+    const server = await start({ limits: { uploadTurnMs: 60_000 } });
+    const [first, second, third] = [listener(), listener(), listener()];
+    child(1).follow(at(server), TASK_ID, first.hears).wants(true);
+    await until(() => first.heard.includes('turn'));
+    const dying = child(2);
+    dying.follow(at(server), TASK_ID, second.hears).wants(true);
+    first.turns[0]?.endsIn(0);
+    await until(() => second.heard.includes('turn'));
+    await fetch(server, 2, 1);
+    child(3).follow(at(server), TASK_ID, third.hears).wants(true);
+    await until(() => third.heard.includes('wait'));
+    expect(third.heard).not.toContain('turn');
+    dying[Symbol.dispose]();
+    await until(() => third.heard.includes('turn'));
+  });
+
+  it('go on when a child passes that had asked unasked meanwhile, and so was taken to have taken one', async () => {
+    const server = await start({ limits: { uploadTurnMs: 60_000 } });
+    const socket = net.connect({ host: '127.0.0.1', port: server.port }).on('error', () => undefined);
+    stack.defer(() => void socket.destroy());
+    const say = (frame: TurnRequestFrame): unknown => socket.write(encodeTurnRequest(frame));
+    const offered = once(socket, 'data');
+    say({ kind: 'level', packetId: 1, level: 'idle' });
+    say({ kind: 'wish', packetId: 1, taskId: TASK_ID, wish: 'something' });
+    await offered;
+    await fetch(server, 1, 0);
+    const second = listener();
+    child(2).follow(at(server), TASK_ID, second.hears).wants(true);
+    await until(() => second.heard.includes('wait'));
+    expect(second.heard).not.toContain('turn');
+    say({ kind: 'level', packetId: 1, level: 'full' });
+    say({ kind: 'pass', packetId: 1, offer: 0 });
+    await until(() => second.heard.includes('turn'));
+  });
+
+  it('begin with a rule for whoever follows again, since others may have come meanwhile', async () => {
+    const server = await start();
+    const [alone, again, other] = [listener(() => false), listener(() => false), listener(() => false)];
+    const first = child(1);
+    const seat = first.follow(at(server), TASK_ID, alone.hears);
+    await until(() => alone.heard.includes('ask'));
+    seat[Symbol.dispose]();
+    child(2).follow(at(server), TASK_ID, other.hears);
+    await until(() => other.heard.includes('ask'));
+    first.follow(at(server), TASK_ID, again.hears);
+    await until(() => again.heard.length > 0);
+    expect(again.heard[0]).toBe('wait');
   });
 
   it('go to the next child when one passes', async () => {
@@ -198,6 +253,10 @@ describe('turns of a piece server', () => {
               level: fc.constantFrom('idle' as const, 'open' as const, 'full' as const),
             }),
             fc.record({ kind: fc.constant('pass' as const), packetId: fc.constant(5), offer: fc.nat(3) }),
+            fc.record({
+              ...{ kind: fc.constant('ending' as const), packetId: fc.constant(5), offer: fc.nat(3) },
+              inMs: fc.nat(2 ** 32 - 1),
+            }),
           ),
           { maxLength: 12 },
         )

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
-import { UploadSlots } from './upload-slots.ts';
+import { UploadSlots, type UploadTurn } from './upload-slots.ts';
 
 const NEVER = new AbortController().signal;
 const OPTIONS = { maxTurns: 1, turnMs: 1_000, maxRunning: 3, maxWaiting: 5 };
@@ -155,20 +155,75 @@ describe('UploadSlots with turns that are offered', () => {
     expect(reserved).toHaveLength(atOnce);
   });
 
+  /** Has a child take a turn that it is offered. */
+  async function taken(slots: UploadSlots, child: string) {
+    let turn: UploadTurn | undefined;
+    expect(slots.reserve(child, (its) => void (turn = its))).toBeDefined();
+    const slot = await slots.take({ child, isSmall: false }, { signal: NEVER });
+    if (slot === undefined || turn === undefined) throw new Error('a turn that was kept is taken');
+    return { slot, turn };
+  }
+
   it('offers one turn before the one before it is over, and no more', async () => {
     const slots = new UploadSlots({ ...OPTIONS, maxRunning: 9 });
-    const begin = async (child: string) => {
-      expect(slots.reserve(child, () => undefined)).toBeDefined();
-      return await slots.take({ child, isSmall: false }, { signal: NEVER });
-    };
-    const first = await begin('a');
-    first?.endTurn();
-    const second = await begin('b');
-    second?.endTurn();
+    const first = await taken(slots, 'a');
+    first.turn.endsIn(0);
+    const second = await taken(slots, 'b');
+    second.turn.endsIn(0);
     expect(slots.mayOffer).toBe(false);
-    first?.[Symbol.dispose]();
+    first.slot[Symbol.dispose]();
     expect(slots.mayOffer).toBe(true);
   });
+
+  it('holds an offered turn until its child has nearly all of it, whatever the kernel has taken', async () => {
+    const slots = new UploadSlots({ ...OPTIONS, clock: () => Date.now() });
+    slots.offerTo(
+      () => undefined,
+      () => 10,
+    );
+    const { slot, turn } = await taken(slots, 'a');
+    slot.endTurn();
+    slot.sent();
+    slot[Symbol.dispose]();
+    expect([slots.mayOffer, slots.running]).toEqual([false, 0]);
+    await jest.advanceTimersByTimeAsync(100);
+    turn.endsIn(50);
+    // The next one is offered one and a half times as long before as answers take.
+    await jest.advanceTimersByTimeAsync(34);
+    expect(slots.mayOffer).toBe(false);
+    await jest.advanceTimersByTimeAsync(1);
+    expect(slots.mayOffer).toBe(true);
+  });
+
+  it('gives an offered turn back whose upload broke off, and one of which nothing is heard for long', async () => {
+    const slots = new UploadSlots(OPTIONS);
+    const broken = await taken(slots, 'a');
+    broken.slot[Symbol.dispose]();
+    expect(slots.mayOffer).toBe(true);
+    const silent = await taken(slots, 'b');
+    silent.slot.sent();
+    silent.slot[Symbol.dispose]();
+    await jest.advanceTimersByTimeAsync(OPTIONS.turnMs - 1);
+    expect(slots.mayOffer).toBe(false);
+    await jest.advanceTimersByTimeAsync(1);
+    expect(slots.mayOffer).toBe(true);
+  });
+
+  it.each(['before', 'after'])(
+    'ends the turn of a child that asked unasked when all is sent, told so %s that',
+    async (when) => {
+      const slots = new UploadSlots(OPTIONS);
+      const { slot, turn } = await taken(slots, 'a');
+      if (when === 'before') turn.endsWhenSent();
+      slot.sent();
+      slot[Symbol.dispose]();
+      if (when === 'after') {
+        expect(slots.mayOffer).toBe(false);
+        turn.endsWhenSent();
+      }
+      expect(slots.mayOffer).toBe(true);
+    },
+  );
 
   it('lets the next upload begin when one is nearly over', async () => {
     const { slots, begun, take } = setUp();

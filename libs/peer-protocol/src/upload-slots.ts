@@ -1,4 +1,4 @@
-import { mayGiveTurn, TURN_RULES, turnsAtOnce } from '@d7y/swarm';
+import { mayGiveTurn, TURN_RULES, turnLeadMs, turnsAtOnce } from '@d7y/swarm';
 
 /** Bounds of the uploads of a host. */
 export interface UploadSlotsOptions {
@@ -25,8 +25,25 @@ export interface UploadRequest {
 
 /** An upload that runs, until disposed. */
 export interface UploadSlot extends Disposable {
-  /** It is nearly over: the next one may begin. */
+  /** It is nearly over: the next one may begin. Of an offered turn its child says so. */
   endTurn(): void;
+  /** All of it was handed to the kernel: an offered turn lasts until the child says that it ends. */
+  sent(): void;
+}
+
+/** A turn that a child was offered, and took. */
+export interface UploadTurn {
+  /** What was asked for will be with the child in so many ms. */
+  endsIn(ms: number): void;
+  /** The child says that it did not ask because of the offer, and will not say when this ends. */
+  endsWhenSent(): void;
+}
+
+/** A turn that is in use. */
+interface Turn {
+  giveBack(): void;
+  /** Notes how long it took, with so many ms that are still to come. */
+  took(moreMs: number): void;
 }
 
 interface Waiting {
@@ -36,7 +53,7 @@ interface Waiting {
 
 /** A turn that a child was offered and has not taken yet. */
 interface Reservation {
-  readonly onTaken: () => void;
+  readonly onTaken: (turn: UploadTurn) => void;
 }
 
 /** What was begun has come up to speed after so long, in ms: only then it shows whether it fills the link. */
@@ -109,7 +126,7 @@ export class UploadSlots {
    * Keeps a turn for a child, whose next upload begins at once.
    * @returns what gives it back unless it was taken; undefined when there is none, or one is kept for the child already
    */
-  reserve(child: string, onTaken: () => void): Disposable | undefined {
+  reserve(child: string, onTaken: (turn: UploadTurn) => void): Disposable | undefined {
     if (!this.mayOffer || this.#reserved.has(child)) return undefined;
     const reservation: Reservation = { onTaken };
     this.#reserved.set(child, reservation);
@@ -132,9 +149,7 @@ export class UploadSlots {
     const reservation = this.#reserved.get(child);
     if (reservation !== undefined) {
       this.#reserved.delete(child);
-      const slot = this.#begin({ hasTurn: true, isOffered: true });
-      reservation.onTaken();
-      return slot;
+      return this.#beginOffered(reservation);
     }
     if (this.#mayBegin(isSmall)) return this.#beginAsked(isSmall);
     if (this.#waitingCount >= this.#options.maxWaiting) return undefined;
@@ -151,40 +166,103 @@ export class UploadSlots {
       this.#turns++;
       this.#isOfferNext = true;
     }
-    return this.#begin({ hasTurn: !isSmall, isOffered: false });
+    return this.#begin(!isSmall);
   }
 
-  /** @param turn what it holds of the turns already */
-  #begin(turn: { hasTurn: boolean; readonly isOffered: boolean }): UploadSlot {
-    this.#running++;
-    if (turn.isOffered) this.#offeredRunning++;
-    const beganAtMs = this.#clock();
-    const isLarge = turn.hasTurn;
-    if (isLarge) this.#lastTurnAtMs = beganAtMs;
-    const endTurn = (): void => {
-      clearTimeout(timer);
-      const { hasTurn, isOffered } = turn;
-      turn.hasTurn = false;
-      if (hasTurn) this.#giveBack(isOffered);
-    };
-    const timer = turn.hasTurn ? setTimeout(endTurn, this.#options.turnMs).unref() : undefined;
-    let isOver = false;
+  /** @param hasTurn it holds one of the turns */
+  #begin(hasTurn: boolean): UploadSlot {
+    const turn = hasTurn ? this.#beginTurn(false) : undefined;
+    const running = this.#run();
     let isNearlyOver = false;
     return {
       endTurn: () => {
         isNearlyOver = true;
-        endTurn();
+        turn?.giveBack();
+      },
+      sent: () => undefined,
+      [Symbol.dispose]: () => {
+        if (isNearlyOver) turn?.took(0);
+        isNearlyOver = false;
+        running[Symbol.dispose]();
+        turn?.giveBack();
+        this.#next();
+      },
+    };
+  }
+
+  #beginOffered({ onTaken }: Reservation): UploadSlot {
+    const turn = this.#beginTurn(true);
+    const running = this.#run();
+    this.#offeredRunning++;
+    let isOver = false;
+    /** The child will say when it ends. */
+    let isAwaited = false;
+    let isClaimed = true;
+    let ending: NodeJS.Timeout | undefined;
+    const end = (): void => {
+      clearTimeout(ending);
+      turn.giveBack();
+    };
+    const slot = {
+      endTurn: () => {
+        if (!isClaimed) end();
+      },
+      sent: () => {
+        isAwaited = isClaimed;
       },
       [Symbol.dispose]: () => {
         if (isOver) return;
         isOver = true;
-        if (isLarge && isNearlyOver) this.#took(this.#clock() - beganAtMs);
-        this.#running--;
-        if (turn.isOffered) this.#offeredRunning--;
-        endTurn();
+        running[Symbol.dispose]();
+        this.#offeredRunning--;
+        // One that broke off has nobody to say so.
+        if (!isAwaited) end();
         this.#next();
       },
     };
+    onTaken({
+      endsWhenSent: () => {
+        isClaimed = false;
+        if (isOver) end();
+      },
+      endsIn: (ms) => {
+        const inMs = Math.min(ms, this.#options.turnMs);
+        // Of one that broke off the child says that it ends now.
+        if (isAwaited || inMs > 0) turn.took(inMs);
+        const waitMs = inMs - turnLeadMs(this.#answerMs());
+        if (waitMs <= 0) turn.giveBack();
+        else ending = setTimeout(() => turn.giveBack(), waitMs).unref();
+      },
+    });
+    return slot;
+  }
+
+  /** Counts an upload as running until disposed. */
+  #run(): Disposable {
+    this.#running++;
+    let isOver = false;
+    return {
+      [Symbol.dispose]: () => {
+        if (isOver) return;
+        isOver = true;
+        this.#running--;
+      },
+    };
+  }
+
+  /** What one of the turns is used for; it is counted already. */
+  #beginTurn(isOffered: boolean): Turn {
+    const beganAtMs = this.#clock();
+    this.#lastTurnAtMs = beganAtMs;
+    let isHeld = true;
+    const giveBack = (): void => {
+      clearTimeout(timer);
+      if (!isHeld) return;
+      isHeld = false;
+      this.#giveBack(isOffered);
+    };
+    const timer = setTimeout(giveBack, this.#options.turnMs).unref();
+    return { giveBack, took: (moreMs) => this.#took(this.#clock() - beganAtMs + moreMs) };
   }
 
   #took(ms: number): void {

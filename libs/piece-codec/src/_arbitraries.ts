@@ -42,6 +42,7 @@ export const requestFrame: fc.Arbitrary<RequestFrame> = fc.oneof(
     level: fc.constantFrom('idle' as const, 'open' as const, 'full' as const),
   }),
   fc.record({ kind: fc.constant('pass' as const), packetId, offer: pieceNumber }),
+  fc.record({ kind: fc.constant('ending' as const), packetId, offer: pieceNumber, inMs: pieceNumber }),
   fc.record({ kind: fc.constant('close' as const), packetId }),
 );
 
@@ -75,6 +76,7 @@ export function encodeFrame(frame: RequestFrame | AnswerFrame | TurnAnswerFrame)
     case 'wish':
     case 'level':
     case 'pass':
+    case 'ending':
       return encodeTurnRequest(frame);
     case 'rule':
     case 'offer':

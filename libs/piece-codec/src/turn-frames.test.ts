@@ -15,6 +15,9 @@ describe('frames of turns', () => {
     expect(hex(wish)).toBe(`072000000041${TASK_HEX}01`);
     expect(hex(encodeTurnRequest({ kind: 'level', packetId: 7, level: 'full' }))).toBe('07210000000102');
     expect(hex(encodeTurnRequest({ kind: 'pass', packetId: 7, offer: 258 }))).toBe('07220000000400000102');
+    expect(hex(encodeTurnRequest({ kind: 'ending', packetId: 7, offer: 258, inMs: 40 }))).toBe(
+      '0723000000080000010200000028',
+    );
     expect(hex(encodeTurnAnswer({ kind: 'rule', packetId: 7, mustWait: true }))).toBe('07280000000101');
     const offer = encodeTurnAnswer({ kind: 'offer', packetId: 7, offer: 258, taskId: TASK_ID, reason: 'turn' });
     expect(hex(offer)).toBe(`07290000004500000102${TASK_HEX}00`);

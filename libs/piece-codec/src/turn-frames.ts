@@ -23,7 +23,9 @@ export type TurnRequestFrame =
   | { readonly kind: 'wish'; readonly packetId: number; readonly taskId: string; readonly wish: TurnWish }
   | { readonly kind: 'level'; readonly packetId: number; readonly level: IntakeLevel }
   /** It does not take this offer. */
-  | { readonly kind: 'pass'; readonly packetId: number; readonly offer: number };
+  | { readonly kind: 'pass'; readonly packetId: number; readonly offer: number }
+  /** What it asked for because of this offer will have come in so many ms: 0 when it has, or comes no more. Said once. */
+  | { readonly kind: 'ending'; readonly packetId: number; readonly offer: number; readonly inMs: number };
 
 /** What a parent says. */
 export type TurnAnswerFrame =
@@ -41,10 +43,12 @@ export type TurnAnswerFrame =
 const WISH_TAG = 32;
 const LEVEL_TAG = 33;
 const PASS_TAG = 34;
+const ENDING_TAG = 35;
 const RULE_TAG = 40;
 const OFFER_TAG = 41;
 const NUMBER_BYTES = 4;
 const MAX_OFFER = 2 ** 32 - 1;
+const MAX_ENDING_MS = 2 ** 32 - 1;
 
 /** Position is the byte on the wire. */
 const WISHES = ['nothing', 'something', 'over'] as const satisfies readonly TurnWish[];
@@ -56,6 +60,7 @@ const REQUEST_BYTES = new Map([
   [WISH_TAG, TASK_ID_BYTES + 1],
   [LEVEL_TAG, 1],
   [PASS_TAG, NUMBER_BYTES],
+  [ENDING_TAG, 2 * NUMBER_BYTES],
 ]);
 /** And of each that a parent sends. */
 const ANSWER_BYTES = new Map([
@@ -87,6 +92,14 @@ export function encodeTurnRequest(frame: TurnRequestFrame): Uint8Array {
       checkInteger('offer', frame.offer, 0, MAX_OFFER);
       const { bytes, view } = newFrame(packetId, PASS_TAG, NUMBER_BYTES);
       view.setUint32(HEADER_BYTES, frame.offer);
+      return bytes;
+    }
+    case 'ending': {
+      checkInteger('offer', frame.offer, 0, MAX_OFFER);
+      checkInteger('time to the end', frame.inMs, 0, MAX_ENDING_MS);
+      const { bytes, view } = newFrame(packetId, ENDING_TAG, 2 * NUMBER_BYTES);
+      view.setUint32(HEADER_BYTES, frame.offer);
+      view.setUint32(HEADER_BYTES + NUMBER_BYTES, frame.inMs);
       return bytes;
     }
   }
@@ -138,8 +151,12 @@ export function readTurnRequest(gathered: DataView): Step<TurnRequestFrame> {
     case LEVEL_TAG:
       // A level that we do not know takes no turns.
       return { frame: { kind: 'level', packetId, level: LEVELS[gathered.getUint8(HEADER_BYTES)] ?? 'full' } };
-    default:
+    case PASS_TAG:
       return { frame: { kind: 'pass', packetId, offer: gathered.getUint32(HEADER_BYTES) } };
+    default: {
+      const inMs = gathered.getUint32(HEADER_BYTES + NUMBER_BYTES);
+      return { frame: { kind: 'ending', packetId, offer: gathered.getUint32(HEADER_BYTES), inMs } };
+    }
   }
 }
 

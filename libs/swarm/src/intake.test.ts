@@ -37,6 +37,34 @@ describe('Intake', () => {
     expect(intake.level(500)).toBe('full');
   });
 
+  it('knows how long the rest of a piece will take from its half on, also between two runs of bytes', () => {
+    const intake = new Intake();
+    const transfer = intake.begin(PIECE, 0);
+    intake.received(transfer, MIB, 60);
+    expect(intake.leftMs(transfer, 60)).toBe(Infinity);
+    intake.received(transfer, MIB, 100);
+    // A MiB takes 40 ms, whatever passed before the first one.
+    expect([intake.leftMs(transfer, 100), intake.leftMs(transfer, 130)]).toEqual([80, 50]);
+    expect(intake.leftMs(transfer, 1_000)).toBe(0);
+    intake.received(transfer, 2 * MIB, 180);
+    expect(intake.leftMs(transfer, 180)).toBe(0);
+  });
+
+  it('is idle before the end as long as the next piece will need to begin', () => {
+    const intake = new Intake();
+    for (let startMs = 0; startMs < 10_000; startMs += 1_000) {
+      const slow = intake.begin(PIECE, startMs);
+      for (let part = 1; part <= 4; part++) intake.received(slow, MIB, startMs + 10 + part * 40);
+      intake.end(slow);
+    }
+    const transfer = intake.begin(PIECE, 10_000);
+    for (let part = 1; part <= 3; part++) intake.received(transfer, MIB, 10_000 + part * 40);
+    // First bytes came 10 ms after they were asked for: an offer, its way and the request take thrice that. 40 ms are left.
+    expect(intake.settlesInMs(transfer, 10_120)).toBeGreaterThan(9);
+    expect(intake.settlesInMs(transfer, 10_120)).toBeLessThan(13);
+    expect([intake.level(10_125), intake.level(10_135)]).toEqual(['full', 'idle']);
+  });
+
   it('waits for a piece that it took up for some time only', () => {
     const intake = new Intake();
     const transfer = intake.begin(PIECE, 0);

@@ -28,14 +28,16 @@ export interface IntakeTransfer {
   beganAtMs: number | undefined;
   /** How many these were. */
   firstBytes: number;
+  /** When its last bytes came. */
+  lastAtMs: number;
 }
 
 /** A transfer is given so long to come up to speed, in ms; until then it is taken to fill the link. */
 const SETTLED_MS = 500;
 /** So little of a piece counts as nothing: bytes are told of by half a MiB, and a shorter time than that takes cannot be seen. */
 const LEAD_SHARE = 1 / 8;
-/** While so much of a piece is still to come it counts whatever the lead. */
-const MOST_LEAD_SHARE = 1 / 2;
+/** Saying that the next piece may come, its offer and the request for it take as many times as long as the first bytes after that. */
+const LEAD_ANSWERS = 3;
 /** How much a new measurement of the time from taking an offer to the first bytes counts against all before it. */
 const SMOOTHING = 0.3;
 
@@ -54,7 +56,14 @@ export class Intake {
 
   /** A piece is coming, or was asked for after an offer. */
   begin(lengthBytes: number, nowMs: number): IntakeTransfer {
-    const transfer: IntakeTransfer = { lengthBytes, sinceMs: nowMs, bytes: 0, beganAtMs: undefined, firstBytes: 0 };
+    const transfer: IntakeTransfer = {
+      lengthBytes,
+      sinceMs: nowMs,
+      bytes: 0,
+      beganAtMs: undefined,
+      firstBytes: 0,
+      lastAtMs: nowMs,
+    };
     this.#transfers.add(transfer);
     return transfer;
   }
@@ -63,11 +72,9 @@ export class Intake {
     if (transfer.beganAtMs === undefined) {
       transfer.beganAtMs = nowMs;
       transfer.firstBytes = bytes;
-      const waitedMs = nowMs - transfer.sinceMs;
-      const leadMs = this.#leadMs + (waitedMs - this.#leadMs) * SMOOTHING;
-      if (waitedMs > 0) this.#leadMs = boundedLeadMs(leadMs);
     }
     transfer.bytes += bytes;
+    transfer.lastAtMs = nowMs;
     if (transfer.bytes >= transfer.lengthBytes) this.#measure(transfer, transfer.beganAtMs, nowMs);
     this.#link.moved(bytes, nowMs);
   }
@@ -78,8 +85,26 @@ export class Intake {
     const msPerByte = (nowMs - beganAtMs) / (lengthBytes - firstBytes);
     this.#pieceMs += (msPerByte * lengthBytes - this.#pieceMs) * (this.#pieceMs === 0 ? 1 : SMOOTHING);
     // Nobody was waited for by what came without an offer.
-    if (beganAtMs > sinceMs)
-      this.#answerMs = typicalDuration(this.#answerMs, Math.max(beganAtMs - sinceMs - msPerByte * firstBytes, 0));
+    if (beganAtMs === sinceMs) return;
+    const answerMs = Math.max(beganAtMs - sinceMs - msPerByte * firstBytes, 0);
+    this.#answerMs = typicalDuration(this.#answerMs, answerMs);
+    this.#leadMs = boundedLeadMs(this.#leadMs + (answerMs * LEAD_ANSWERS - this.#leadMs) * SMOOTHING);
+  }
+
+  /**
+   * How long the rest will take to come, at the rate so far, in ms; Infinity while less than half is here. Bytes are told of by the MiB: what has
+   * come since the last ones is taken from the time that has passed.
+   */
+  leftMs({ lengthBytes, bytes, firstBytes, beganAtMs, lastAtMs }: IntakeTransfer, nowMs: number): number {
+    if (bytes >= lengthBytes) return 0;
+    if (beganAtMs === undefined || bytes <= firstBytes || bytes * 2 < lengthBytes) return Infinity;
+    const msPerByte = (lastAtMs - beganAtMs) / (bytes - firstBytes);
+    return Math.max((lengthBytes - bytes) * msPerByte - (nowMs - lastAtMs), 0);
+  }
+
+  /** In so many ms the transfer counts no more, if it goes on as it does; Infinity when that cannot be said. */
+  settlesInMs(transfer: IntakeTransfer, nowMs: number): number {
+    return Math.max(this.leftMs(transfer, nowMs) - this.#leadMs, 0);
   }
 
   /** It is here, or comes no more. */
@@ -110,15 +135,14 @@ export class Intake {
     let taken = 0;
     let receiving = 0;
     let isSettled = true;
-    for (const { lengthBytes, bytes, sinceMs, beganAtMs } of this.#transfers) {
-      const left = lengthBytes - bytes;
+    for (const transfer of this.#transfers) {
+      const { lengthBytes, bytes, sinceMs, beganAtMs } = transfer;
       if (beganAtMs === undefined) {
         // One that brings nothing for long waits in a line, and must not keep others from sending.
         if (nowMs - sinceMs < this.beginMs) taken++;
         continue;
       }
-      const lead = Math.min((bytes / Math.max(nowMs - beganAtMs, 1)) * this.#leadMs, lengthBytes * MOST_LEAD_SHARE);
-      if (left <= Math.max(lead, lengthBytes * LEAD_SHARE)) continue;
+      if (lengthBytes - bytes <= lengthBytes * LEAD_SHARE || this.leftMs(transfer, nowMs) <= this.#leadMs) continue;
       receiving++;
       isSettled &&= nowMs - beganAtMs >= SETTLED_MS;
     }

@@ -67,6 +67,10 @@ export class TurnRoster<Child> {
     return count;
   }
 
+  isFollowing(child: Child): boolean {
+    return (this.#children.get(child)?.tasks.size ?? 0) > 0;
+  }
+
   /** Somebody may be offered a turn, now or later. */
   get hasWishes(): boolean {
     for (const { tasks } of this.#children.values()) for (const isWanted of tasks.values()) if (isWanted) return true;
