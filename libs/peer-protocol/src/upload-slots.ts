@@ -149,7 +149,7 @@ export class UploadSlots {
     const reservation = this.#reserved.get(child);
     if (reservation !== undefined) {
       this.#reserved.delete(child);
-      return this.#beginOffered(reservation);
+      return this.#begin(true, reservation);
     }
     if (this.#mayBegin(isSmall)) return this.#beginAsked(isSmall);
     if (this.#waitingCount >= this.#options.maxWaiting) return undefined;
@@ -169,83 +169,49 @@ export class UploadSlots {
     return this.#begin(!isSmall);
   }
 
-  /** @param hasTurn it holds one of the turns */
-  #begin(hasTurn: boolean): UploadSlot {
-    const turn = hasTurn ? this.#beginTurn(false) : undefined;
-    const running = this.#run();
+  /** @param hasTurn it holds one of the turns @param reservation of whoever was offered it */
+  #begin(hasTurn: boolean, reservation?: Reservation): UploadSlot {
+    const isOffered = reservation !== undefined;
+    const turn = hasTurn ? this.#beginTurn(isOffered) : undefined;
+    this.#running++;
+    if (isOffered) this.#offeredRunning++;
+    /** The child says when it ends. */
+    let isClaimed = isOffered;
     let isNearlyOver = false;
-    return {
-      endTurn: () => {
-        isNearlyOver = true;
-        turn?.giveBack();
-      },
-      sent: () => undefined,
-      [Symbol.dispose]: () => {
-        if (isNearlyOver) turn?.took(0);
-        isNearlyOver = false;
-        running[Symbol.dispose]();
-        turn?.giveBack();
-        this.#next();
-      },
-    };
-  }
-
-  #beginOffered({ onTaken }: Reservation): UploadSlot {
-    const turn = this.#beginTurn(true);
-    const running = this.#run();
-    this.#offeredRunning++;
+    let isSent = false;
     let isOver = false;
-    /** The child will say when it ends. */
-    let isAwaited = false;
-    let isClaimed = true;
-    let ending: NodeJS.Timeout | undefined;
-    const end = (): void => {
-      clearTimeout(ending);
-      turn.giveBack();
-    };
-    const slot = {
-      endTurn: () => {
-        if (!isClaimed) end();
-      },
-      sent: () => {
-        isAwaited = isClaimed;
-      },
-      [Symbol.dispose]: () => {
-        if (isOver) return;
-        isOver = true;
-        running[Symbol.dispose]();
-        this.#offeredRunning--;
-        // One that broke off has nobody to say so.
-        if (!isAwaited) end();
-        this.#next();
-      },
-    };
-    onTaken({
+    reservation?.onTaken({
       endsWhenSent: () => {
         isClaimed = false;
-        if (isOver) end();
+        if (isOver) turn?.giveBack();
       },
       endsIn: (ms) => {
         const inMs = Math.min(ms, this.#options.turnMs);
         // Of one that broke off the child says that it ends now.
-        if (isAwaited || inMs > 0) turn.took(inMs);
+        if (isSent || inMs > 0) turn?.took(inMs);
         const waitMs = inMs - turnLeadMs(this.#answerMs());
-        if (waitMs <= 0) turn.giveBack();
-        else ending = setTimeout(() => turn.giveBack(), waitMs).unref();
+        if (waitMs <= 0) turn?.giveBack();
+        else setTimeout(() => turn?.giveBack(), waitMs).unref();
       },
     });
-    return slot;
-  }
-
-  /** Counts an upload as running until disposed. */
-  #run(): Disposable {
-    this.#running++;
-    let isOver = false;
     return {
+      endTurn: () => {
+        if (isClaimed) return;
+        isNearlyOver = true;
+        turn?.giveBack();
+      },
+      sent: () => {
+        isSent = true;
+      },
       [Symbol.dispose]: () => {
         if (isOver) return;
         isOver = true;
         this.#running--;
+        if (isOffered) this.#offeredRunning--;
+        if (isNearlyOver) turn?.took(0);
+        // Of what broke off, or came unasked, nobody says when it ends.
+        if (!isSent || !isClaimed) turn?.giveBack();
+        this.#next();
       },
     };
   }
